@@ -1,0 +1,108 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// Env is what Apply acts on besides Juju's hook tools.
+type Env struct {
+	Cluster vpnk8slib.Cluster
+	Reader  vpnk8slib.Reader
+	Pebble  func(container string) (Pebble, error)
+}
+
+// Apply makes d true, in this order: Protect, workloads, Release, publish, secrets, ports, status. A protection is in
+// place before a workload starts and goes only after it has stopped; the status comes last, so that it says only what is
+// so. Where a step fails, no later one is made, with one exception: workloads that are to stop are stopped even when
+// Protect failed. None is started then.
+//
+// A refusal for want of trust becomes a Blocked status with the command to run, and no error. Cluster objects, databags
+// and secrets are the leader's. A unit that is leaving stops what runs and changes nothing else.
+func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
+	if u.Leaving() {
+		d = leaving(d)
+	}
+	if !u.Leader {
+		d.Protect, d.Release, d.Publish, d.Secrets = nil, nil, nil, nil
+	}
+	cluster, err := apply(ctx, env, d)
+	if err != nil {
+		return errors.Join(cluster, err)
+	}
+	if why, ok := First(Trusted(cluster), Reachable(u, cluster)); !ok {
+		return setStatus(why)
+	}
+	return cluster
+}
+
+func leaving(d Desired) Desired {
+	stopped := Desired{Status: Maintenance("stopping")}
+	for _, w := range d.Workloads {
+		stopped.Workloads = append(stopped.Workloads, Workload{Container: w.Container, Mode: Stopped})
+	}
+	return stopped
+}
+
+// apply keeps what the cluster refused apart from every other failure: only the cluster's is told in a status.
+func apply(ctx context.Context, env Env, d Desired) (cluster, err error) {
+	protected := vpnk8slib.Reconcile(ctx, env.Cluster, d.Protect)
+	for _, w := range d.Workloads {
+		if protected != nil && w.Mode != Stopped {
+			continue
+		}
+		if err := applyWorkload(env, w); err != nil {
+			return protected, fmt.Errorf("cannot set up container %s: %w", w.Container, err)
+		}
+	}
+	if protected != nil {
+		return protected, nil
+	}
+	if err := vpnk8slib.Reconcile(ctx, env.Cluster, d.Release); err != nil {
+		return err, nil
+	}
+	return nil, tell(d)
+}
+
+// tell is the half of Apply that speaks to Juju.
+func tell(d Desired) error {
+	for _, endpoint := range slices.Sorted(maps.Keys(d.Publish)) {
+		if err := publish(endpoint, d.Publish[endpoint]); err != nil {
+			return err
+		}
+	}
+	for _, s := range d.Secrets {
+		if err := ownSecret(s); err != nil {
+			return err
+		}
+	}
+	if d.Ports != nil {
+		if err := setPorts(d.Ports); err != nil {
+			return err
+		}
+	}
+	return setStatus(d.Status)
+}
+
+// forbidden finds the refusal for want of trust in an error; nil when there is none.
+func forbidden(err error) *vpnk8slib.ForbiddenError {
+	var f *vpnk8slib.ForbiddenError
+	if errors.As(err, &f) {
+		return f
+	}
+	return nil
+}
+
+// unreachable says whether a request got no answer at all, from whatever it was sent to.
+func unreachable(err error) bool {
+	var onTheWay *url.Error // what net/http wraps every failure in that is not an answer
+	var network net.Error
+	return errors.As(err, &onTheWay) || errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,106 @@
+package hook
+
+import (
+	"io/fs"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// Desired is what a charm wants at the end of a hook. Only what is set is touched.
+type Desired struct {
+	Protect   vpnk8slib.Plan               // before any workload is touched
+	Workloads []Workload                   // a container that is not named is left alone
+	Release   vpnk8slib.Plan               // after the workloads that are to stop have stopped
+	Publish   map[string]map[string]string // endpoint: our application databag in every relation of it
+	Secrets   []SecretWant                 // of this application
+	Ports     []int                        // TCP; nil leaves them as they are
+	Status    Status
+}
+
+// Mode says what is to happen to a container's services.
+type Mode int
+
+const (
+	Stopped Mode = iota // all services stopped
+	AsIs                // left as they are: what runs goes on, nothing starts
+	Running             // files and layer in place, its services running
+)
+
+func (m Mode) String() string { return [...]string{"stopped", "as is", "running"}[m] }
+
+// Workload is what one container should run.
+type Workload struct {
+	Container string
+	Mode      Mode
+	Dirs      []Dir
+	Files     []File
+	Layer     Layer
+}
+
+// Dir is made when it is not there; an existing one keeps its owner and mode.
+type Dir struct {
+	Path            string
+	Mode            fs.FileMode
+	UserID, GroupID *int
+}
+
+// File is written when its content differs. Services never run on files other than those they started with: they are
+// stopped before a file changes, and started again after it. What is secret goes here, with mode 0600, never in a layer.
+type File struct {
+	Path            string
+	Content         string
+	Mode            fs.FileMode
+	UserID, GroupID *int
+	Seed            bool // written only where there is none: from then on it belongs to the workload
+}
+
+// Layer is a Pebble layer: the part of one that charms here use.
+type Layer struct {
+	Services map[string]Service `yaml:"services,omitempty"`
+	Checks   map[string]Check   `yaml:"checks,omitempty"`
+}
+
+// Service is one Pebble service.
+type Service struct {
+	Summary     string            `yaml:"summary,omitempty"`
+	Override    string            `yaml:"override"` // Pebble wants it: replace
+	Command     string            `yaml:"command"`
+	Startup     string            `yaml:"startup"` // enabled, for what is to run
+	Environment map[string]string `yaml:"environment,omitempty"`
+	UserID      *int              `yaml:"user-id,omitempty"`
+	GroupID     *int              `yaml:"group-id,omitempty"`
+	WorkingDir  string            `yaml:"working-dir,omitempty"`
+	KillDelay   string            `yaml:"kill-delay,omitempty"`
+	OnFailure   string            `yaml:"on-failure,omitempty"`
+}
+
+// Check is one Pebble check. Without a level it counts for no probe of the container: a workload that is ill is to be
+// shown and mended, not restarted together with Juju's agent, nor taken out of its Service.
+type Check struct {
+	Override  string     `yaml:"override"`
+	Period    string     `yaml:"period,omitempty"`
+	Timeout   string     `yaml:"timeout,omitempty"`
+	Threshold int        `yaml:"threshold,omitempty"`
+	HTTP      *HTTPCheck `yaml:"http,omitempty"`
+	Exec      *ExecCheck `yaml:"exec,omitempty"`
+}
+
+// HTTPCheck succeeds while a GET answers 20x.
+type HTTPCheck struct {
+	URL     string            `yaml:"url"`
+	Headers map[string]string `yaml:"headers,omitempty"`
+}
+
+// ExecCheck succeeds while a command in the container ends with 0.
+type ExecCheck struct {
+	Command string `yaml:"command"`
+}
+
+// SecretWant is a secret that this application owns, found by its label.
+type SecretWant struct {
+	Label, Description string
+	Content            map[string]string
+}
+
+// ID makes the pointer that Pebble wants for a user or group.
+func ID(n int) *int { return &n }

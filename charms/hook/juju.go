@@ -1,0 +1,215 @@
+package hook
+
+// All of goops is called here, with what it and the hook tools do otherwise than one would think:
+//
+//   - AddSecret returns the secret's URI with the newline that the tool prints; Juju refuses such a URI.
+//   - SetUnitStatus joins its words itself, SetAppStatus hands them on, and Juju refuses a third word. One message, always.
+//   - Environment lacks JUJU_RELATION_ID and its like: read through GetEnvGetter.
+//   - GetState of a key that was never set is an error: so no state is kept in Juju at all.
+//   - During <endpoint>-relation-broken Juju still lists the relation, and answers with its old data.
+//   - OpenPort, ClosePort: one process each, so that only differences are worth a call (SetPorts does that).
+//   - There are no kinds of errors, only the tool's words.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gruyaume/goops"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// ErrNoSecret: there is no such secret, or it is not granted to this application.
+var ErrNoSecret = errors.New("no such secret, or not granted")
+
+func environment() Unit {
+	env := goops.ReadEnv()
+	app, _, _ := strings.Cut(env.UnitName, "/")
+	return Unit{Name: env.UnitName, App: app, Model: env.ModelName, Event: env.HookName, Controllers: parseControllers(env.APIAddresses)}
+}
+
+func isLeader() (bool, error) { return goops.IsLeader() }
+
+func rawConfig() (values, error) {
+	var v values
+	return v, goops.GetConfig(&v)
+}
+
+// Relations lists an endpoint's relations with what the other application published in each. The one that is being
+// broken is left out. Two hook tools for each, one of them only the first time.
+func Relations(endpoint string) ([]vpnk8slib.Relation, error) {
+	ids, err := relationIDs(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	apps, err := relationApps(ids)
+	if err != nil {
+		return nil, err
+	}
+	var rels []vpnk8slib.Relation
+	for _, id := range ids {
+		data, err := goops.GetAppRelationData(id, apps[id])
+		if err != nil {
+			return nil, fmt.Errorf("cannot read relation %s: %w", id, err)
+		}
+		rels = append(rels, vpnk8slib.Relation{ID: id, App: apps[id], Remote: data})
+	}
+	return rels, nil
+}
+
+func relationIDs(endpoint string) ([]string, error) {
+	ids, err := goops.GetRelationIDs(endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the relations of %s: %w", endpoint, err)
+	}
+	if goops.ReadEnv().HookName == endpoint+"-relation-broken" {
+		broken := goops.GetEnvGetter().Get("JUJU_RELATION_ID")
+		ids = slices.DeleteFunc(ids, func(id string) bool { return id == broken })
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// relationApps says which application is at the other end of each relation. That never changes for an id, and Juju never
+// uses an id again within a model, so it is kept in the charm's folder: it would cost one process per relation and hook.
+func relationApps(ids []string) (map[string]string, error) {
+	path := filepath.Join(goops.ReadEnv().CharmDir, ".relation-apps.json")
+	known := map[string]string{}
+	if data, err := os.ReadFile(path); err == nil {
+		_ = json.Unmarshal(data, &known) // an unreadable cache is an empty one
+	}
+	apps := map[string]string{}
+	for _, id := range ids {
+		apps[id] = known[id]
+		if apps[id] != "" {
+			continue
+		}
+		app, err := goops.GetRelationApp(id)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read relation %s: %w", id, err)
+		}
+		apps[id] = app
+	}
+	if !maps.Equal(known, apps) {
+		if data, err := json.Marshal(apps); err == nil {
+			_ = os.WriteFile(path, data, 0o600) // without it the next hook asks again
+		}
+	}
+	return apps, nil
+}
+
+// publish writes our application databag of every relation of an endpoint. Leader only. Setting what is there already
+// wakes nobody, and costs no more than reading it would.
+func publish(endpoint string, databag map[string]string) error {
+	ids, err := relationIDs(endpoint)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := goops.SetAppRelationData(id, databag); err != nil {
+			return fmt.Errorf("cannot publish in relation %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// Secret reads the newest revision of a secret by its URI or bare id. The error is ErrNoSecret when there is none for us.
+func Secret(id string) (map[string]string, error) {
+	content, err := goops.GetSecretByID(strings.TrimSpace(id), false, true)
+	if err != nil {
+		return nil, secretError(id, err)
+	}
+	return content, nil
+}
+
+// secretError knows the words of Juju's secret-get for a secret that is not there, not ours, or not even an id.
+func secretError(id string, err error) error {
+	for _, words := range []string{"not found", "permission denied", "not valid"} {
+		if strings.Contains(err.Error(), words) {
+			return fmt.Errorf("cannot read secret %s: %w", id, ErrNoSecret)
+		}
+	}
+	return fmt.Errorf("cannot read secret %s: %w", id, err)
+}
+
+// ownSecret makes a secret of this application exist, found by its label. It is written only when its content differs: a
+// new revision wakes every reader. Leader only.
+func ownSecret(want SecretWant) error {
+	have, err := goops.GetSecretByLabel(want.Label, false, true)
+	if err != nil {
+		if err = secretError(want.Label, err); !errors.Is(err, ErrNoSecret) {
+			return err
+		}
+		_, err = goops.AddSecret(&goops.AddSecretOptions{Label: want.Label, Content: want.Content, Description: want.Description, Owner: goops.OwnerApplication})
+		if err != nil {
+			return fmt.Errorf("cannot add secret %s: %w", want.Label, err)
+		}
+		return nil
+	}
+	if maps.Equal(have, want.Content) {
+		return nil
+	}
+	info, err := goops.GetSecretInfoByLabel(want.Label)
+	if err != nil {
+		return fmt.Errorf("cannot find secret %s: %w", want.Label, err)
+	}
+	for id := range info {
+		if err := goops.SetSecret(&goops.SetSecretOptions{ID: id, Content: want.Content}); err != nil {
+			return fmt.Errorf("cannot set secret %s: %w", want.Label, err)
+		}
+	}
+	return nil
+}
+
+func setPorts(ports []int) error {
+	want := make([]*goops.Port, len(ports))
+	for i, p := range ports {
+		want[i] = &goops.Port{Port: p, Protocol: goops.ProtocolTCP}
+	}
+	if err := goops.SetPorts(want); err != nil {
+		return fmt.Errorf("cannot set the open ports: %w", err)
+	}
+	return nil
+}
+
+func setStatus(s Status) error {
+	if err := goops.SetUnitStatus(goops.StatusName(s.Kind), s.Message); err != nil {
+		return fmt.Errorf("cannot set the status: %w", err)
+	}
+	return nil
+}
+
+func actionName() string { return goops.ReadEnv().ActionName }
+
+func actionParams() (Params, error) {
+	var v values
+	if err := goops.GetActionParams(&v); err != nil {
+		return Params{}, fmt.Errorf("cannot read the action's parameters: %w", err)
+	}
+	return Params{v}, nil
+}
+
+func setActionResults(results map[string]string) error {
+	if err := goops.SetActionResults(results); err != nil {
+		return fmt.Errorf("cannot hand back the action's results: %w", err)
+	}
+	return nil
+}
+
+func failAction(why error) error {
+	if err := goops.FailActionf("%v", why); err != nil {
+		return fmt.Errorf("cannot fail the action (%v): %w", why, err)
+	}
+	return nil
+}
+
+// logInfo is for what a hook changed, and for nothing else: every line is a process.
+func logInfo(format string, args ...any) { goops.LogInfof(format, args...) }
+
+func logError(err error) { goops.LogErrorf("%v", err) }

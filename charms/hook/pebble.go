@@ -1,0 +1,129 @@
+package hook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/canonical/pebble/client"
+)
+
+// look is how long one question to something outside this process may take: a hook holds up every other hook.
+const look = 2 * time.Second
+
+// Pebble is the part of a Pebble client that is used here.
+type Pebble interface {
+	PlanBytes(*client.PlanOptions) ([]byte, error)
+	AddLayer(*client.AddLayerOptions) error
+	Replan(*client.ServiceOptions) (string, error)
+	Stop(*client.ServiceOptions) (string, error)
+	WaitChange(string, *client.WaitChangeOptions) (*client.Change, error)
+	Services(*client.ServicesOptions) ([]*client.ServiceInfo, error)
+	Checks(*client.ChecksOptions) ([]*client.CheckInfo, error)
+	ListFiles(*client.ListFilesOptions) ([]*client.FileInfo, error)
+	MakeDir(*client.MakeDirOptions) error
+	Push(*client.PushOptions) error
+	Pull(*client.PullOptions) error
+	Exec(*client.ExecOptions) (*client.ExecProcess, error)
+}
+
+var _ Pebble = (*client.Client)(nil)
+
+// errDown: there is nobody at a container's Pebble socket (yet).
+var errDown = errors.New("its Pebble does not answer")
+
+// ContainerPebble reaches a container's Pebble over the socket that Juju shares with the charm. The socket is tried
+// first, because Pebble's client asks again for five seconds when nobody listens.
+func ContainerPebble(container string) (Pebble, error) {
+	path := filepath.Join(containers(), container, "pebble.socket")
+	conn, err := net.DialTimeout("unix", path, look)
+	if err != nil {
+		return nil, fmt.Errorf("cannot reach container %s: %w", container, errDown)
+	}
+	if err := conn.Close(); err != nil {
+		return nil, fmt.Errorf("cannot reach container %s: %w", container, err)
+	}
+	return client.New(&client.Config{Socket: path})
+}
+
+// containers is the folder with one folder per container; Juju's, unless a test says otherwise.
+func containers() string {
+	if dir := os.Getenv("CHARM_CONTAINERS"); dir != "" {
+		return dir
+	}
+	return "/charm/containers"
+}
+
+// Seen is what a container's Pebble says in one hook.
+type Seen struct {
+	Up      bool            // it answers
+	Running bool            // at least one service runs
+	Checks  map[string]bool // by name: up
+}
+
+// SeeContainer asks a container's Pebble once. A Pebble that is not there is an answer, not an error.
+func SeeContainer(env Env, container string) (Seen, error) {
+	p, err := env.Pebble(container)
+	if errors.Is(err, errDown) {
+		return Seen{}, nil
+	}
+	if err != nil {
+		return Seen{}, err
+	}
+	seen := Seen{Up: true, Checks: map[string]bool{}}
+	running, err := runningServices(p)
+	if err != nil {
+		return Seen{}, fmt.Errorf("cannot list the services of container %s: %w", container, err)
+	}
+	seen.Running = len(running) > 0
+	checks, err := p.Checks(&client.ChecksOptions{})
+	if err != nil {
+		return Seen{}, fmt.Errorf("cannot list the checks of container %s: %w", container, err)
+	}
+	for _, c := range checks {
+		seen.Checks[c.Name] = c.Status != client.CheckStatusDown
+	}
+	return seen, nil
+}
+
+// ExecError is a command in a container that ended with another status than 0.
+type ExecError struct {
+	Command string
+	Status  int
+	Stderr  string
+}
+
+func (e *ExecError) Error() string {
+	return fmt.Sprintf("cannot run %s: exit status %d: %s", e.Command, e.Status, strings.TrimSpace(e.Stderr))
+}
+
+// Exec runs a command in a container, as that container's user, and returns its standard output. Pebble ends it after the timeout.
+func Exec(_ context.Context, env Env, container string, timeout time.Duration, as ExecAs, command ...string) (string, error) {
+	p, err := env.Pebble(container)
+	if err != nil {
+		return "", err
+	}
+	var out, stderr bytes.Buffer
+	process, err := p.Exec(&client.ExecOptions{Command: command, Timeout: timeout, UserID: as.UserID, GroupID: as.GroupID, Stdout: &out, Stderr: &stderr})
+	if err != nil {
+		return "", fmt.Errorf("cannot run %s in container %s: %w", command[0], container, err)
+	}
+	err = process.Wait()
+	var exit *client.ExitError
+	if errors.As(err, &exit) {
+		return out.String(), &ExecError{strings.Join(command, " "), exit.ExitCode(), stderr.String()}
+	}
+	if err != nil {
+		return out.String(), fmt.Errorf("cannot run %s in container %s: %w", command[0], container, err)
+	}
+	return out.String(), nil
+}
+
+// ExecAs is the user and group a command runs as; nil is the container's own.
+type ExecAs struct{ UserID, GroupID *int }

@@ -1,0 +1,83 @@
+package hook
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// Status is what `juju status` shows for the unit: blocked when a human must act (the message is what to do), waiting
+// for someone else, maintenance while the charm is at work and will finish.
+type Status struct{ Kind, Message string }
+
+func Active(msg string) Status      { return Status{"active", msg} }
+func Waiting(msg string) Status     { return Status{"waiting", msg} }
+func Blocked(msg string) Status     { return Status{"blocked", msg} }
+func Maintenance(msg string) Status { return Status{"maintenance", msg} }
+
+// With adds notes to a status, whatever its kind.
+func (s Status) With(notes ...string) Status {
+	for _, n := range notes {
+		switch {
+		case n == "":
+		case s.Message == "":
+			s.Message = n
+		default:
+			s.Message += "; " + n
+		}
+	}
+	return s
+}
+
+// A Gate is one condition for the workload to run.
+type Gate struct {
+	Closed bool
+	Why    Status // shown while closed
+}
+
+// First returns the status of the first closed gate, or ok.
+func First(gates ...Gate) (why Status, ok bool) {
+	for _, g := range gates {
+		if g.Closed {
+			return g.Why, false
+		}
+	}
+	return Status{}, true
+}
+
+// Leads is open for the leader: these workloads do not scale.
+func Leads(u Unit) Gate {
+	return Gate{!u.Leader, Waiting("standing by: only the leader runs the workload; scale back with `juju scale-application " + u.App + " 1`")}
+}
+
+// Valid is open when the configuration could be read; err is what Config returned.
+func Valid(err error) Gate {
+	if err == nil {
+		return Gate{}
+	}
+	return Gate{true, Blocked(strings.ReplaceAll(err.Error(), "\n", "; "))}
+}
+
+// Up is open while the container's Pebble answers.
+func Up(container string, answers bool) Gate {
+	return Gate{!answers, Waiting("waiting for container " + container)}
+}
+
+// Trusted is Blocked with the command, when err says that Kubernetes forbade us something; else open.
+func Trusted(err error) Gate {
+	if f := forbidden(err); f != nil {
+		return Gate{true, Blocked(fmt.Sprintf("run `%s` (Kubernetes forbids access to %s)", f.Fix(), f.Object))}
+	}
+	return Gate{}
+}
+
+// Reachable is Blocked when the Kubernetes API server did not answer. Nothing can then be repaired from here, and one
+// cause is our own kill switch: it names the API server's addresses, and those may have moved.
+func Reachable(u Unit, err error) Gate {
+	if !unreachable(err) {
+		return Gate{}
+	}
+	policy := vpnk8slib.KillSwitchName(u.App)
+	return Gate{true, Blocked(fmt.Sprintf("cannot reach the Kubernetes API server; if it moved, open the way with `kubectl -n %s delete networkpolicy %s` (it is laid again at once)", u.Model, policy))}
+}

@@ -1,0 +1,205 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// VPNEndpoint is the endpoint that every consumer of a VPN has.
+const VPNEndpoint = "vpn-gateway"
+
+// VPNOptions are the options that every consumer of a VPN has: a charm embeds them in its Config.
+type VPNOptions struct {
+	UnsafeMode      bool   `json:"unsafe-mode"`
+	ClusterCIDRs    CIDRs  `json:"cluster-cidrs"` // empty: discovered
+	PodGatewayImage string `json:"pod-gateway-image" validate:"required,image"`
+}
+
+// CIDRs is an option that holds networks, separated by commas or spaces.
+type CIDRs struct{ vpnk8slib.CIDRs }
+
+// UnmarshalText reads the option's text.
+func (c *CIDRs) UnmarshalText(text []byte) (err error) {
+	c.CIDRs = nil
+	if strings.TrimSpace(string(text)) != "" {
+		c.CIDRs, err = vpnk8slib.ParseCIDRs(string(text))
+	}
+	return err
+}
+
+// VPN is the consumer's half of the vpn-gateway relation as seen in one hook. It is the same for every consumer charm.
+type VPN struct {
+	Options VPNOptions
+	App     vpnk8slib.App
+	Link    vpnk8slib.Link
+	View    vpnk8slib.ClientView
+	ViewErr error         // why the view could not be had: no trust, or no answer
+	Pod     vpnk8slib.Pod // this pod's own network
+	Ports   []int         // where the workload listens, open to the cluster
+}
+
+// SeeVPN reads the relation, the cluster and this pod's network. The cluster is asked by the leader only, once, within
+// two seconds; a refusal or no answer becomes part of what was seen.
+func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions, ports ...int) (VPN, error) {
+	v := VPN{Options: o, App: vpnk8slib.App{Name: u.App, Namespace: u.Model}, Ports: ports}
+	rels, err := Relations(VPNEndpoint)
+	if err != nil {
+		return VPN{}, err
+	}
+	v.Link = vpnk8slib.ReadLink(rels)
+	if v.Pod, err = vpnk8slib.ReadPod(); err != nil {
+		return VPN{}, fmt.Errorf("cannot read this pod's network: %w", err)
+	}
+	if !u.Leader || u.Leaving() {
+		return v, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, look)
+	defer cancel()
+	v.View, err = vpnk8slib.ObserveClient(ctx, env.Reader, v.App, vpnk8slib.Overrides{ClusterCIDRs: o.ClusterCIDRs.CIDRs, Controllers: u.Controllers})
+	if err != nil && forbidden(err) == nil && !unreachable(err) {
+		return VPN{}, fmt.Errorf("cannot look at the cluster: %w", err)
+	}
+	v.ViewErr = err
+	v.App.OwnerUID = v.View.Owner
+	return v, nil
+}
+
+// client is what the library decides from. Workloads are the containers that must not reach anything before the route is there.
+func (v VPN) client(workloads ...string) vpnk8slib.Client {
+	return vpnk8slib.Client{
+		App: v.App, Link: v.Link, Unsafe: v.Options.UnsafeMode, Last: v.View.Last, Network: v.View.Network,
+		Workloads: workloads, Image: v.Options.PodGatewayImage, Ports: v.Ports,
+	}
+}
+
+// State is the consumer's state; see the README.
+func (v VPN) State() vpnk8slib.State { return v.client().State() }
+
+// Desired is the VPN's half of what a consumer wants: plans, our data, whether the workload may run, and the status if it
+// may not. The charm's own gates come after those that the operator has to open first and before the VPN's own; a charm
+// adds ports and the like to what is returned.
+//
+// With a gate closed, a workload that runs goes on only in a pod that has no way out but the overlay (or in a unit whose
+// operator asked for no protection); else it is stopped.
+func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
+	var d Desired
+	c := v.client(w.Container)
+	planned := v.plans(c, &d)
+	data, err := vpnk8slib.RequirerData{InstanceName: u.App, RoutingMethods: vpnk8slib.RoutingMethods(), Namespace: u.Model, Application: u.App}.Encode()
+	d.Publish = map[string]map[string]string{VPNEndpoint: data}
+
+	gates = append(gates, Valid(err), Trusted(v.ViewErr), Reachable(u, v.ViewErr), Valid(planned), v.gate(c), Up(w.Container, up))
+	why, open := First(append([]Gate{Leads(u)}, gates...)...)
+	switch {
+	case open:
+		w.Mode = Running
+		d.Status = v.running(c).With(v.notes(c)...)
+	case u.Leader && c.MayKeep(v.Pod):
+		w.Mode = AsIs
+		d.Status = why.With(v.notes(c)...)
+	default:
+		w.Mode = Stopped
+		d.Status = why.With(v.notes(c)...)
+	}
+	d.Workloads = []Workload{w}
+	return d
+}
+
+// plans adds the cluster's part. Without a view there is none: a policy made from half of what must stay reachable would
+// lock this unit's agent out. What was laid before stays.
+func (v VPN) plans(c vpnk8slib.Client, d *Desired) (err error) {
+	if v.ViewErr != nil {
+		return nil
+	}
+	d.Protect, d.Release, err = vpnk8slib.ClientPlans(c)
+	return err
+}
+
+// gate is open when this pod's traffic leaves through the tunnel, or when the operator gave that up.
+func (v VPN) gate(c vpnk8slib.Client) Gate {
+	if c.MayStart(v.Pod) && c.State() != vpnk8slib.Held {
+		return Gate{}
+	}
+	return Gate{true, v.closed(c)}
+}
+
+// closed says why the workload may not start, and who has to do what.
+func (v VPN) closed(c vpnk8slib.Client) Status {
+	var invalid *vpnk8slib.InvalidError
+	gateway := v.gatewayName(c)
+	switch {
+	case c.State() == vpnk8slib.Locked:
+		return Blocked(fmt.Sprintf("relate to a vpn-gateway: juju integrate %s <gateway>:%s (or set unsafe-mode=true to run without VPN)", v.App.Name, VPNEndpoint))
+	case errors.As(v.Link.Err, &invalid):
+		return Blocked(invalid.Error())
+	case errors.Is(v.Link.Err, vpnk8slib.ErrNotReady) && c.State() == vpnk8slib.Held:
+		return Waiting(fmt.Sprintf("gateway %s is silent: nothing leaves until it is back", gateway))
+	case errors.Is(v.Link.Err, vpnk8slib.ErrNotReady):
+		return Waiting("waiting for the gateway of " + v.Link.Relation + " to publish its data")
+	case v.Link.Err != nil:
+		return Blocked(v.Link.Err.Error())
+	case c.State() == vpnk8slib.Protected:
+		return Waiting(fmt.Sprintf("waiting for gateway %s: its VPN tunnel has not been up yet", gateway))
+	case !v.Pod.Patched:
+		return Maintenance("restarting this pod with the route to gateway " + gateway)
+	case !v.Pod.Closed:
+		return Blocked(fmt.Sprintf("this pod still has a way out beside the tunnel; delete it: kubectl -n %s delete pod -l app.kubernetes.io/name=%s", v.App.Namespace, v.App.Name))
+	default:
+		return Waiting(fmt.Sprintf("waiting for gateway %s: the overlay is not there, nothing leaves", gateway))
+	}
+}
+
+// running is the status of a workload that may run.
+func (v VPN) running(c vpnk8slib.Client) Status {
+	gateway := v.gatewayName(c)
+	switch {
+	case c.State() == vpnk8slib.Unprotected:
+		return Active("unsafe-mode=true: traffic leaves without VPN")
+	case !v.Link.Gateway.VPNConnected:
+		return Waiting(fmt.Sprintf("the VPN tunnel of gateway %s is down: nothing leaves until it is up", gateway))
+	case v.Link.Gateway.ExternalIP.IsValid():
+		return Active(fmt.Sprintf("through gateway %s, seen as %s", gateway, v.Link.Gateway.ExternalIP))
+	default:
+		return Active("through gateway " + gateway)
+	}
+}
+
+// notes are what the operator should know whatever else holds.
+func (v VPN) notes(c vpnk8slib.Client) (notes []string) {
+	if c.State() == vpnk8slib.Unprotected {
+		return nil
+	}
+	related := !errors.Is(v.Link.Err, vpnk8slib.ErrNotRelated)
+	if related && v.Options.UnsafeMode {
+		notes = append(notes, "unsafe-mode=true: removing the relation opens egress")
+	}
+	if len(v.View.Wider) > 0 {
+		notes = append(notes, "NetworkPolicies that allow more for these pods: "+strings.Join(v.View.Wider, ", "))
+	}
+	if v.ViewErr != nil || !related {
+		return notes
+	}
+	switch v.View.Enforced {
+	case vpnk8slib.NotEnforced:
+		notes = append(notes, "this cluster does not enforce NetworkPolicies: only the route protects")
+	case vpnk8slib.EnforcementUnknown:
+		notes = append(notes, "whether this cluster enforces NetworkPolicies is unknown")
+	}
+	return notes
+}
+
+// gatewayName is what the gateway calls itself: the relation's other end has another name across models.
+func (v VPN) gatewayName(c vpnk8slib.Client) string {
+	data := v.Link.Gateway
+	if v.Link.Err != nil && c.Last != nil {
+		data = c.Last.Gateway
+	}
+	if data.Namespace != "" && data.Namespace != v.App.Namespace {
+		return data.Namespace + "/" + data.Application
+	}
+	return data.Application
+}
