@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/charmarr/charmarr-go/tests/e2e/world"
+)
+
+// Flow is one row of the table.
+type Flow struct {
+	Name            string `json:"name"` // external, internal, route-broken, tunnel-down or dns
+	From            string `json:"from"`
+	To              string `json:"to"`
+	Expect          string `json:"expect"`
+	Seen            string `json:"seen"`              // the source address that the far end saw, or the error
+	PacketsOnUplink int    `json:"packets_on_uplink"` // from the client, outside the tunnel
+	Control         string `json:"control"`           // proof that the same probe would have been seen, had it leaked
+	OK              bool   `json:"ok"`
+}
+
+const (
+	vpnAddress = "192.0.2.2"
+	nothing    = "nothing gets out"
+	answered   = "answered inside the cluster"
+)
+
+// client is one routed application and where its probes come from.
+type client struct{ name, pod, container string }
+
+var clients = []client{
+	{"qbittorrent", "charmarr-downloads/qbittorrent-0", "qbittorrent"},
+	{"multimeter across models", "charmarr-core/multimeter-0", "multimeter"},
+}
+
+// A name of each kind inside the cluster: the other model's pod, and the cluster's own API by DNS.
+const (
+	otherModel = "http://qbittorrent.charmarr-downloads.svc.cluster.local:8080/"
+	clusterDNS = "kubernetes.default.svc.cluster.local"
+)
+
+type tour struct {
+	world.World
+	ctx     context.Context
+	outside world.Outside
+	rows    []Flow
+}
+
+func flows(ctx context.Context, w world.World) ([]Flow, error) {
+	t := &tour{World: w, ctx: ctx}
+	return t.rows, t.walk()
+}
+
+// walk takes the four flows: all well, then with the route broken, then with the tunnel down; each time what is outside
+// and what is inside, and afterwards that it comes back by itself.
+func (t *tour) walk() error {
+	if err := t.well("external", "internal"); err != nil {
+		return err
+	}
+	if err := t.dns(); err != nil {
+		return err
+	}
+	for _, c := range clients {
+		if _, err := t.Lab(t.ctx, "exec", "--pod", c.pod, "--", "ip", "link", "del", "vxlan0"); err != nil {
+			return err
+		}
+		if err := t.broken("route-broken", c); err != nil {
+			return err
+		}
+	}
+	if err := t.recovers("route-broken"); err != nil {
+		return err
+	}
+	if _, err := t.Lab(t.ctx, "tunnel", "down"); err != nil {
+		return err
+	}
+	for _, c := range clients {
+		if err := t.broken("tunnel-down", c); err != nil {
+			return err
+		}
+	}
+	if _, err := t.Lab(t.ctx, "tunnel", "up"); err != nil {
+		return err
+	}
+	return t.recovers("tunnel-down")
+}
+
+func (t *tour) well(external, internal string) error {
+	for _, c := range clients {
+		if err := t.outsideRow(external, c, vpnAddress); err != nil {
+			return err
+		}
+		if err := t.insideRows(internal, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tour) broken(name string, c client) error {
+	if err := t.outsideRow(name, c, nothing); err != nil {
+		return err
+	}
+	return t.insideRows(name, c)
+}
+
+// recovers adds a row when outside traffic leaves through the VPN again, with nobody's help.
+func (t *tour) recovers(name string) error {
+	for _, c := range clients {
+		start := time.Now()
+		row := Flow{Name: name, From: c.name, To: "outside, again", Expect: vpnAddress}
+		err := world.Until(t.ctx, 4*time.Minute, func() string {
+			dst := t.outside.Next()
+			seen, err := t.Probe(t.ctx, c.pod, c.container, "http", dst)
+			if err != nil {
+				return err.Error()
+			}
+			n, err := t.OnUplink(t.ctx, dst)
+			if err != nil {
+				return err.Error()
+			}
+			row.PacketsOnUplink += n
+			if row.Seen = seen.String(); row.Seen != vpnAddress {
+				return "the far end sees " + row.Seen
+			}
+			return ""
+		})
+		row.OK = err == nil && row.PacketsOnUplink == 0
+		row.Control = fmt.Sprintf("back by itself after %.0f s", time.Since(start).Seconds())
+		t.rows = append(t.rows, row)
+	}
+	return nil
+}
+
+// outsideRow probes a destination that only this row uses, and then sends the same from a pod that nothing protects.
+func (t *tour) outsideRow(name string, c client, expect string) error {
+	dst := t.outside.Next()
+	row := Flow{Name: name, From: c.name, To: dst, Expect: expect}
+	seen, err := t.Probe(t.ctx, c.pod, c.container, "http", dst)
+	if err != nil {
+		return err
+	}
+	if row.PacketsOnUplink, err = t.OnUplink(t.ctx, dst); err != nil {
+		return err
+	}
+	control, err := t.Control(t.ctx, "http", dst)
+	if err != nil {
+		return err
+	}
+	counted, err := t.OnUplink(t.ctx, dst)
+	if err != nil {
+		return err
+	}
+	row.Seen = seen.String()
+	row.Control = fmt.Sprintf("unprotected pod: seen as %s, %d packets", control, counted-row.PacketsOnUplink)
+	sighted := counted > row.PacketsOnUplink && control.Answered()
+	right := seen.Source == expect
+	if expect == nothing {
+		right = !seen.Answered()
+	}
+	row.OK = right && sighted && row.PacketsOnUplink == 0
+	t.rows = append(t.rows, row)
+	return nil
+}
+
+func (t *tour) insideRows(name string, c client) error {
+	for _, probe := range []struct{ kind, to string }{{"http", otherModel}, {"dns", clusterDNS}} {
+		seen, err := t.Probe(t.ctx, c.pod, c.container, probe.kind, probe.to)
+		if err != nil {
+			return err
+		}
+		t.rows = append(t.rows, Flow{Name: name, From: c.name, To: probe.to, Expect: answered, Seen: seen.String(),
+			Control: "none needed: an answer proves itself", OK: seen.Err == ""})
+	}
+	return nil
+}
+
+// dns says where an external name's query left. With the routing method pod-gateway the cluster's resolver asks outside
+// the tunnel; that is a known gap of the method, told here and not hidden.
+func (t *tour) dns() error {
+	const name = "canary.test"
+	c := clients[0]
+	query := fmt.Sprintf("q%d.%s", time.Now().UnixNano(), name)
+	seen, err := t.Probe(t.ctx, c.pod, c.container, "dns", query)
+	if err != nil {
+		return err
+	}
+	log, err := t.Lab(t.ctx, "logs", "dns")
+	if err != nil {
+		return err
+	}
+	where, left := "did not leave", 0
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, query) {
+			where, left = "left outside the tunnel, by the cluster's resolver (known gap of pod-gateway)", left+1
+		}
+	}
+	t.rows = append(t.rows, Flow{Name: "dns", From: c.name, To: query, Expect: "told where it leaves", Seen: where + "; answer " + seen.String(),
+		PacketsOnUplink: left, Control: "the resolver outside logs every query", OK: seen.Err == ""})
+	return nil
+}

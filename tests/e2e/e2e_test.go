@@ -1,0 +1,162 @@
+//go:build e2e
+
+// Package e2e tells whole stories on the lab: the unmodified juju, real pods, real packets. Each script under testdata is
+// one story in models of its own; they share one lab and run one after the other, because there is one VPN subscription.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/charmarr/charmarr-go/tests/e2e/world"
+)
+
+const (
+	vpnAddress  = "192.0.2.2"    // what the far end sees of traffic through the tunnel
+	nodeAddress = "198.51.100.1" // what it sees of a leak
+)
+
+var outside world.Outside
+
+func TestStories(t *testing.T) {
+	root, err := world.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := world.World{Root: root}
+	if _, err := w.Lab(t.Context(), "up"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if out, err := w.Lab(context.Background(), "down"); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	stories, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(stories) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	for _, story := range stories {
+		name := strings.TrimSuffix(filepath.Base(story), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			testscript.Run(t, testscript.Params{
+				Files:    []string{story},
+				Setup:    func(e *testscript.Env) error { return setup(e, root, name) },
+				Cmds:     commands(w),
+				Deadline: time.Now().Add(8 * time.Minute),
+			})
+		})
+	}
+}
+
+// setup gives a story its models' names and the two programs of a user.
+func setup(e *testscript.Env, root, name string) error {
+	e.Setenv("D", name)         // the model of gateway and downloads
+	e.Setenv("C", name+"-core") // the other model
+	e.Setenv("ROOT", root)
+	e.Setenv("LAB_DIR", os.Getenv("LAB_DIR"))
+	e.Setenv("HOME", os.Getenv("HOME"))
+	bin := filepath.Join(e.WorkDir, "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	for _, program := range []string{"juju", "kubectl"} {
+		script := fmt.Sprintf("#!/bin/sh\nexec %s/build/bin/lab %s \"$@\"\n", root, program)
+		if err := os.WriteFile(filepath.Join(bin, program), []byte(script), 0o755); err != nil {
+			return err
+		}
+	}
+	e.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	return nil
+}
+
+func commands(w world.World) map[string]func(*testscript.TestScript, bool, []string) {
+	ctx := context.Background()
+	deploy := world.Deploy{World: w}
+	return map[string]func(*testscript.TestScript, bool, []string){
+		// deploy MODEL APP: one of our charms, with the lab's images and, for gluetun, without its key
+		"deploy": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.App(ctx, a[0], a[1])) },
+		// subscribe MODEL: adds the lab's VPN key as a Juju secret, grants it to gluetun and configures it
+		"subscribe": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Subscribe(ctx, a[0])) },
+		// status MODEL UNIT WORKLOAD-STATUS [TEXT]: waits for it
+		"status": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(w.WaitStatus(ctx, 3*time.Minute, a[0], a[1], a[2], strings.Join(a[3:], " ")))
+		},
+		// external MODEL/POD CONTAINER: waits until outside traffic leaves with the VPN's address, and saw no other
+		"external": func(ts *testscript.TestScript, _ bool, a []string) {
+			var last string
+			ts.Check(world.Until(ctx, 90*time.Second, func() string {
+				dst := outside.Next()
+				seen, err := w.Probe(ctx, a[0], a[1], "http", dst)
+				ts.Check(err)
+				packets, err := w.OnUplink(ctx, dst)
+				ts.Check(err)
+				if packets > 0 {
+					ts.Fatalf("LEAK: %d packets to %s left outside the tunnel; the far end saw %s", packets, dst, seen)
+				}
+				if last = seen.String(); last == vpnAddress {
+					return ""
+				}
+				return "the far end sees " + last + " of " + a[0]
+			}))
+		},
+		// blocked MODEL/POD CONTAINER: nothing of tcp, udp and icmp gets out, and an unprotected pod's same probe does
+		"blocked": func(ts *testscript.TestScript, _ bool, a []string) {
+			for _, kind := range []string{"http", "udp", "icmp"} {
+				dst := outside.Next()
+				seen, err := w.Probe(ctx, a[0], a[1], kind, dst)
+				ts.Check(err)
+				packets, err := w.OnUplink(ctx, dst)
+				ts.Check(err)
+				if seen.Answered() || packets > 0 {
+					ts.Fatalf("LEAK: %s from %s to %s: %s, %d packets left outside the tunnel", kind, a[0], dst, seen, packets)
+				}
+				control, err := w.Control(ctx, kind, dst)
+				ts.Check(err)
+				if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 || control.Source != nodeAddress {
+					ts.Fatalf("the control is blind: %s to %s from an unprotected pod: %s, %d packets counted, %v", kind, dst, control, packets, err)
+				}
+			}
+		},
+		// internal MODEL/POD CONTAINER URL: the pod reaches something in the cluster by its name
+		"internal": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(world.Until(ctx, 30*time.Second, func() string {
+				seen, err := w.Probe(ctx, a[0], a[1], "http", a[2])
+				ts.Check(err)
+				if seen.Err != "" {
+					return a[0] + " cannot reach " + a[2] + ": " + seen.Err
+				}
+				return ""
+			}))
+		},
+		// tunnel up|down: the provider's end
+		"tunnel": func(ts *testscript.TestScript, _ bool, a []string) {
+			_, err := w.Lab(ctx, "tunnel", a[0])
+			ts.Check(err)
+		},
+		// rolls MODEL APP N: the template has changed N times since Juju made it
+		"rolls": func(ts *testscript.TestScript, _ bool, a []string) {
+			n, err := deploy.Rolls(ctx, a[0], a[1])
+			ts.Check(err)
+			if fmt.Sprint(n) != a[2] {
+				ts.Fatalf("%s rolled %d times, not %s", a[1], n, a[2])
+			}
+		},
+		// gone MODEL APP: nothing of the application is left in its namespace
+		"gone": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(world.Until(ctx, 2*time.Minute, func() string {
+				out, err := w.Kubectl(ctx, "-n", a[0], "get", "statefulset,pod,configmap,networkpolicy,service,secret,serviceaccount",
+					"-l", "app.kubernetes.io/name="+a[1], "-o", "name")
+				ts.Check(err)
+				return strings.Join(strings.Fields(out), " ")
+			}))
+		},
+	}
+}

@@ -1,0 +1,151 @@
+package world
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Info is what the lab tells of itself (`lab info`): the addresses and files that a deployment on it needs.
+type Info struct {
+	VPN struct {
+		Endpoint  string `json:"endpoint"` // address of the provider's end
+		Port      int    `json:"port"`
+		PublicKey string `json:"public_key"`
+		KeyFile   string `json:"key_file"` // the client's private key, 0600
+		Address   string `json:"address"`  // the client's address in the tunnel, with /32
+	} `json:"vpn"`
+	Echo   string            `json:"echo"`   // an HTTP echo outside
+	Images map[string]string `json:"images"` // resource name: image
+}
+
+// Info asks the lab.
+func (w World) Info(ctx context.Context) (i Info, err error) {
+	out, err := w.Lab(ctx, "info")
+	if err != nil {
+		return i, err
+	}
+	if err = json.Unmarshal([]byte(out), &i); err != nil {
+		err = fmt.Errorf("cannot read what the lab tells of itself: %w", err)
+	}
+	return i, err
+}
+
+// Deploy deploys our charms as a user does, with the lab's images in the place of those that cannot be had here.
+type Deploy struct{ World }
+
+// Charm is the packed charm's path.
+func (d Deploy) Charm(name string) string {
+	return filepath.Join(d.Root, "build", name+"-k8s_amd64.charm")
+}
+
+// App deploys one of our applications, named like its charm without -k8s, trusted.
+func (d Deploy) App(ctx context.Context, model, app string, more ...string) error {
+	info, err := d.Info(ctx)
+	if err != nil {
+		return err
+	}
+	args := []string{"deploy", "-m", model, d.Charm(app), app, "--trust",
+		"--resource", app + "-image=" + info.Images[app+"-image"],
+		"--config", "pod-gateway-image=" + info.Images["pod-gateway-image"]}
+	_, err = d.Juju(ctx, append(args, more...)...)
+	return err
+}
+
+// GatewayOptions are gluetun's options for the lab's provider, all but the key.
+func (i Info) GatewayOptions() map[string]string {
+	return map[string]string{
+		"vpn-provider":         "custom",
+		"wireguard-addresses":  i.VPN.Address,
+		"wireguard-public-key": i.VPN.PublicKey,
+		"vpn-endpoint-ip":      i.VPN.Endpoint,
+		"vpn-endpoint-port":    fmt.Sprint(i.VPN.Port),
+		"probe-targets":        "203.0.113.2:80,203.0.113.3:80",
+		"custom-overrides":     "PUBLICIP_API=echoip#http://" + i.Echo,
+		"pod-gateway-image":    i.Images["pod-gateway-image"],
+	}
+}
+
+// Key adds the subscription's private key as a Juju secret and returns its URI.
+func (d Deploy) Key(ctx context.Context, model string) (string, error) {
+	info, err := d.Info(ctx)
+	if err != nil {
+		return "", err
+	}
+	key, err := os.ReadFile(info.VPN.KeyFile)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the subscription's key: %w", err)
+	}
+	uri, err := d.Juju(ctx, "add-secret", "-m", model, "vpn-key", "private-key="+strings.TrimSpace(string(key)))
+	return strings.TrimSpace(uri), err
+}
+
+// Subscribe gives gluetun the lab's subscription: secret, grant, options.
+func (d Deploy) Subscribe(ctx context.Context, model string) error {
+	uri, err := d.Key(ctx, model)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Juju(ctx, "grant-secret", "-m", model, "vpn-key", "gluetun"); err != nil {
+		return err
+	}
+	info, err := d.Info(ctx)
+	if err != nil {
+		return err
+	}
+	args := []string{"config", "-m", model, "gluetun", "wireguard-private-key-secret=" + uri}
+	for name, value := range info.GatewayOptions() {
+		args = append(args, name+"="+value)
+	}
+	_, err = d.Juju(ctx, args...)
+	return err
+}
+
+// Rolls counts how often the application's pod template has changed since Juju made it: its ControllerRevisions but one.
+func (d Deploy) Rolls(ctx context.Context, model, app string) (int, error) {
+	out, err := d.Kubectl(ctx, "-n", model, "get", "controllerrevisions", "-l", "app.kubernetes.io/name="+app, "-o", "name")
+	return len(strings.Fields(out)) - 1, err
+}
+
+// Bundle deploys one of the repository's bundles into a model of its own, with the lab's images and options laid over it.
+func (d Deploy) Bundle(ctx context.Context, model, name string) error {
+	info, err := d.Info(ctx)
+	if err != nil {
+		return err
+	}
+	overlay, err := d.overlay(info, name)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Juju(ctx, "add-model", model); err != nil {
+		return err
+	}
+	_, err = d.Juju(ctx, "deploy", "-m", model, "--trust", filepath.Join(d.Root, "bundles", name, "bundle.yaml"), "--overlay", overlay)
+	return err
+}
+
+// overlay writes the Juju overlay that puts the lab's images in the place of those of the bundle.
+func (d Deploy) overlay(info Info, name string) (string, error) {
+	apps := map[string][]string{"downloads": {"gluetun", "qbittorrent"}, "core": {"multimeter"}}[name]
+	type application struct {
+		Resources map[string]string `json:"resources"`
+		Options   map[string]string `json:"options"`
+	}
+	overlay := map[string]map[string]application{"applications": {}}
+	for _, app := range apps {
+		options := map[string]string{"pod-gateway-image": info.Images["pod-gateway-image"]}
+		overlay["applications"][app] = application{map[string]string{app + "-image": info.Images[app+"-image"]}, options}
+	}
+	data, err := json.MarshalIndent(overlay, "", "  ") // JSON is YAML
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(d.Root, "build", "overlay-"+name+".yaml")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, append(data, '\n'), 0o644)
+}
