@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+)
+
+const (
+	container = "multimeter"
+	program   = "/usr/bin/multimeter" // in the workload's image
+	echoPort  = 8080
+	user      = 1000 // no workload of a consumer's pod runs as root
+)
+
+// Observed is what one hook sees.
+type Observed struct {
+	hook.Unit
+	Config    Config
+	ConfigErr error // what the operator has to mend in it
+	VPN       hook.VPN
+	Container hook.Seen
+}
+
+func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
+	if o.Unit, err = hook.ReadUnit(); err != nil {
+		return o, err
+	}
+	var wrong *hook.OptionError
+	if o.Config, o.ConfigErr = hook.Config[Config](); o.ConfigErr != nil && !errors.As(o.ConfigErr, &wrong) {
+		return o, o.ConfigErr
+	}
+	if o.Container, err = hook.SeeContainer(env, container); err != nil {
+		return o, err
+	}
+	o.VPN, err = hook.SeeVPN(ctx, env, o.Unit, o.Config.VPNOptions, echoPort)
+	return o, err
+}
+
+// Reconcile decides what should be so. It reads nothing and changes nothing.
+func Reconcile(o Observed) hook.Desired {
+	w := hook.Workload{Container: container, Layer: hook.Layer{
+		Services: map[string]hook.Service{"multimeter": {
+			Summary:  "an echo that answers with the caller's address",
+			Override: "replace",
+			Command:  program + " serve",
+			Startup:  "enabled",
+			UserID:   hook.ID(user),
+			GroupID:  hook.ID(user),
+		}},
+		Checks: map[string]hook.Check{"echo": {
+			Override: "replace", Period: "10s", Timeout: "3s", Threshold: 3,
+			HTTP: &hook.HTTPCheck{URL: "http://localhost:8080/"},
+		}},
+	}}
+	d := o.VPN.Desired(o.Unit, w, o.Container.Up, hook.Valid(o.ConfigErr))
+	d.Ports = []int{echoPort}
+	if up, known := o.Container.Checks["echo"]; known && !up && o.Container.Running && d.Status.Kind == "active" {
+		d.Status = hook.Waiting("waiting for the echo on port 8080").With(d.Status.Message)
+	}
+	return d
+}
+
+// mayProbe says why no packet may be sent now: a probe leaves under the same conditions as any other workload.
+func mayProbe(o Observed) error {
+	d := Reconcile(o)
+	if d.Workloads[0].Mode == hook.Stopped || !o.Container.Running {
+		return errors.New("cannot probe: the workload may not run now, or does not yet: " + d.Status.Message)
+	}
+	return nil
+}

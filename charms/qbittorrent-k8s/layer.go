@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+)
+
+const (
+	webCheck = "web"
+	profile  = "/config"
+)
+
+// seed is what qBittorrent needs to find at its very first start; afterwards the file is its own, which it rewrites at
+// every exit. Without the accepted legal notice it asks on a terminal that is not there, and ends.
+const seed = `[LegalNotice]
+Accepted=true
+`
+
+func workload(c Config) hook.Workload {
+	uid, gid := hook.ID(c.PUID), hook.ID(c.PGID)
+	dir := func(path string) hook.Dir { return hook.Dir{Path: path, Mode: 0o750, UserID: uid, GroupID: gid} }
+	return hook.Workload{
+		Container: container,
+		Dirs:      []hook.Dir{dir(profile), dir(profile + "/qBittorrent"), dir(profile + "/qBittorrent/config")},
+		Files: []hook.File{{
+			Path: profile + "/qBittorrent/config/qBittorrent.conf", Content: seed, Mode: 0o600, UserID: uid, GroupID: gid, Seed: true,
+		}},
+		Layer: layer(c),
+	}
+}
+
+func layer(c Config) hook.Layer {
+	return hook.Layer{
+		Services: map[string]hook.Service{"qbittorrent": {
+			Summary:     "qBittorrent without a desktop",
+			Override:    "replace",
+			Command:     "/usr/bin/qbittorrent-nox --profile=" + profile + " --webui-port=" + strconv.Itoa(c.WebPort),
+			Startup:     "enabled",
+			Environment: map[string]string{"HOME": profile, "TZ": c.Timezone, "XDG_RUNTIME_DIR": "/tmp"},
+			UserID:      hook.ID(c.PUID),
+			GroupID:     hook.ID(c.PGID),
+			WorkingDir:  profile,
+			KillDelay:   "20s", // it writes the state of its torrents
+		}},
+		Checks: map[string]hook.Check{webCheck: {
+			Override: "replace", Period: "10s", Timeout: "3s", Threshold: 3,
+			HTTP: &hook.HTTPCheck{URL: fmt.Sprintf("http://localhost:%d/", c.WebPort)},
+		}},
+	}
+}
