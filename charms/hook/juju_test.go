@@ -1,0 +1,164 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/gruyaume/goops"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// The tools of this test are worth something only if they refuse what Juju refuses.
+func TestToolsRefuse(t *testing.T) {
+	after := juju(t, model{Relations: map[string]*relation{"db:1": {App: "postgres"}}}, "start")
+	require.NoError(t, goops.SetAppStatus("active"), "one word is fine")
+	tests := []struct {
+		summary string
+		do      func() error
+		words   string
+	}{
+		{"a third word of status", func() error { return goops.SetAppStatus("active", "two", "words") }, "unrecognized args"},
+		{"a status that is none", func() error { return goops.SetUnitStatus("fine") }, "invalid status"},
+		{"the application's databag, by a unit that does not lead", func() error { return goops.SetAppRelationData("db:1", map[string]string{"a": "b"}) }, "cannot write relation settings"},
+		{"a relation that is not there", func() error { return goops.SetAppRelationData("db:9", map[string]string{"a": "b"}) }, "relation not found"},
+		{"a secret's URI with the newline of secret-add", func() error { _, err := goops.GetSecretByID("secret:1\n", false, false); return err }, "not valid"},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) { assert.ErrorContains(t, test.do(), test.words) })
+	}
+	assert.Empty(t, after().Relations["db:1"].Local)
+}
+
+func TestReadUnit(t *testing.T) {
+	juju(t, model{Leader: true}, "config-changed")
+	u, err := ReadUnit()
+	require.NoError(t, err)
+	assert.Equal(t, Unit{
+		Name: "qbittorrent/0", App: "qbittorrent", Model: "downloads", Event: "config-changed", Leader: true,
+		Controllers: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.1:17070"), netip.MustParseAddrPort("[fd44::1]:17070")},
+	}, u)
+	assert.False(t, u.Leaving())
+	u.Event = "stop"
+	assert.True(t, u.Leaving())
+}
+
+func TestRelationsWithoutTheOneBeingBroken(t *testing.T) {
+	world := model{Relations: map[string]*relation{
+		"vpn-gateway:1": {App: "gluetun", Remote: map[string]string{"config": "{}"}},
+		"vpn-gateway:2": {App: "other"},
+		"db:3":          {App: "postgres"},
+	}}
+	one := vpnk8slib.Relation{ID: "vpn-gateway:1", App: "gluetun", Remote: map[string]string{"config": "{}"}}
+	two := vpnk8slib.Relation{ID: "vpn-gateway:2", App: "other"}
+	tests := []struct {
+		event, id string
+		want      []vpnk8slib.Relation
+	}{
+		{"vpn-gateway-relation-changed", "vpn-gateway:1", []vpnk8slib.Relation{one, two}},
+		{"vpn-gateway-relation-broken", "vpn-gateway:1", []vpnk8slib.Relation{two}},
+		{"db-relation-broken", "db:3", []vpnk8slib.Relation{one, two}},
+	}
+	for _, test := range tests {
+		t.Run(test.event+" "+test.id, func(t *testing.T) {
+			juju(t, world, test.event)
+			t.Setenv("JUJU_RELATION_ID", test.id)
+			rels, err := Relations("vpn-gateway")
+			require.NoError(t, err)
+			assert.Equal(t, test.want, rels)
+		})
+	}
+}
+
+func TestRelationsAskForAnApplicationOnce(t *testing.T) {
+	after := juju(t, model{Relations: map[string]*relation{"vpn-gateway:1": {App: "gluetun"}}}, "update-status")
+	for range 2 {
+		_, err := Relations("vpn-gateway")
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []string{"relation-ids", "relation-list", "relation-get", "relation-ids", "relation-get"}, after().Calls)
+}
+
+func TestSecret(t *testing.T) {
+	tests := []struct {
+		summary string
+		secrets map[string]*secret
+		id      string
+		missing bool
+	}{
+		{"granted", map[string]*secret{"secret:abc": {Content: map[string]string{"k": "v"}, Granted: true}}, "secret:abc", false},
+		{"by its bare id, with the newline that a shell left", map[string]*secret{"secret:abc": {Content: map[string]string{"k": "v"}, Granted: true}}, "abc\n", false},
+		{"there, but not granted", map[string]*secret{"secret:abc": {Content: map[string]string{"k": "v"}}}, "secret:abc", true},
+		{"not there", nil, "secret:abc", true},
+		{"no id at all", nil, "my key", true},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			juju(t, model{Secrets: test.secrets}, "config-changed")
+			content, err := Secret(test.id)
+			if test.missing {
+				assert.ErrorIs(t, err, ErrNoSecret)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, map[string]string{"k": "v"}, content)
+		})
+	}
+	t.Run("a controller that does not answer is another matter", func(t *testing.T) {
+		juju(t, model{Broken: "secret-get", Secrets: map[string]*secret{"secret:abc": {Granted: true}}}, "config-changed")
+		_, err := Secret("abc")
+		require.Error(t, err)
+		assert.NotErrorIs(t, err, ErrNoSecret)
+	})
+}
+
+func TestOwnSecretIsWrittenOnlyWhenItDiffers(t *testing.T) {
+	after := juju(t, model{Leader: true}, "config-changed")
+	for _, value := range []string{"one", "one", "two"} {
+		require.NoError(t, ownSecret(SecretWant{Label: "api-key", Content: map[string]string{"key": value}}))
+	}
+	m := after()
+	assert.Equal(t, []string{"secret-get", "secret-add", "secret-get", "secret-get", "secret-info-get", "secret-set"}, m.Calls)
+	assert.Equal(t, map[string]string{"key": "two"}, m.Secrets["secret:1"].Content)
+}
+
+func TestActions(t *testing.T) {
+	type params struct {
+		Seconds int `json:"seconds" validate:"min=1,max=60"`
+	}
+	actions := map[string]Action{"wait": func(_ context.Context, p Params) (map[string]string, error) {
+		got, err := ReadParams[params](p)
+		if err != nil {
+			return nil, err
+		}
+		if got.Seconds == 13 {
+			return map[string]string{"seen": "half"}, errors.New("cannot wait that long")
+		}
+		return map[string]string{"seen": "all"}, nil
+	}}
+	tests := []struct {
+		summary, name string
+		seconds       int
+		results       map[string]string
+		failed        string
+	}{
+		{"done", "wait", 5, map[string]string{"seen": "all"}, ""},
+		{"failed, with what it has", "wait", 13, map[string]string{"seen": "half"}, "cannot wait that long"},
+		{"refused parameter", "wait", 90, nil, `cannot use parameter seconds="90": the largest allowed is 60`},
+		{"an action that is none", "sleep", 5, nil, `cannot run action "sleep": this charm has none of that name`},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			after := juju(t, model{Params: map[string]any{"seconds": test.seconds}}, "")
+			t.Setenv("JUJU_ACTION_NAME", test.name)
+			require.NoError(t, dispatch(t.Context(), func(context.Context) error { return errors.New("an action is not a hook") }, actions))
+			m := after()
+			assert.Equal(t, test.results, m.Results)
+			assert.Equal(t, test.failed, m.Failed)
+		})
+	}
+}
