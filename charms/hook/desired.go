@@ -21,7 +21,7 @@ type Desired struct {
 type Mode int
 
 const (
-	Stopped Mode = iota // all services stopped
+	Stopped Mode = iota // all services stopped; the layer's checks in place, because one of them may bring the next hook
 	AsIs                // left as they are: what runs goes on, nothing starts
 	Running             // files and layer in place, its services running
 )
@@ -83,6 +83,19 @@ type Check struct {
 	Threshold int        `yaml:"threshold,omitempty"`
 	HTTP      *HTTPCheck `yaml:"http,omitempty"`
 	Exec      *ExecCheck `yaml:"exec,omitempty"`
+}
+
+// OverlayCheck is the name of the check that tells the charm, as pebble-check-failed and -recovered, when the route to
+// the gateway goes and comes. Every consumer has one: its workload starts when the overlay is there, and nothing but this
+// check says so before the next update-status.
+const OverlayCheck = "overlay"
+
+// OverlayInterface is the interface that the route to the gateway leaves by.
+const OverlayInterface = "vxlan0"
+
+// Overlay makes that check from a command in the workload's image that ends with 0 while a route leaves by OverlayInterface.
+func Overlay(command string) Check {
+	return Check{Override: "replace", Period: "5s", Timeout: "2s", Threshold: 1, Exec: &ExecCheck{Command: command}}
 }
 
 // HTTPCheck succeeds while a GET answers 20x.

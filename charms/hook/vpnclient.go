@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib"
@@ -14,21 +15,9 @@ const VPNEndpoint = "vpn-gateway"
 
 // VPNOptions are the options that every consumer of a VPN has: a charm embeds them in its Config.
 type VPNOptions struct {
-	UnsafeMode      bool   `json:"unsafe-mode"`
-	ClusterCIDRs    CIDRs  `json:"cluster-cidrs"` // empty: discovered
-	PodGatewayImage string `json:"pod-gateway-image" validate:"required,image"`
-}
-
-// CIDRs is an option that holds networks, separated by commas or spaces.
-type CIDRs struct{ vpnk8slib.CIDRs }
-
-// UnmarshalText reads the option's text.
-func (c *CIDRs) UnmarshalText(text []byte) (err error) {
-	c.CIDRs = nil
-	if strings.TrimSpace(string(text)) != "" {
-		c.CIDRs, err = vpnk8slib.ParseCIDRs(string(text))
-	}
-	return err
+	UnsafeMode      bool            `json:"unsafe-mode"`
+	ClusterCIDRs    vpnk8slib.CIDRs `json:"cluster-cidrs"` // empty: discovered
+	PodGatewayImage string          `json:"pod-gateway-image" validate:"required,image"`
 }
 
 // VPN is the consumer's half of the vpn-gateway relation as seen in one hook. It is the same for every consumer charm.
@@ -59,7 +48,7 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions, ports ...int) (V
 	}
 	ctx, cancel := context.WithTimeout(ctx, look)
 	defer cancel()
-	v.View, err = vpnk8slib.ObserveClient(ctx, env.Reader, v.App, vpnk8slib.Overrides{ClusterCIDRs: o.ClusterCIDRs.CIDRs, Controllers: u.Controllers})
+	v.View, err = vpnk8slib.ObserveClient(ctx, env.Reader, v.App, vpnk8slib.Overrides{ClusterCIDRs: o.ClusterCIDRs, Controllers: u.Controllers})
 	if err != nil && forbidden(err) == nil && !unreachable(err) {
 		return VPN{}, fmt.Errorf("cannot look at the cluster: %w", err)
 	}
@@ -105,8 +94,22 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 		w.Mode = Stopped
 		d.Status = why.With(v.notes(c)...)
 	}
+	w.Layer.Checks = v.checks(c, w)
 	d.Workloads = []Workload{w}
 	return d
+}
+
+// checks leaves out what could only fail: the overlay's where there is to be none, the workload's own while it is stopped.
+func (v VPN) checks(c vpnk8slib.Client, w Workload) map[string]Check {
+	routed := c.State() == vpnk8slib.Routed || c.State() == vpnk8slib.Held
+	checks := maps.Clone(w.Layer.Checks)
+	maps.DeleteFunc(checks, func(name string, _ Check) bool {
+		if name == OverlayCheck {
+			return !routed
+		}
+		return w.Mode == Stopped
+	})
+	return checks
 }
 
 // plans adds the cluster's part. Without a view there is none: a policy made from half of what must stay reachable would
@@ -121,10 +124,7 @@ func (v VPN) plans(c vpnk8slib.Client, d *Desired) (err error) {
 
 // gate is open when this pod's traffic leaves through the tunnel, or when the operator gave that up.
 func (v VPN) gate(c vpnk8slib.Client) Gate {
-	if c.MayStart(v.Pod) && c.State() != vpnk8slib.Held {
-		return Gate{}
-	}
-	return Gate{true, v.closed(c)}
+	return Gate{!c.MayStart(v.Pod), v.closed(c)}
 }
 
 // closed says why the workload may not start, and who has to do what.
@@ -157,6 +157,8 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 func (v VPN) running(c vpnk8slib.Client) Status {
 	gateway := v.gatewayName(c)
 	switch {
+	case c.State() == vpnk8slib.Held: // this pod is routed, but the gateway says nothing that we understand
+		return v.closed(c)
 	case c.State() == vpnk8slib.Unprotected:
 		return Active("unsafe-mode=true: traffic leaves without VPN")
 	case !v.Link.Gateway.VPNConnected:

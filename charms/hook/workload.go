@@ -30,7 +30,11 @@ func applyWorkload(env Env, w Workload) error {
 		return err
 	}
 	if w.Mode == Stopped {
-		return stopAll(p, w.Container)
+		if err := stopAll(p, w.Container); err != nil {
+			return err
+		}
+		_, err := ensureLayer(p, w.Container, Layer{Checks: w.Layer.Checks})
+		return err
 	}
 	return run(p, w)
 }
@@ -44,18 +48,9 @@ func run(p Pebble, w Workload) error {
 	if err := writeFiles(p, w); err != nil {
 		return err
 	}
-	planned, err := hasLayer(p, w.Layer)
+	planned, err := ensureLayer(p, w.Container, w.Layer)
 	if err != nil {
 		return err
-	}
-	if !planned {
-		data, err := yaml.Marshal(w.Layer)
-		if err != nil {
-			return fmt.Errorf("cannot write the layer: %w", err)
-		}
-		if err := p.AddLayer(&client.AddLayerOptions{Label: w.Container, Combine: true, LayerData: data}); err != nil {
-			return fmt.Errorf("cannot add the layer: %w", err)
-		}
 	}
 	running, err := runningServices(p)
 	if err != nil {
@@ -72,6 +67,22 @@ func run(p Pebble, w Workload) error {
 	}
 	logInfo("container %s: replanned (new plan: %t, not running before: %v)", w.Container, !planned, missing)
 	return wait(p, func() (string, error) { return p.Replan(&client.ServiceOptions{}) })
+}
+
+// ensureLayer adds the layer when the plan differs from it, and says whether it was there. Checks begin at once; services
+// wait for a replan.
+func ensureLayer(p Pebble, label string, want Layer) (planned bool, err error) {
+	if planned, err = hasLayer(p, want); planned || err != nil {
+		return planned, err
+	}
+	data, err := yaml.Marshal(want)
+	if err != nil {
+		return false, fmt.Errorf("cannot write the layer: %w", err)
+	}
+	if err := p.AddLayer(&client.AddLayerOptions{Label: label, Combine: true, LayerData: data}); err != nil {
+		return false, fmt.Errorf("cannot add the layer: %w", err)
+	}
+	return false, nil
 }
 
 // writeFiles writes what differs, and stops the services first. If this hook ends half way, the next one finds them
@@ -150,6 +161,9 @@ func notFound(err error) bool {
 
 // hasLayer says whether every service and check of the layer stands in the plan as we want it.
 func hasLayer(p Pebble, want Layer) (bool, error) {
+	if len(want.Services)+len(want.Checks) == 0 {
+		return true, nil
+	}
 	data, err := p.PlanBytes(&client.PlanOptions{})
 	if err != nil {
 		return false, fmt.Errorf("cannot read the plan: %w", err)

@@ -157,6 +157,29 @@ func TestWorkload(t *testing.T) {
 	assert.True(t, running())
 }
 
+// A stopped workload is watched all the same: the check that begins to succeed brings the hook that starts it.
+func TestStoppedWorkloadIsWatched(t *testing.T) {
+	juju(t, model{}, "config-changed")
+	env := startPebble(t, "web")
+	there := filepath.Join(t.TempDir(), "vxlan0")
+	w := Workload{Container: "web", Mode: Stopped, Layer: Layer{
+		Services: map[string]Service{"web": {Override: "replace", Command: "sleep 600", Startup: "enabled"}},
+		Checks:   map[string]Check{OverlayCheck: {Override: "replace", Period: "100ms", Timeout: "90ms", Threshold: 1, Exec: &ExecCheck{Command: "test -e " + there}}},
+	}}
+	require.NoError(t, applyWorkload(env, w))
+	up := func() bool {
+		seen, err := SeeContainer(env, "web")
+		require.NoError(t, err)
+		assert.False(t, seen.Running)
+		up, known := seen.Checks[OverlayCheck]
+		require.True(t, known)
+		return up
+	}
+	require.Eventually(t, func() bool { return !up() }, 5*time.Second, 50*time.Millisecond)
+	require.NoError(t, os.WriteFile(there, nil, 0o600))
+	require.Eventually(t, up, 5*time.Second, 50*time.Millisecond)
+}
+
 func TestWorkloadThatDoesNotStayUp(t *testing.T) {
 	juju(t, model{}, "config-changed")
 	env := startPebble(t, "web")

@@ -49,10 +49,13 @@ func Reconcile(o Observed) hook.Desired {
 			UserID:   hook.ID(user),
 			GroupID:  hook.ID(user),
 		}},
-		Checks: map[string]hook.Check{"echo": {
-			Override: "replace", Period: "10s", Timeout: "3s", Threshold: 3,
-			HTTP: &hook.HTTPCheck{URL: "http://localhost:8080/"},
-		}},
+		Checks: map[string]hook.Check{
+			hook.OverlayCheck: hook.Overlay(program + " over " + hook.OverlayInterface),
+			"echo": {
+				Override: "replace", Period: "10s", Timeout: "3s", Threshold: 3,
+				HTTP: &hook.HTTPCheck{URL: "http://localhost:8080/"},
+			},
+		},
 	}}
 	d := o.VPN.Desired(o.Unit, w, o.Container.Up, hook.Valid(o.ConfigErr))
 	d.Ports = []int{echoPort}

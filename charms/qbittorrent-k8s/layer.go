@@ -44,9 +44,12 @@ func layer(c Config) hook.Layer {
 			WorkingDir:  profile,
 			KillDelay:   "20s", // it writes the state of its torrents
 		}},
-		Checks: map[string]hook.Check{webCheck: {
-			Override: "replace", Period: "10s", Timeout: "3s", Threshold: 3,
-			HTTP: &hook.HTTPCheck{URL: fmt.Sprintf("http://localhost:%d/", c.WebPort)},
-		}},
+		Checks: map[string]hook.Check{
+			hook.OverlayCheck: hook.Overlay("grep -q ^" + hook.OverlayInterface + " /proc/net/route"),
+			webCheck: {
+				Override: "replace", Period: "10s", Timeout: "3s", Threshold: 3,
+				HTTP: &hook.HTTPCheck{URL: fmt.Sprintf("http://localhost:%d/", c.WebPort)},
+			},
+		},
 	}
 }

@@ -5,6 +5,7 @@
 //	multimeter fetch   [-family any] [-timeout 5s] URL
 //	multimeter resolve [-family any] [-timeout 5s] [-server ip:53] NAME
 //	multimeter routes
+//	multimeter over    INTERFACE
 //	multimeter listen  [-for 10s] PORT
 //	multimeter help
 package main
@@ -24,6 +25,7 @@ const usage = `usage: multimeter COMMAND
   resolve [-family any|4|6] [-timeout 5s] [-server A]  NAME
                                                        look a name up, with the system's resolver or at one server
   routes                                               print interfaces, addresses and routes
+  over    INTERFACE                                    exit with 0 when a route leaves by that interface
   listen  [-for 10s] PORT                              print who connects (TCP) or sends (UDP)
 `
 
@@ -66,6 +68,8 @@ func run(args []string) error {
 		result = resolve(argument, *family, *server, *timeout)
 	case "routes":
 		result, err = routes("/proc/net")
+	case "over":
+		return leavesBy(argument, "/proc/net")
 	case "listen":
 		result, err = listenOn(argument, *period)
 	case "help", "-h", "--help":
@@ -82,7 +86,7 @@ func run(args []string) error {
 
 // argumentOf checks that a command got the one argument it needs, or none.
 func argumentOf(command string, rest []string) (string, error) {
-	want := map[string]string{"fetch": "URL", "resolve": "NAME", "listen": "PORT"}[command]
+	want := map[string]string{"fetch": "URL", "resolve": "NAME", "listen": "PORT", "over": "INTERFACE"}[command]
 	switch {
 	case want == "" && len(rest) > 0:
 		return "", fmt.Errorf("cannot use %q: %s takes no argument", rest[0], command)

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -66,6 +67,18 @@ func routes(proc string) (r Routes, err error) {
 		r.Routes = append(r.Routes, some...)
 	}
 	return r, nil
+}
+
+// leavesBy is nil when a route leaves by the interface.
+func leavesBy(name, proc string) error {
+	r, err := routes(proc)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(r.Routes, func(one Route) bool { return one.Over == name }) {
+		return fmt.Errorf("cannot find a route over %s", name)
+	}
+	return nil
 }
 
 func parseRoutes(data []byte, parse func([]string) (Route, error)) (out []Route, _ error) {
