@@ -1,0 +1,44 @@
+package vpnk8slib
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+)
+
+// Domain is the prefix of our labels and annotations.
+const Domain = "vpn.charmarr.io/"
+
+// App is the Juju application whose objects are meant.
+type App struct {
+	Name      string
+	Namespace string
+	// OwnerUID is the UID of the ServiceAccount that Juju makes for the application. Our own objects are owned by it and go
+	// with it. It outlives the StatefulSet, which Juju deletes and makes anew when storage changes.
+	OwnerUID types.UID
+}
+
+// KillSwitchName is the name of an application's NetworkPolicy.
+func KillSwitchName(app string) string { return app + "-vpn-killswitch" }
+
+func (a App) clientConfig() string  { return a.Name + "-vpn-client" }
+func (a App) clientState() string   { return a.Name + "-vpn-state" }
+func (a App) gatewayConfig() string { return a.Name + "-vpn-gateway" }
+
+// labels are those that Juju gives its own objects of the application: by them it, and the operator, find ours too.
+func (a App) labels() map[string]string {
+	return map[string]string{nameLabel: a.Name, "app.kubernetes.io/managed-by": "juju"}
+}
+
+// nameLabel selects an application's pods; Juju puts it on every one of them.
+const nameLabel = "app.kubernetes.io/name"
+
+func (a App) podLabels() map[string]string { return map[string]string{nameLabel: a.Name} }
+
+// owner is nil where the ServiceAccount is not known: then nothing is claimed about it.
+func (a App) owner() []*metav1.OwnerReferenceApplyConfiguration {
+	if a.OwnerUID == "" {
+		return nil
+	}
+	return []*metav1.OwnerReferenceApplyConfiguration{metav1.OwnerReference().
+		WithAPIVersion("v1").WithKind("ServiceAccount").WithName(a.Name).WithUID(a.OwnerUID)}
+}

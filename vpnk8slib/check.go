@@ -1,0 +1,63 @@
+package vpnk8slib
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/go-playground/validator/v10"
+)
+
+var validate = newValidate()
+
+// A DNS label as Kubernetes and Juju take it for namespaces and applications (RFC 1123).
+var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+func newValidate() *validator.Validate {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	v.RegisterTagNameFunc(func(f reflect.StructField) string {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		return name
+	})
+	err := v.RegisterValidation("label", func(f validator.FieldLevel) bool { return label.MatchString(f.Field().String()) })
+	if err != nil {
+		panic(err) // a wrong tag in this file
+	}
+	return v
+}
+
+// check says what is wrong with v in words fit for a unit's status: field by field, by the names on the wire.
+func check(v any) error {
+	err := validate.Struct(v)
+	var fields validator.ValidationErrors
+	if !errors.As(err, &fields) {
+		return err
+	}
+	var msgs []string
+	for _, f := range fields {
+		msgs = append(msgs, phrase(f))
+	}
+	return errors.New(strings.Join(msgs, "; "))
+}
+
+func phrase(f validator.FieldError) string {
+	switch f.Tag() {
+	case "required":
+		return f.Field() + " is required"
+	case "min":
+		if f.Kind() == reflect.Slice {
+			return f.Field() + " is required"
+		}
+		return fmt.Sprintf("%s must be at least %s", f.Field(), f.Param())
+	case "max":
+		return fmt.Sprintf("%s must be at most %s", f.Field(), f.Param())
+	case "fqdn":
+		return f.Field() + " must be a full DNS name such as gluetun-0.gluetun-endpoints.downloads.svc.cluster.local"
+	case "label":
+		return f.Field() + " must be a name of lower-case letters, digits and hyphens"
+	default:
+		return fmt.Sprintf("%s is not a valid %s", f.Field(), f.Tag())
+	}
+}

@@ -1,0 +1,75 @@
+package vpnk8slib
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// databagKey is the one key of each side's application databag; its value is a JSON object. charmarr-lib-vpn 0.5 reads and
+// writes the same.
+const databagKey = "config"
+
+// databagLimit bounds what is read at all, in bytes: our own data is under one KiB.
+const databagLimit = 64 << 10
+
+// Errors that say how far a vpn-gateway relation has come. Each leads to something else, and only ErrNotRelated may ever
+// lead to an open pod.
+var (
+	ErrNotRelated = errors.New("no vpn-gateway relation")
+	ErrNotReady   = errors.New("the gateway has not published its data")
+)
+
+// InvalidError is about data that is there and cannot be used: unreadable, refused, or newer than this library.
+type InvalidError struct {
+	From string // who published it
+	Err  error
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("cannot use vpn-gateway data from %s: %v", e.From, e.Err)
+}
+func (e *InvalidError) Unwrap() error { return e.Err }
+
+// decode reads a databag over the defaults that into holds, and checks it. Fields that it does not know are newer than
+// this library and are left alone.
+func decode(from string, databag map[string]string, into any) error {
+	raw, ok := databag[databagKey]
+	switch {
+	case !ok || raw == "":
+		return ErrNotReady
+	case len(raw) > databagLimit:
+		return &InvalidError{from, fmt.Errorf("it is %d bytes long", len(raw))}
+	}
+	if err := json.Unmarshal([]byte(raw), into); err != nil {
+		return &InvalidError{from, plainly(err)}
+	}
+	if err := check(into); err != nil {
+		return &InvalidError{from, err}
+	}
+	return nil
+}
+
+// plainly leaves Go's words for types out.
+func plainly(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%s must not be a %s", wrong.Field, wrong.Value)
+	}
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return errors.New("it is not JSON")
+	}
+	return err
+}
+
+func encode(v any) (map[string]string, error) {
+	if err := check(v); err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{databagKey: string(b)}, nil
+}

@@ -1,0 +1,39 @@
+package vpnk8slib
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// Gateway is everything that the gateway's end is made from.
+type Gateway struct {
+	App      App
+	Data     ProviderData // what it publishes
+	Network  Network
+	Workload string // the container of the VPN client
+	Image    string // of the routing containers
+	Endpoint Endpoint
+}
+
+// Endpoint is where the VPN client's own packets go, UDP.
+type Endpoint struct {
+	Addr  netip.Addr // zero: chosen by the VPN client from its provider's servers
+	Ports []uint16
+	Mark  uint32 // the mark that the VPN client sets on them; asked for only where the address is not known
+}
+
+// GatewayPlans says what must hold in the cluster for a gateway, before its VPN client is touched.
+func GatewayPlans(g Gateway) (protect, release Plan, err error) {
+	if len(g.Network.Pods) == 0 || len(g.Network.Services) == 0 {
+		return nil, nil, errors.New("cannot set up the gateway: the cluster's networks are not known")
+	}
+	m, err := methodOf(g.Data.RoutingMethod)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := m.gateway(g)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.plan(g.App, g.App.gatewayConfig(), []string{g.Workload}), nil, nil
+}

@@ -1,0 +1,36 @@
+package vpnk8slib
+
+import (
+	"fmt"
+	"strings"
+)
+
+// method is one way of routing. It travels in relation data by its name; a consumer charm never mentions one.
+type method interface {
+	name() string
+	// client is the consumer's end of the route to the gateway that published d.
+	client(c Client, d ProviderData) (fragment, error)
+	// gateway is the gateway's end.
+	gateway(g Gateway) (fragment, error)
+}
+
+// methods in the order of preference of a gateway that is not told which to use.
+var methods = []method{podGateway{}}
+
+// RoutingMethods are the names of the routing methods known here: what a consumer announces.
+func RoutingMethods() []string {
+	var names []string
+	for _, m := range methods {
+		names = append(names, m.name())
+	}
+	return names
+}
+
+func methodOf(name string) (method, error) {
+	for _, m := range methods {
+		if m.name() == name {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("cannot route by method %q: known are %s", name, strings.Join(RoutingMethods(), ", "))
+}

@@ -1,0 +1,258 @@
+package vpnk8slib
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Network is the cluster's network as discovered by a charm itself. Nothing in it comes from the other end of a relation.
+type Network struct {
+	Services   CIDRs
+	Pods       CIDRs
+	DNS        []netip.Addr     // the cluster's resolver as this pod knows it, a Service
+	DNSOutside []netip.AddrPort // a resolver that is neither Service nor pod: a DNS cache on the node
+	APIServers []netip.AddrPort // endpoints and Service
+	// Controllers are the Juju controller's addresses (JUJU_API_ADDRESSES): without them the unit's own agent would be cut off.
+	Controllers []netip.AddrPort
+	Domain      string // cluster.local
+	Cilium      bool   // cilium.io/v2 is served
+}
+
+// Cluster is everything that is routed inside the cluster: pods and Services.
+func (n Network) Cluster() CIDRs { return merged(slices.Concat(n.Pods, n.Services)...) }
+
+// direct is what a closed pod reaches over its own interface.
+func (n Network) direct() CIDRs {
+	all := slices.Concat(n.Pods, n.Services)
+	for _, a := range slices.Concat(n.APIServers, n.Controllers, n.DNSOutside) {
+		all = append(all, host(a.Addr()))
+	}
+	return merged(all...)
+}
+
+// Overrides are what the operator or Juju says in place of, or beside, discovery.
+type Overrides struct {
+	ClusterCIDRs CIDRs // replaces the discovery of services and pods
+	Controllers  []netip.AddrPort
+	ResolvConf   string // the text of /etc/resolv.conf; empty: that file
+}
+
+// Discover finds the cluster's networks, so that nobody types a CIDR.
+func Discover(ctx context.Context, r Reader, o Overrides) (n Network, err error) {
+	n.Controllers = o.Controllers
+	if n.APIServers, err = apiServers(ctx, r); err != nil {
+		return n, err
+	}
+	if o.ClusterCIDRs != nil {
+		n.Services, n.Pods = o.ClusterCIDRs, o.ClusterCIDRs
+	} else {
+		if n.Services, err = serviceNetworks(ctx, r); err != nil {
+			return n, err
+		}
+		if n.Pods, err = podNetworks(ctx, r); err != nil {
+			return n, err
+		}
+	}
+	if err := n.resolvers(ctx, r, o.ResolvConf); err != nil {
+		return n, err
+	}
+	n.Cilium, err = serves(ctx, r, "CiliumNetworkPolicy")
+	return n, err
+}
+
+// apiServers reads the endpoints of the Service `kubernetes`, and its own address.
+func apiServers(ctx context.Context, r Reader) (out []netip.AddrPort, err error) {
+	var endpoints discoveryv1.EndpointSliceList
+	if err := r.List(ctx, "EndpointSlice", "default", &endpoints); err != nil {
+		return nil, err
+	}
+	for _, s := range endpoints.Items {
+		if s.Labels[discoveryv1.LabelServiceName] != "kubernetes" {
+			continue
+		}
+		for _, e := range s.Endpoints {
+			for _, a := range e.Addresses {
+				for _, p := range s.Ports {
+					if addr, err := netip.ParseAddr(a); err == nil && p.Port != nil {
+						out = append(out, netip.AddrPortFrom(addr, uint16(*p.Port)))
+					}
+				}
+			}
+		}
+	}
+	var service corev1.Service
+	if err := r.Get(ctx, Ref{"Service", "kubernetes", "default"}, &service); err != nil {
+		return nil, err
+	}
+	for _, a := range service.Spec.ClusterIPs {
+		for _, p := range service.Spec.Ports {
+			if addr, err := netip.ParseAddr(a); err == nil {
+				out = append(out, netip.AddrPortFrom(addr, uint16(p.Port)))
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b netip.AddrPort) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Port(), b.Port()))
+	})
+	return slices.Compact(out), nil
+}
+
+// overrideHint ends every failure of discovery: the option that replaces it.
+const overrideHint = "set the option cluster-cidrs to the cluster's pod and service networks, such as 10.1.0.0/16,10.152.183.0/24"
+
+// serviceNetworks asks for ServiceCIDRs (Kubernetes 1.33 and newer), then for the API server's own flag where its pod can
+// be seen (kubeadm and its like).
+func serviceNetworks(ctx context.Context, r Reader) (CIDRs, error) {
+	var found []netip.Prefix
+	var served networkingv1.ServiceCIDRList
+	err := r.List(ctx, "ServiceCIDR", "", &served)
+	if err != nil && !notServed(err) {
+		return nil, err
+	}
+	for _, s := range served.Items {
+		found = append(found, prefixes(s.Spec.CIDRs...)...)
+	}
+	if len(found) == 0 {
+		var pods corev1.PodList
+		if err := r.List(ctx, "Pod", "kube-system", &pods); err != nil {
+			return nil, err
+		}
+		for _, p := range pods.Items {
+			for _, c := range p.Spec.Containers {
+				for _, arg := range slices.Concat(c.Command, c.Args) {
+					if v, ok := strings.CutPrefix(arg, "--service-cluster-ip-range="); ok {
+						found = append(found, prefixes(strings.Split(v, ",")...)...)
+					}
+				}
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, errors.New("cannot discover the cluster's service network: " + overrideHint)
+	}
+	return merged(found...), nil
+}
+
+// podNetworks adds up what the nodes, Calico and Cilium say: a CNI with its own address management leaves the nodes' field
+// empty, or lets it name something else.
+func podNetworks(ctx context.Context, r Reader) (CIDRs, error) {
+	var nodes corev1.NodeList
+	if err := r.List(ctx, "Node", "", &nodes); err != nil {
+		return nil, err
+	}
+	var found []netip.Prefix
+	for _, n := range nodes.Items {
+		found = append(found, prefixes(n.Spec.PodCIDRs...)...)
+	}
+	for _, source := range []struct {
+		kind  string
+		field []string
+	}{{"IPPool", []string{"spec", "cidr"}}, {"CiliumNode", []string{"spec", "ipam", "podCIDRs"}}} {
+		var list unstructured.UnstructuredList
+		if err := r.List(ctx, source.kind, "", &list); err != nil {
+			if notServed(err) {
+				continue
+			}
+			return nil, err
+		}
+		for _, item := range list.Items {
+			if s, ok, _ := unstructured.NestedString(item.Object, source.field...); ok {
+				found = append(found, prefixes(s)...)
+			}
+			if s, ok, _ := unstructured.NestedStringSlice(item.Object, source.field...); ok {
+				found = append(found, prefixes(s...)...)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, errors.New("cannot discover the cluster's pod network: " + overrideHint)
+	}
+	return merged(found...), nil
+}
+
+// prefixes keeps what is a network; the cluster's own objects hold nothing else.
+func prefixes(texts ...string) (out []netip.Prefix) {
+	for _, t := range texts {
+		if p, err := netip.ParsePrefix(strings.TrimSpace(t)); err == nil && p.Bits() > 0 {
+			out = append(out, p.Masked())
+		}
+	}
+	return out
+}
+
+// resolvers reads what kubelet wrote for this pod. A resolver in the service or pod network is the cluster's. One that is
+// link-local or private beside that is a cache on the node and gets its own rule; a public one gets none.
+func (n *Network) resolvers(ctx context.Context, r Reader, text string) error {
+	if text == "" {
+		b, err := os.ReadFile("/etc/resolv.conf")
+		if err != nil {
+			return fmt.Errorf("cannot find the cluster's DNS: %w", err)
+		}
+		text = string(b)
+	}
+	n.Domain = "cluster.local"
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		if f[0] == "search" {
+			for _, d := range f[1:] {
+				if domain, ok := strings.CutPrefix(d, "svc."); ok {
+					n.Domain = domain
+				}
+			}
+		}
+		a, err := netip.ParseAddr(f[1])
+		if f[0] != "nameserver" || err != nil {
+			continue
+		}
+		switch {
+		case n.Services.Contains(a) || n.Pods.Contains(a):
+			n.DNS = append(n.DNS, a)
+		case a.IsLinkLocalUnicast() || a.IsPrivate():
+			n.DNSOutside = append(n.DNSOutside, netip.AddrPortFrom(a, 53))
+		}
+	}
+	if len(n.DNS) > 0 {
+		return nil
+	}
+	var dns corev1.Service
+	err := r.Get(ctx, Ref{"Service", "kube-dns", "kube-system"}, &dns)
+	if err != nil && !notServed(err) {
+		return err
+	}
+	for _, ip := range dns.Spec.ClusterIPs {
+		if a, err := netip.ParseAddr(ip); err == nil {
+			n.DNS = append(n.DNS, a)
+		}
+	}
+	for _, a := range n.DNSOutside {
+		n.DNS = append(n.DNS, a.Addr())
+	}
+	if len(n.DNS) == 0 {
+		return errors.New("cannot find the cluster's DNS: neither /etc/resolv.conf nor the Service kube-system/kube-dns names it")
+	}
+	return nil
+}
+
+// serves says whether the cluster knows a kind at all.
+func serves(ctx context.Context, r Reader, kind string) (bool, error) {
+	var list unstructured.UnstructuredList
+	err := r.List(ctx, kind, "", &list)
+	if notServed(err) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,55 @@
+package vpnk8slib
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Cluster is all that Reconcile needs of Kubernetes.
+type Cluster interface {
+	// Apply makes obj's fields true in the manager's name, by server-side apply. It writes nothing where they are true already.
+	Apply(ctx context.Context, manager string, obj runtime.ApplyConfiguration) error
+	// Delete removes the named object. An absent one is no error.
+	Delete(ctx context.Context, ref Ref) error
+}
+
+// Ref names one object.
+type Ref struct{ Kind, Name, Namespace string }
+
+func (r Ref) String() string { return r.Kind + " " + r.Name }
+
+// Step applies one object, or deletes one.
+type Step struct {
+	Manager string
+	Apply   runtime.ApplyConfiguration
+	Delete  Ref // where Apply is nil
+}
+
+// Plan is carried out in order: a later step may rely on an earlier one.
+type Plan []Step
+
+// Field managers. One for the StatefulSet's template, with everything of ours in one apply: managers that come and go
+// reorder the lists. One each for the other objects.
+const (
+	managerTemplate   = "vpnk8slib"
+	managerConfig     = "vpnk8slib-config"
+	managerState      = "vpnk8slib-state"
+	managerKillSwitch = "vpnk8slib-killswitch"
+)
+
+// Reconcile carries out p and stops at the first step that fails.
+func Reconcile(ctx context.Context, c Cluster, p Plan) error {
+	for _, s := range p {
+		var err error
+		if s.Apply != nil {
+			err = c.Apply(ctx, s.Manager, s.Apply)
+		} else {
+			err = c.Delete(ctx, s.Delete)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package vpnk8slib
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Names of interfaces inside a pod.
+const (
+	overlayInterface = "vxlan0"
+	podInterface     = "eth0"
+	tunnelInterface  = "tun0"
+)
+
+// Pod is this pod's own network, as any container in it can see it: all share one network namespace.
+type Pod struct {
+	Overlay bool // the overlay's interface is up and has an address
+	Closed  bool // no way to the world but the overlay's, IPv4 and IPv6
+	Patched bool // the unreachable default route is there that our init container leaves in every pod it has closed
+}
+
+// ReadPod looks at the network namespace of this process.
+func ReadPod() (Pod, error) {
+	v4, err := os.ReadFile("/proc/net/route")
+	if err != nil {
+		return Pod{}, fmt.Errorf("cannot read this pod's routes: %w", err)
+	}
+	v6, err := os.ReadFile("/proc/net/ipv6_route")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // no IPv6 at all
+		return Pod{}, fmt.Errorf("cannot read this pod's IPv6 routes: %w", err)
+	}
+	routes, err := parseRoutes(v4, v6)
+	if err != nil {
+		return Pod{}, err
+	}
+	p := Pod{Overlay: overlayUp(), Closed: true}
+	for _, r := range routes {
+		if r.reject {
+			p.Patched = p.Patched || (r.bits == 0 && !r.v6)
+			continue
+		}
+		if r.wide() && r.dev != overlayInterface && r.dev != "lo" {
+			p.Closed = false
+		}
+	}
+	return p, nil
+}
+
+func overlayUp() bool {
+	i, err := net.InterfaceByName(overlayInterface)
+	if err != nil || i.Flags&net.FlagUp == 0 {
+		return false
+	}
+	addrs, err := i.Addrs()
+	if err != nil {
+		return false
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+type route struct {
+	dev    string
+	bits   int
+	v6     bool
+	local  bool // fc00::/7 and the like: unique local, never the world
+	reject bool
+}
+
+// wide is a route to the world: the default, or halves and eighths of it as VPN programs and some CNIs lay them.
+func (r route) wide() bool { return r.bits < 8 && !r.local }
+
+const (
+	rtfUp     = 0x1
+	rtfReject = 0x200
+)
+
+// parseRoutes reads the kernel's two tables: fields by position, hexadecimal (Linux, fib_trie.c and ipv6/route.c).
+func parseRoutes(v4, v6 []byte) (routes []route, err error) {
+	lines := bufio.NewScanner(bytes.NewReader(v4))
+	for lines.Scan() {
+		f := strings.Fields(lines.Text())
+		if len(f) < 8 || f[0] == "Iface" {
+			continue
+		}
+		flags, err1 := strconv.ParseUint(f[3], 16, 32)
+		mask, err2 := strconv.ParseUint(f[7], 16, 32)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("cannot read the route %q: %w", lines.Text(), err)
+		}
+		bits := 0
+		for m := mask; m != 0; m &= m - 1 {
+			bits++
+		}
+		if flags&rtfUp != 0 || flags&rtfReject != 0 {
+			routes = append(routes, route{dev: f[0], bits: bits, reject: flags&rtfReject != 0})
+		}
+	}
+	lines = bufio.NewScanner(bytes.NewReader(v6))
+	for lines.Scan() {
+		f := strings.Fields(lines.Text())
+		if len(f) < 10 {
+			continue
+		}
+		bits, err1 := strconv.ParseUint(f[1], 16, 16)
+		flags, err2 := strconv.ParseUint(f[8], 16, 64)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("cannot read the route %q: %w", lines.Text(), err)
+		}
+		// The kernel's own "nothing here" entry: a rejecting default of the highest metric on lo in every namespace. It is
+		// not ours and says nothing.
+		if f[9] == "lo" && f[5] == "ffffffff" {
+			continue
+		}
+		local := strings.HasPrefix(f[0], "fc") || strings.HasPrefix(f[0], "fd")
+		routes = append(routes, route{dev: f[9], bits: int(bits), v6: true, local: local, reject: flags&rtfReject != 0})
+	}
+	return routes, nil
+}

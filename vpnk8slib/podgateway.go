@@ -1,0 +1,138 @@
+package vpnk8slib
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	k8score "k8s.io/api/core/v1"
+	corev1 "k8s.io/client-go/applyconfigurations/core/v1"
+)
+
+const podGatewayName = "pod-gateway"
+
+// PodGatewayImage is the image of the routing containers where the operator names no other.
+const PodGatewayImage = "ghcr.io/angelnu/pod-gateway:v1.13.0"
+
+// podGateway routes by angelnu/pod-gateway's scripts: a VXLAN that its client end finds by DNS and DHCP. Scripts of ours
+// stand around them, because theirs may end with an error or not end at all, and leave the pod open or stuck then. What is
+// theirs to know of separators and names stands in this file and nowhere else.
+type podGateway struct{}
+
+func (podGateway) name() string { return podGatewayName }
+
+//go:embed podgateway/client-init.sh
+var clientInitScript string
+
+//go:embed podgateway/client-sidecar.sh
+var clientSidecarScript string
+
+//go:embed podgateway/close.sh
+var closeScript string
+
+//go:embed podgateway/gateway-init.sh
+var gatewayInitScript string
+
+//go:embed podgateway/gateway-sidecar.sh
+var gatewaySidecarScript string
+
+func (podGateway) client(c Client, d ProviderData) (fragment, error) {
+	if len(c.Network.DNS) == 0 || len(c.Network.Cluster()) == 0 {
+		return fragment{}, errors.New("cannot lay the route: the cluster's networks and DNS are not known")
+	}
+	direct := c.Network.direct()
+	settings := map[string]string{
+		"GATEWAY_NAME":                d.GatewayDNSName,
+		"K8S_DNS_IPS":                 join(c.Network.DNS, " "),
+		"NOT_ROUTED_TO_GATEWAY_CIDRS": direct.Only(false).join(" "),
+		"VXLAN_ID":                    fmt.Sprint(d.VXLANID),
+		"VXLAN_IP_NETWORK":            d.VXLANIPNetwork.String(),
+		"VXLAN_PORT":                  fmt.Sprint(d.VXLANPort),
+		"VPN_INTERFACE":               tunnelInterface,
+		// Ours, read by our own scripts.
+		"VPNK8S_DIRECT_4": direct.Only(false).join(" "),
+		"VPNK8S_DIRECT_6": direct.Only(true).join(" "),
+	}
+	return fragment{
+		settings: map[string]string{
+			"settings.sh":       shell(settings),
+			"nat.conf":          "", // must be there; addresses by DHCP
+			"close.sh":          closeScript,
+			"client-init.sh":    clientInitScript,
+			"client-sidecar.sh": clientSidecarScript,
+		},
+		init:       []*corev1.ContainerApplyConfiguration{script("vpn-route-init", c.Image, "client-init.sh").WithSecurityContext(netAdmin())},
+		containers: []*corev1.ContainerApplyConfiguration{script("vpn-route-sidecar", c.Image, "client-sidecar.sh").WithSecurityContext(netAdmin())},
+		// The workload must be able neither to change routes nor to send around them.
+		workload: corev1.SecurityContext().WithCapabilities(corev1.Capabilities().WithDrop("NET_ADMIN", "NET_RAW")),
+	}, nil
+}
+
+func (podGateway) gateway(g Gateway) (fragment, error) {
+	if len(g.Endpoint.Ports) == 0 {
+		return fragment{}, errors.New("cannot set up the gateway: the VPN endpoint's port is not known")
+	}
+	settings := map[string]string{
+		"VXLAN_ID":                fmt.Sprint(g.Data.VXLANID),
+		"VXLAN_IP_NETWORK":        g.Data.VXLANIPNetwork.String(),
+		"VXLAN_PORT":              fmt.Sprint(g.Data.VXLANPort),
+		"VPN_INTERFACE":           tunnelInterface,
+		"VPN_BLOCK_OTHER_TRAFFIC": "true",
+		// Without these two the image admits port 443 to anywhere, and all of 10/8 and 192.168/16 around the tunnel.
+		"VPN_TRAFFIC_PORT":      fmt.Sprint(g.Endpoint.Ports[0]),
+		"VPN_LOCAL_CIDRS":       g.Network.Cluster().Only(false).join(" "),
+		"GATEWAY_ENABLE_DNSSEC": "false", // with it, a resolver that does not sign yields SERVFAIL for everything
+	}
+	return fragment{
+		settings: map[string]string{
+			"settings.sh":        shell(settings),
+			"nat.conf":           "",
+			"drop4.rules":        g.drop(false),
+			"drop6.rules":        g.drop(true),
+			"gateway-init.sh":    gatewayInitScript,
+			"gateway-sidecar.sh": gatewaySidecarScript,
+		},
+		// The image switches net.ipv4.ip_forward on, and /proc/sys can be written in a privileged container only.
+		init: []*corev1.ContainerApplyConfiguration{script("gateway-init", g.Image, "gateway-init.sh").
+			WithSecurityContext(corev1.SecurityContext().WithPrivileged(true))},
+		containers: []*corev1.ContainerApplyConfiguration{script("gateway-sidecar", g.Image, "gateway-sidecar.sh").
+			WithSecurityContext(netAdmin("NET_BIND_SERVICE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE"))},
+		// A userspace WireGuard needs /dev/net/tun, which container runtimes hand to privileged containers only.
+		workload: corev1.SecurityContext().WithPrivileged(true),
+		// A mesh must not take the tunnel's packets for its own.
+		labels: map[string]string{"istio.io/dataplane-mode": "none"},
+	}, nil
+}
+
+// netAdmin is a container that may change the pod's network and nothing else. NET_RAW is for the image's ping.
+func netAdmin(more ...string) *corev1.SecurityContextApplyConfiguration {
+	caps := corev1.Capabilities().WithDrop("ALL").WithAdd("NET_ADMIN", "NET_RAW")
+	for _, c := range more {
+		caps.WithAdd(k8score.Capability(c))
+	}
+	return corev1.SecurityContext().WithCapabilities(caps).WithAllowPrivilegeEscalation(false)
+}
+
+func script(name, image, file string) *corev1.ContainerApplyConfiguration {
+	return corev1.Container().WithName(name).WithImage(image).WithCommand("/bin/bash", configMount+"/"+file)
+}
+
+// shell writes settings that root sources: each value typed before it comes here, and quoted all the same.
+func shell(settings map[string]string) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(&b, "%s='%s'\n", k, strings.ReplaceAll(settings[k], "'", `'\''`))
+	}
+	return b.String()
+}
+
+func join[T fmt.Stringer](in []T, separator string) string {
+	out := make([]string, len(in))
+	for i, v := range in {
+		out[i] = v.String()
+	}
+	return strings.Join(out, separator)
+}

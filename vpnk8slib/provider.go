@@ -1,0 +1,76 @@
+package vpnk8slib
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+const (
+	// DefaultVXLANID is the network identifier where the gateway says none.
+	DefaultVXLANID = 42
+	// VXLANPort is the UDP port that our gateways publish: neither the kernel's 8472 nor the 4789 that CNIs use.
+	VXLANPort = 4790
+	// kernelVXLANPort is meant where a gateway says none: charmarr-lib-vpn 0.5 leaves the port to the kernel.
+	kernelVXLANPort = 8472
+)
+
+// ProviderData is what a gateway publishes on the vpn-gateway relation. The JSON names are the wire format, compatible
+// both ways with charmarr-lib-vpn 0.5; it may only grow. ClusterCIDRs and ClusterDNSIP are for Python consumers: a
+// consumer of ours uses its own discovery, and nothing that a provider says widens it.
+type ProviderData struct {
+	RoutingMethod  string         `json:"routing_method" validate:"required"`
+	GatewayDNSName string         `json:"gateway_dns_name" validate:"required,max=253,fqdn"` // of the active unit: two addresses behind one name break pod-gateway
+	VXLANID        int            `json:"vxlan_id" validate:"min=1,max=16777215"`
+	VXLANIPNetwork OverlayNetwork `json:"vxlan_ip_network" validate:"required"`
+	VXLANPort      int            `json:"vxlan_port" validate:"min=1,max=65535"` // absent in what is read: 8472
+	ClusterCIDRs   CIDRs          `json:"cluster_cidrs" validate:"min=1"`
+	ClusterDNSIP   netip.Addr     `json:"cluster_dns_ip" validate:"required"`
+	VPNConnected   bool           `json:"vpn_connected"`
+	ExternalIP     netip.Addr     `json:"external_ip,omitzero"` // what the world sees, while connected
+	InstanceName   string         `json:"instance_name" validate:"required,label"`
+	// Namespace and Application name the gateway's pods: across models the remote application has another name. Where they
+	// are absent they follow from GatewayDNSName.
+	Namespace   string `json:"namespace,omitempty" validate:"omitempty,label"`
+	Application string `json:"application,omitempty" validate:"omitempty,label"`
+}
+
+// DecodeProviderData reads a gateway's application databag. The error is ErrNotReady or an *InvalidError.
+func DecodeProviderData(from string, databag map[string]string) (ProviderData, error) {
+	overlay, err := ParseOverlayNetwork("172.16.0")
+	if err != nil {
+		return ProviderData{}, err
+	}
+	d := ProviderData{RoutingMethod: podGatewayName, VXLANID: DefaultVXLANID, VXLANIPNetwork: overlay, VXLANPort: kernelVXLANPort}
+	if err := decode(from, databag, &d); err != nil {
+		return ProviderData{}, err
+	}
+	if !slices.Contains(RoutingMethods(), d.RoutingMethod) {
+		return ProviderData{}, &InvalidError{from, fmt.Errorf("routing_method %q is not among %s; refresh this charm if the gateway is newer", d.RoutingMethod, strings.Join(RoutingMethods(), ", "))}
+	}
+	d.fillNames()
+	return d, nil
+}
+
+// fillNames takes what 0.5 does not say from the name that it says: APP[-endpoints].NAMESPACE.svc… or
+// POD.APP-endpoints.NAMESPACE.svc….
+func (d *ProviderData) fillNames() {
+	before, _, ok := strings.Cut(d.GatewayDNSName, ".svc.")
+	if !ok {
+		return
+	}
+	parts := strings.Split(before, ".")
+	if len(parts) < 2 {
+		return
+	}
+	if d.Namespace == "" {
+		d.Namespace = parts[len(parts)-1]
+	}
+	if d.Application == "" {
+		d.Application = strings.TrimSuffix(parts[len(parts)-2], "-endpoints")
+	}
+}
+
+// Encode returns the databag, or an error that names the fields that are wrong.
+func (d ProviderData) Encode() (map[string]string, error) { return encode(d) }

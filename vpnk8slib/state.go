@@ -1,0 +1,84 @@
+package vpnk8slib
+
+import "errors"
+
+// State is a consumer's state. Only Unprotected is open.
+type State string
+
+const (
+	// Unprotected: no relation, and the operator asked for no protection.
+	Unprotected State = "unprotected"
+	// Locked: no relation.
+	Locked State = "locked"
+	// Protected: related, but the gateway is silent, unreadable or has not been connected yet.
+	Protected State = "protected"
+	// Routed: related, the data is good, and the gateway has been connected.
+	Routed State = "routed"
+	// Held: routed before through this relation, and now the gateway is silent or unreadable.
+	Held State = "held"
+)
+
+// LastGood is the data that last led to Routed. It counts for the relation that it came by and no other: whoever removed
+// that relation did so on purpose.
+type LastGood struct {
+	Relation string       `json:"relation"`
+	Gateway  ProviderData `json:"gateway"`
+}
+
+// Client is everything that a consumer's protection is decided from.
+type Client struct {
+	App       App
+	Link      Link
+	Unsafe    bool      // the operator's unsafe-mode; it counts only without a relation
+	Last      *LastGood // nil: never routed
+	Network   Network
+	Probe     EnforcementProbe // what is known of the CNI's enforcement, to be kept
+	Workloads []string         // containers that run what must be protected
+	Image     string           // of the routing containers; from the consumer's own charm, never from relation data
+	Ports     []int            // where the workload serves, TCP
+}
+
+// State decides. It reads nothing.
+func (c Client) State() State {
+	switch {
+	case errors.Is(c.Link.Err, ErrNotRelated) && c.Unsafe:
+		return Unprotected
+	case errors.Is(c.Link.Err, ErrNotRelated):
+		return Locked
+	case c.Link.Err == nil && (c.Link.Gateway.VPNConnected || c.routedBefore()):
+		return Routed
+	case c.routedBefore():
+		return Held
+	default:
+		return Protected
+	}
+}
+
+func (c Client) routedBefore() bool {
+	return c.Last != nil && c.Last.Relation != "" && c.Last.Relation == c.Link.Relation
+}
+
+// MayStart says whether the workload may be started in this pod: it is routed, and this very pod carries the route. A pod
+// that was made without our patch is therefore never open.
+func (c Client) MayStart(p Pod) bool {
+	switch c.State() {
+	case Unprotected:
+		return true
+	case Routed, Held:
+		return p.Patched && p.Closed && p.Overlay
+	default:
+		return false
+	}
+}
+
+// MayKeep says whether a workload that runs may go on: without internet perhaps, but in a closed pod.
+func (c Client) MayKeep(p Pod) bool {
+	switch c.State() {
+	case Unprotected:
+		return true
+	case Routed, Held:
+		return p.Patched && p.Closed
+	default:
+		return false
+	}
+}
