@@ -37,7 +37,7 @@ func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 	if err != nil {
 		return errors.Join(cluster, err)
 	}
-	if why, ok := First(Trusted(cluster), Reachable(u, cluster)); !ok {
+	if why, ok := First(Trusted(u, cluster), Reachable(u, cluster)); !ok {
 		return setStatus(why)
 	}
 	return cluster

@@ -65,11 +65,14 @@ func Up(container string, answers bool) Gate {
 }
 
 // Trusted is Blocked with the command, when err says that Kubernetes forbade us something; else open.
-func Trusted(err error) Gate {
-	if f := forbidden(err); f != nil {
-		return Gate{true, Blocked(fmt.Sprintf("run `%s` (Kubernetes forbids access to %s)", f.Fix(), f.Object))}
+func Trusted(u Unit, err error) Gate {
+	f := forbidden(err)
+	if f == nil {
+		return Gate{}
 	}
-	return Gate{}
+	told := *f
+	told.App = u.App // the client knows the token, not always whose it is
+	return Gate{true, Blocked(told.Error())}
 }
 
 // Reachable is Blocked when the Kubernetes API server did not answer. Nothing can then be repaired from here, and one

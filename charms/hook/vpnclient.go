@@ -60,7 +60,7 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions, ports ...int) (V
 // client is what the library decides from. Workloads are the containers that must not reach anything before the route is there.
 func (v VPN) client(workloads ...string) vpnk8slib.Client {
 	return vpnk8slib.Client{
-		App: v.App, Link: v.Link, Unsafe: v.Options.UnsafeMode, Last: v.View.Last, Network: v.View.Network,
+		App: v.App, Link: v.Link, Unsafe: v.Options.UnsafeMode, Last: v.View.Last, Network: v.View.Network, Probe: v.View.Probe,
 		Workloads: workloads, Image: v.Options.PodGatewayImage, Ports: v.Ports,
 	}
 }
@@ -81,7 +81,7 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 	data, err := vpnk8slib.RequirerData{InstanceName: u.App, RoutingMethods: vpnk8slib.RoutingMethods(), Namespace: u.Model, Application: u.App}.Encode()
 	d.Publish = map[string]map[string]string{VPNEndpoint: data}
 
-	gates = append(gates, Valid(err), Trusted(v.ViewErr), Reachable(u, v.ViewErr), Valid(planned), v.gate(c), Up(w.Container, up))
+	gates = append(gates, Valid(err), Trusted(u, v.ViewErr), Reachable(u, v.ViewErr), Valid(planned), v.gate(c), Up(w.Container, up))
 	why, open := First(append([]Gate{Leads(u)}, gates...)...)
 	switch {
 	case open:
