@@ -40,7 +40,13 @@ func ReadPod() (Pod, error) {
 	if err != nil {
 		return Pod{}, err
 	}
-	p := Pod{Overlay: overlayUp(), Closed: true}
+	p := see(routes)
+	p.Overlay = overlayUp()
+	return p, nil
+}
+
+func see(routes []route) Pod {
+	p := Pod{Closed: true}
 	for _, r := range routes {
 		if r.reject {
 			p.Patched = p.Patched || (r.bits == 0 && !r.v6)
@@ -50,7 +56,7 @@ func ReadPod() (Pod, error) {
 			p.Closed = false
 		}
 	}
-	return p, nil
+	return p
 }
 
 func overlayUp() bool {
