@@ -1,0 +1,174 @@
+package client
+
+import (
+	"fmt"
+
+	"github.com/juju/errors"
+	"github.com/juju/juju/core/life"
+	"github.com/juju/juju/core/status"
+	"github.com/juju/juju/rpc/params"
+	"github.com/juju/names/v5"
+	"github.com/juju/version/v2"
+
+	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
+)
+
+// agentVersion is what the controller calls itself; 3.6 because it adds what charms need of it.
+const agentVersion = "3.6.0"
+
+var modelMethods = map[string]Handler{
+	"ModelManager.CreateModel":        method(createModel),
+	"ModelManager.ListModels":         method(listModels),
+	"ModelManager.ListModelSummaries": method(listModelSummaries),
+	"ModelManager.ModelInfo":          method(modelInfos),
+	"ModelManager.ModelStatus":        method(modelStatuses),
+	"ModelManager.DestroyModels":      method(destroyModels),
+	"ModelConfig.ModelGet":            method(modelGet),
+	"ModelConfig.GetModelConstraints": method(modelConstraints),
+	"ModelConfig.Sequences":           method(sequences),
+}
+
+func createModel(c *Conn, arg params.ModelCreateArgs) (params.ModelInfo, error) {
+	if !names.IsValidModelName(arg.Name) {
+		return params.ModelInfo{}, errors.NotValidf("model name %q", arg.Name)
+	}
+	if arg.OwnerTag != names.NewUserTag(admin).String() {
+		return params.ModelInfo{}, notDone("users other than admin")
+	}
+	if _, err := c.modelNamed(admin, arg.Name); err == nil {
+		return params.ModelInfo{}, errors.Annotate(
+			errors.NewAlreadyExists(nil, fmt.Sprintf("model %q for %s already exists", arg.Name, admin)), "failed to create new model")
+	}
+	return c.modelInfo(c.Controller.AddModel(arg.Name, admin)), nil
+}
+
+func number() *version.Number {
+	n := version.MustParse(agentVersion)
+	return &n
+}
+
+func (c *Conn) modelInfo(m *model.Model) params.ModelInfo {
+	return params.ModelInfo{
+		Name: m.Name, Type: "caas", UUID: m.UUID, ControllerUUID: c.Controller.UUID, ProviderType: "kubernetes",
+		DefaultBase: "ubuntu@22.04/stable", CloudTag: "cloud-" + cloudName, CloudRegion: "default",
+		OwnerTag: names.NewUserTag(m.Owner).String(), Life: life.Alive,
+		Status:       params.EntityStatus{Status: status.Available, Since: &m.Created},
+		Users:        []params.ModelUserInfo{{UserName: admin, DisplayName: admin, Access: params.ModelAdminAccess}},
+		SLA:          &params.ModelSLAInfo{Level: "unsupported"},
+		AgentVersion: number(),
+	}
+}
+
+func listModels(c *Conn, _ params.Entity) (params.UserModelList, error) {
+	var out params.UserModelList
+	for _, m := range sorted(c.Controller.Models) {
+		out.UserModels = append(out.UserModels, params.UserModel{
+			Model: params.Model{Name: m.Name, UUID: m.UUID, Type: "caas", OwnerTag: names.NewUserTag(m.Owner).String()},
+		})
+	}
+	return out, nil
+}
+
+func listModelSummaries(c *Conn, _ params.ModelSummariesRequest) (params.ModelSummaryResults, error) {
+	var out params.ModelSummaryResults
+	for _, m := range sorted(c.Controller.Models) {
+		out.Results = append(out.Results, params.ModelSummaryResult{Result: &params.ModelSummary{
+			Name: m.Name, UUID: m.UUID, Type: "caas", ControllerUUID: c.Controller.UUID, ProviderType: "kubernetes",
+			CloudTag: "cloud-" + cloudName, CloudRegion: "default", OwnerTag: names.NewUserTag(m.Owner).String(), Life: life.Alive,
+			Status:     params.EntityStatus{Status: status.Available, Since: &m.Created},
+			UserAccess: params.ModelAdminAccess, SLA: &params.ModelSLAInfo{Level: "unsupported"}, AgentVersion: number(),
+			Counts: []params.ModelEntityCount{{Entity: params.Units, Count: int64(len(m.Units))}},
+		}})
+	}
+	return out, nil
+}
+
+// modelByTag is a model of the controller.
+func (c *Conn) modelByTag(tag string) (*model.Model, error) {
+	uuid, err := tagName(tag, names.ModelTagKind)
+	if err != nil {
+		return nil, err
+	}
+	if m := c.Controller.Models[uuid]; m != nil {
+		return m, nil
+	}
+	return nil, errors.NotFoundf("model %q", uuid)
+}
+
+func modelInfos(c *Conn, args params.Entities) (params.ModelInfoResults, error) {
+	var out params.ModelInfoResults
+	for _, e := range args.Entities {
+		var one params.ModelInfoResult
+		if m, err := c.modelByTag(e.Tag); err != nil {
+			one.Error = serverError(err)
+		} else {
+			info := c.modelInfo(m)
+			one.Result = &info
+		}
+		out.Results = append(out.Results, one)
+	}
+	return out, nil
+}
+
+func modelStatuses(c *Conn, args params.Entities) (params.ModelStatusResults, error) {
+	var out params.ModelStatusResults
+	for _, e := range args.Entities {
+		var one params.ModelStatus
+		if m, err := c.modelByTag(e.Tag); err != nil {
+			one.Error = serverError(err)
+		} else {
+			one = params.ModelStatus{
+				ModelTag: e.Tag, Type: "caas", OwnerTag: names.NewUserTag(m.Owner).String(), Life: life.Alive,
+				ApplicationCount: len(m.Apps), UnitCount: len(m.Units),
+			}
+			for _, app := range sorted(m.Apps) {
+				one.Applications = append(one.Applications, params.ModelApplicationInfo{Name: app.Name})
+			}
+		}
+		out.Results = append(out.Results, one)
+	}
+	return out, nil
+}
+
+// destroyModels removes empty models only: what is in one is removed by name, so that nothing is left in the cluster.
+func destroyModels(c *Conn, args params.DestroyModelsParams) (params.ErrorResults, error) {
+	return each(args.Models, func(arg params.DestroyModelParams) error {
+		m, err := c.modelByTag(arg.ModelTag)
+		if err != nil {
+			return err
+		}
+		if len(m.Apps) > 0 {
+			return notDone(fmt.Sprintf("removal of a model that has applications: remove the %d in %q first", len(m.Apps), m.Name))
+		}
+		delete(c.Controller.Models, m.UUID)
+		return nil
+	}), nil
+}
+
+// modelGet is the part of a model's configuration that means something here.
+func modelGet(c *Conn, _ none) (params.ModelConfigResults, error) {
+	out := params.ModelConfigResults{Config: map[string]params.ConfigValue{}}
+	for name, value := range map[string]any{
+		"name": c.Model.Name, "uuid": c.Model.UUID, "type": "kubernetes", "agent-version": agentVersion,
+		"default-base": "", "image-stream": "released", "agent-stream": "released", "development": false,
+		"logging-config": "<root>=INFO", "update-status-hook-interval": "5m", "automatically-retry-hooks": true,
+		"firewall-mode": "instance", "charmhub-url": "https://api.charmhub.io", "secret-backend": "auto",
+		"ssl-hostname-verification": true, "test-mode": false,
+	} {
+		out.Config[name] = params.ConfigValue{Value: value, Source: "default"}
+	}
+	return out, nil
+}
+
+func modelConstraints(*Conn, none) (params.GetConstraintsResults, error) {
+	return params.GetConstraintsResults{}, nil
+}
+
+// sequences tell a bundle's deployment the number that an application's next unit will have.
+func sequences(c *Conn, _ none) (params.ModelSequencesResult, error) {
+	out := params.ModelSequencesResult{Sequences: map[string]int{}}
+	for _, app := range c.Model.Apps {
+		out.Sequences["application-"+app.Name] = app.Scale
+	}
+	return out, nil
+}

@@ -1,0 +1,68 @@
+// Package model is the lab controller's memory: its models and what stands in them, and Juju's rules of how one thing
+// follows from another. The facades for the juju program and those for agents read and change it under one lock.
+package model
+
+import (
+	"sync"
+	"time"
+
+	"github.com/juju/utils/v3"
+)
+
+// Controller holds every model. Its fields, and everything below them, are touched only inside Update and View.
+type Controller struct {
+	UUID   string
+	Models map[string]*Model // by UUID
+
+	mu      sync.Mutex
+	changed chan struct{}
+	tokens  map[string]string
+}
+
+// New is a controller without models.
+func New() *Controller {
+	return &Controller{
+		UUID: utils.MustNewUUID().String(), Models: map[string]*Model{},
+		changed: make(chan struct{}), tokens: map[string]string{},
+	}
+}
+
+// Update changes the controller and wakes everyone who waits for a change.
+func (c *Controller) Update(change func() error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer func() {
+		close(c.changed)
+		c.changed = make(chan struct{})
+	}()
+	return change()
+}
+
+// View reads the controller. The channel closes at the next Update: a watcher looks, compares and waits on it.
+func (c *Controller) View(look func()) <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	look()
+	return c.changed
+}
+
+// AddModel makes an empty model.
+func (c *Controller) AddModel(name, owner string) *Model {
+	m := &Model{
+		Name: name, UUID: utils.MustNewUUID().String(), Owner: owner, Created: time.Now(),
+		Charms: map[string]*Charm{}, Apps: map[string]*App{}, Units: map[string]*Unit{}, Relations: map[int]*Relation{},
+		Offers: map[string]*Offer{}, Remotes: map[string]*Remote{}, Secrets: map[string]*Secret{},
+		Actions: map[string]*Action{}, Operations: map[string]*Operation{}, Pending: map[string]*Resource{},
+	}
+	c.Models[m.UUID] = m
+	return m
+}
+
+// token is the name under which the models of others know a consuming application: always the same one.
+func (c *Controller) token(m *Model, app string) string {
+	key := m.UUID + " " + app
+	if c.tokens[key] == "" {
+		c.tokens[key] = utils.MustNewUUID().String()
+	}
+	return c.tokens[key]
+}
