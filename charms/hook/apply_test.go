@@ -213,3 +213,28 @@ func TestApplyLeavesAlone(t *testing.T) {
 	assert.Equal(t, []string{"status-set"}, done(t), "no port, no file, no service")
 	assert.Equal(t, []string{"old"}, r.active)
 }
+
+// What one steady hook of a consumer costs in processes: at most 8, and 2 per related application (design.md 5a).
+func TestSteadyHookKeepsTheBudget(t *testing.T) {
+	w := world()
+	w.Config = map[string]any{"pod-gateway-image": "a/b:c"}
+	after := juju(t, w, "update-status")
+	d := everything()
+	d.Workloads, d.Secrets = []Workload{{Container: "old", Mode: Stopped}}, nil
+	once := func() []string {
+		before := len(after().Calls)
+		u, err := ReadUnit()
+		require.NoError(t, err)
+		_, err = Config[VPNOptions]()
+		require.NoError(t, err)
+		_, err = Relations(VPNEndpoint)
+		require.NoError(t, err)
+		r := &recorder{}
+		require.NoError(t, Apply(t.Context(), r.env(), u, d))
+		return after().Calls[before:]
+	}
+	once()
+	calls := once()
+	assert.LessOrEqual(t, len(calls), 8+2*len(w.Relations), "%v", calls)
+	assert.NotContains(t, calls, "juju-log", "a hook that changes nothing says nothing")
+}

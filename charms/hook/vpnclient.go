@@ -7,6 +7,8 @@ import (
 	"maps"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
@@ -26,7 +28,7 @@ type VPN struct {
 	App     vpnk8slib.App
 	Link    vpnk8slib.Link
 	View    vpnk8slib.ClientView
-	ViewErr error         // why the view could not be had: no trust, or no answer
+	ViewErr error         // why the view could not be had: no trust, no answer, or a network that has to be told (cluster-cidrs)
 	Pod     vpnk8slib.Pod // this pod's own network
 	Ports   []int         // where the workload listens, open to the cluster
 }
@@ -49,8 +51,9 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions, ports ...int) (V
 	ctx, cancel := context.WithTimeout(ctx, look)
 	defer cancel()
 	v.View, err = vpnk8slib.ObserveClient(ctx, env.Reader, v.App, vpnk8slib.Overrides{ClusterCIDRs: o.ClusterCIDRs, Controllers: u.Controllers})
-	if err != nil && forbidden(err) == nil && !unreachable(err) {
-		return VPN{}, fmt.Errorf("cannot look at the cluster: %w", err)
+	var answer apierrors.APIStatus
+	if errors.As(err, &answer) && forbidden(err) == nil {
+		return VPN{}, fmt.Errorf("cannot look at the cluster: %w", err) // the API server's trouble: Juju tries this hook again
 	}
 	v.ViewErr = err
 	v.App.OwnerUID = v.View.Owner
@@ -77,11 +80,11 @@ func (v VPN) State() vpnk8slib.State { return v.client().State() }
 func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 	var d Desired
 	c := v.client(w.Container)
-	planned := v.plans(c, &d)
+	planned := v.plans(u, c, &d)
 	data, err := vpnk8slib.RequirerData{InstanceName: u.App, RoutingMethods: vpnk8slib.RoutingMethods(), Namespace: u.Model, Application: u.App}.Encode()
 	d.Publish = map[string]map[string]string{VPNEndpoint: data}
 
-	gates = append(gates, Valid(err), Trusted(u, v.ViewErr), Reachable(u, v.ViewErr), Valid(planned), v.gate(c), Up(w.Container, up))
+	gates = append(gates, Valid(err), Trusted(u, v.ViewErr), Reachable(u, v.ViewErr), Valid(v.ViewErr), Valid(planned), v.gate(c), Up(w.Container, up))
 	why, open := First(append([]Gate{Leads(u)}, gates...)...)
 	switch {
 	case open:
@@ -114,8 +117,8 @@ func (v VPN) checks(c vpnk8slib.Client, w Workload) map[string]Check {
 
 // plans adds the cluster's part. Without a view there is none: a policy made from half of what must stay reachable would
 // lock this unit's agent out. What was laid before stays.
-func (v VPN) plans(c vpnk8slib.Client, d *Desired) (err error) {
-	if v.ViewErr != nil {
+func (v VPN) plans(u Unit, c vpnk8slib.Client, d *Desired) (err error) {
+	if v.ViewErr != nil || !u.Leader || u.Leaving() {
 		return nil
 	}
 	d.Protect, d.Release, err = vpnk8slib.ClientPlans(c)

@@ -85,6 +85,10 @@ func TestVPNDesired(t *testing.T) {
 			v.View, v.ViewErr = vpnk8slib.ClientView{}, &url.Error{Op: "Get", URL: "https://10.0.0.1", Err: errors.New("no route")}
 		}, mode: hook.AsIs, kind: "blocked", message: "kubectl -n downloads delete networkpolicy app-vpn-killswitch"},
 
+		{summary: "a cluster whose networks cannot be found", change: func(_ *hook.Unit, v *hook.VPN) {
+			v.View, v.ViewErr = vpnk8slib.ClientView{}, errors.New("cannot discover the cluster's pod network: set cluster-cidrs")
+		}, mode: hook.AsIs, kind: "blocked", message: "set cluster-cidrs"},
+
 		{summary: "another policy allows more", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Wider = []string{"allow-all"} },
 			mode: hook.Running, kind: "active", message: "NetworkPolicies that allow more for these pods: allow-all"},
 		{summary: "policies are not enforced here", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Enforced = vpnk8slib.NotEnforced },

@@ -1,0 +1,58 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// answering is a cluster of which every question has the same answer.
+type answering struct{ err error }
+
+func (a answering) Get(context.Context, vpnk8slib.Ref, runtime.Object) error   { return a.err }
+func (a answering) List(context.Context, string, string, runtime.Object) error { return a.err }
+
+// Who has to act decides: the operator is told in a status, Juju tries again what is the API server's own trouble.
+func TestSeeVPN(t *testing.T) {
+	accounts := schema.GroupResource{Resource: "serviceaccounts"}
+	tests := []struct {
+		summary string
+		err     error
+		u       Unit
+		fails   bool
+		why     string // a part of the status
+	}{
+		{"no trust", &vpnk8slib.ForbiddenError{Verb: "read", Object: "ServiceAccount app", Err: errors.New("no")}, Unit{App: "app", Leader: true}, false, "juju trust app --scope=cluster"},
+		{"no answer", &url.Error{Op: "Get", URL: "https://10.0.0.1", Err: errors.New("no route to host")}, Unit{App: "app", Model: "m", Leader: true}, false, "kubectl -n m delete networkpolicy app-vpn-killswitch"},
+		{"too slow", context.DeadlineExceeded, Unit{App: "app", Model: "m", Leader: true}, false, "cannot reach the Kubernetes API server"},
+		{"what only the operator knows", errors.New("cannot discover the pod network: set cluster-cidrs"), Unit{App: "app", Leader: true}, false, "set cluster-cidrs"},
+		{"the API server is ill", apierrors.NewInternalError(errors.New("etcd")), Unit{App: "app", Leader: true}, true, ""},
+		{"the ServiceAccount is not there", apierrors.NewNotFound(accounts, "app"), Unit{App: "app", Leader: true}, true, ""},
+		{"not the leader: nothing is asked", errors.New("asked"), Unit{App: "app"}, false, "only the leader runs the workload"},
+		{"stopping: nothing is asked", errors.New("asked"), Unit{App: "app", Leader: true, Event: "stop"}, false, "relate to a vpn-gateway"},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			juju(t, model{}, "config-changed")
+			v, err := SeeVPN(t.Context(), Env{Reader: answering{test.err}}, test.u, VPNOptions{}, 8080)
+			if test.fails {
+				assert.ErrorIs(t, err, test.err)
+				return
+			}
+			require.NoError(t, err)
+			d := v.Desired(test.u, Workload{Container: "app"}, true)
+			assert.Contains(t, d.Status.Message, test.why)
+			assert.Equal(t, Stopped, d.Workloads[0].Mode)
+			assert.Empty(t, d.Release)
+		})
+	}
+}
