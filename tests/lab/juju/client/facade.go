@@ -5,7 +5,10 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/juju/errors"
 	"github.com/juju/juju/rpc/params"
 	"github.com/juju/names/v5"
 )
@@ -40,15 +43,32 @@ type none struct{}
 // Methods lists every method served, as "Facade.Method".
 func Methods() map[string]Handler {
 	all := map[string]Handler{}
-	for _, facade := range []map[string]Handler{
+	for _, methods := range []map[string]Handler{
 		applicationMethods, charmsMethods, resourcesMethods, offersMethods, secretsMethods,
 		actionMethods, statusMethods, modelMethods, smallMethods, watchMethods,
 	} {
-		for name, handler := range facade {
+		for name, handler := range methods {
+			if facade, _, _ := strings.Cut(name, "."); !slices.Contains(controllerFacades, facade) {
+				handler = needsModel(facade, handler)
+			}
 			all[name] = handler
 		}
 	}
 	return all
+}
+
+// controllerFacades are those that answer on a connection to the controller alone.
+var controllerFacades = []string{
+	"ApplicationOffers", "Cloud", "Controller", "ModelManager", "Pinger", "SecretBackends", "AllWatcher", "StringsWatcher",
+}
+
+func needsModel(facade string, handler Handler) Handler {
+	return func(c *Conn, id string, args json.RawMessage) (any, error) {
+		if c.Model == nil {
+			return nil, serverError(errors.NotSupportedf("facade %q for controller API connection", facade))
+		}
+		return handler(c, id, args)
+	}
 }
 
 // Versions lists the facades a client is told of at login and the version it is to speak. A facade a real
