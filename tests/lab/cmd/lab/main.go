@@ -1,0 +1,84 @@
+// Command lab makes and drives a lab: a real one-node Kubernetes, a pretend internet, a VPN provider and a Juju controller,
+// all inside namespaces of its own. No packet leaves the machine, and `lab down` leaves nothing.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sort"
+	"syscall"
+
+	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
+)
+
+type command struct {
+	words string // of its arguments
+	help  string
+	run   func(ctx context.Context, lab where.Lab, args []string) error
+}
+
+var commands map[string]command
+
+func init() {
+	commands = map[string]command{
+		"build":   {"", "build every program and image, into a cache outside the tree", build},
+		"up":      {"", "bring the lab up and wait until it is ready; does nothing when it is", up},
+		"down":    {"", "end every process of the lab and remove what it made", down},
+		"status":  {"", "tell whether the lab is up, and its parts", status},
+		"info":    {"", "print addresses, files and images as JSON", info},
+		"kubectl": {"ARG ...", "run kubectl as the cluster's administrator", kubectl},
+		"juju":    {"ARG ...", "run the unmodified juju against the lab's controller", juju},
+		"exec":    {"[--pod NS/POD] -- CMD ...", "run a command of this machine in the node's namespaces, or in a pod's network", execute},
+		"probe":   {"[--pod NS/POD [--container C] | --plain] KIND DST", "send one probe and print what came of it as JSON; KIND is http, tcp, udp, icmp or dns", probe},
+		"count":   {"--dst ADDRESS", "print how many packets to an address left the node outside the tunnel, as JSON", count},
+		"tunnel":  {"up|down", "make the VPN provider answer, or not", tunnel},
+		"logs":    {"NAME", "print a log: dns (queries outside), inet (arrivals outside), or a program's", logs},
+		"inside":  {"", "(the lab's own first process)", inside},
+		"inet":    {"", "(the pretend internet)", inetServer},
+		"vpn":     {"", "(the VPN provider)", vpnServer},
+	}
+}
+
+func main() {
+	if len(os.Args) < 2 || os.Args[1] == "--help" || os.Args[1] == "-h" || os.Args[1] == "help" {
+		usage()
+		return
+	}
+	c, ok := commands[os.Args[1]]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "lab: there is no command %q; lab --help lists them\n", os.Args[1])
+		os.Exit(2)
+	}
+	args := os.Args[2:]
+	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h") && os.Args[1] != "juju" && os.Args[1] != "kubectl" {
+		fmt.Printf("usage: lab %s %s\n  %s\n", os.Args[1], c.words, c.help)
+		return
+	}
+	lab, err := where.Here()
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err = c.run(ctx, lab, args)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		os.Exit(1)
+	}
+}
+
+func usage() {
+	fmt.Println("usage: lab COMMAND [ARG ...]\n\nA lab's state is in LAB_DIR (default build/lab). Another folder is another lab, beside the first.")
+	fmt.Println("With LAB=microk8s, juju and kubectl are your own (not run by this project's CI).")
+	var names []string
+	for n := range commands {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		if c := commands[n]; c.help[0] != '(' {
+			fmt.Printf("  %-8s %-52s %s\n", n, c.words, c.help)
+		}
+	}
+}

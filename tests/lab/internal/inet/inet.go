@@ -1,0 +1,165 @@
+// Package inet is the lab's pretend internet: every address of its networks answers whoever asks with the source address
+// that it saw, and writes the arrival down. A resolver of a pretend internet provider does the same for names.
+package inet
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
+)
+
+// Arrival is one line of the log.
+type Arrival struct {
+	Time  time.Time
+	Proto string // tcp, udp, dns
+	Src   string
+	Dst   string // for dns the name
+}
+
+type log struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *log) add(a Arrival) {
+	a.Time = time.Now()
+	data, err := json.Marshal(a)
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		_, _ = l.w.Write(append(data, '\n'))
+	}
+}
+
+// Serve answers until ctx ends.
+func Serve(ctx context.Context, lab where.Lab) error {
+	arrivals, err := os.Create(lab.Path("log", "arrivals.jsonl"))
+	if err != nil {
+		return err
+	}
+	defer arrivals.Close()
+	names, err := os.Create(lab.Path("log", "dns.jsonl"))
+	if err != nil {
+		return err
+	}
+	defer names.Close()
+	errs := make(chan error, 8)
+	in := &log{w: arrivals}
+	go func() { errs <- echoHTTP(in) }()
+	go func() { errs <- echoUDP(in, 7) }()
+	resolver := &resolver{log: &log{w: names}}
+	for _, network := range []string{"udp", "tcp"} {
+		go func() {
+			errs <- (&dns.Server{Addr: where.Resolver + ":53", Net: network, Handler: resolver}).ListenAndServe()
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-errs:
+		return err
+	}
+}
+
+// echoHTTP answers on port 80 of every address with the caller's address, one line.
+func echoHTTP(in *log) error {
+	l, err := net.Listen("tcp", ":80")
+	if err != nil {
+		return err
+	}
+	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		src, _, _ := net.SplitHostPort(r.RemoteAddr)
+		dst, _, _ := net.SplitHostPort(r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
+		in.add(Arrival{Proto: "tcp", Src: src, Dst: dst})
+		fmt.Fprintln(w, src)
+	}))
+}
+
+// echoUDP answers a datagram with its source address, from the address that it was sent to.
+func echoUDP(in *log, port int) error {
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+	if err != nil {
+		return err
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	// The socket listens on every address, and only the control message tells which one was meant.
+	err = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+	})
+	if err != nil {
+		return err
+	}
+	buf, oob := make([]byte, 2048), make([]byte, 256)
+	for {
+		_, n, _, from, err := conn.ReadMsgUDPAddrPort(buf, oob)
+		if err != nil {
+			return err
+		}
+		src := from.Addr().Unmap()
+		in.add(Arrival{Proto: "udp", Src: src.String(), Dst: meant(oob[:n])})
+		if _, _, err := conn.WriteMsgUDPAddrPort([]byte(src.String()+"\n"), oob[:n], from); err != nil {
+			fmt.Fprintln(os.Stderr, "cannot answer", from, err)
+		}
+	}
+}
+
+// meant is the destination in a packet's control message.
+func meant(oob []byte) string {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return ""
+	}
+	for _, m := range messages {
+		switch {
+		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= 12:
+			a, _ := netip.AddrFromSlice(m.Data[8:12])
+			return a.String()
+		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= 16:
+			a, _ := netip.AddrFromSlice(m.Data[:16])
+			return a.Unmap().String()
+		}
+	}
+	return ""
+}
+
+// resolver knows every name under test. and writes each question down: it is the canary for names.
+type resolver struct{ log *log }
+
+func (r *resolver) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
+	a := new(dns.Msg)
+	a.SetReply(q)
+	for _, question := range q.Question {
+		src, _, _ := net.SplitHostPort(w.RemoteAddr().String())
+		r.log.add(Arrival{Proto: "dns", Src: src, Dst: question.Name})
+		switch name := strings.ToLower(question.Name); {
+		case !strings.HasSuffix(name, ".test."):
+			a.Rcode = dns.RcodeNameError
+		case question.Qtype == dns.TypeA:
+			a.Answer = append(a.Answer, &dns.A{Hdr: header(question), A: net.ParseIP("203.0.113.7")})
+		case question.Qtype == dns.TypeAAAA:
+			a.Answer = append(a.Answer, &dns.AAAA{Hdr: header(question), AAAA: net.ParseIP("2001:db8:113::7")})
+		}
+	}
+	_ = w.WriteMsg(a)
+}
+
+func header(q dns.Question) dns.RR_Header {
+	return dns.RR_Header{Name: q.Name, Rrtype: q.Qtype, Class: dns.ClassINET, Ttl: 1}
+}

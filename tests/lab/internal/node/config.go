@@ -1,0 +1,69 @@
+package node
+
+import (
+	"bytes"
+	"embed"
+	"os"
+	"path/filepath"
+	"text/template"
+
+	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
+)
+
+// Name is the node's.
+const Name = "lab"
+
+//go:embed files
+var files embed.FS
+
+// values are what the files under files/ are filled with.
+type values struct {
+	Dir, Cgroup, Node                                     string
+	NodeIP, NodeIP6, PodCIDR, PodCIDR6                    string
+	NodePods, NodePods6, PodGateway, PodGateway6          string
+	Services, Services6, ClusterDNS, UplinkIP, UplinkIP6  string
+	InetIP, InetIP6, Resolver, World, World6, VPNEndpoint string
+	VPNExit                                               string
+}
+
+func valuesOf(lab where.Lab) values {
+	return values{lab.Dir, lab.Cgroup(), Name,
+		where.NodeIP, where.NodeIP6, where.PodCIDR, where.PodCIDR6,
+		where.NodePods, where.NodePods6, where.PodGateway, where.PodGateway6,
+		where.Services, where.Services6, where.ClusterDNS, where.UplinkIP, where.UplinkIP6,
+		where.InetIP, where.InetIP6, where.Resolver, where.World, where.World6, where.VPNEndpoint, where.VPNExit}
+}
+
+// fill returns one of the files with its values.
+func fill(lab where.Lab, name string) ([]byte, error) {
+	t, err := template.New(name).Option("missingkey=error").ParseFS(files, "files/"+name)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = t.Execute(&out, valuesOf(lab))
+	return out.Bytes(), err
+}
+
+// writeConfigs writes every file of the node's programs into the state folder.
+func writeConfigs(lab where.Lab) error {
+	for _, dir := range []string{"log", "etc", "cni", "kubelet", "containerd", "podlog", "containerlog", "varlibcni", "etcd"} {
+		if err := os.MkdirAll(lab.Path(dir), 0o755); err != nil {
+			return err
+		}
+	}
+	for name, to := range map[string]string{
+		"containerd.toml": "etc/containerd.toml", "kubelet.yaml": "etc/kubelet.yaml", "proxy.yaml": "etc/proxy.yaml",
+		"network.sh": "etc/network.sh", "cni.conflist": "cni/10-lab.conflist", "manifests.yaml": "etc/manifests.yaml",
+		"resolv.conf": "etc/resolv.conf",
+	} {
+		data, err := fill(lab, name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(lab.Dir, to), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

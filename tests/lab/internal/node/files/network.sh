@@ -1,0 +1,86 @@
+#!/bin/sh
+# The lab's network, inside its own namespace: a node with an address on lo, a bridge for pods, and behind an uplink the
+# pretend internet (inet) and the VPN provider (vpn). There is no way from here to the machine's own network.
+set -eu
+ip link set lo up
+ip addr add {{.NodeIP}}/32 dev lo
+ip addr add {{.NodeIP6}}/128 dev lo
+
+ip link add pods0 type bridge
+ip addr add {{.PodGateway}}/24 dev pods0
+ip addr add {{.PodGateway6}}/64 dev pods0 nodad
+ip link set pods0 up
+
+ip netns add inet
+ip netns add vpn
+ip link add uplink0 type veth peer name eth0 netns inet
+ip addr add {{.UplinkIP}}/24 dev uplink0
+ip addr add {{.UplinkIP6}}/64 dev uplink0 nodad
+ip link set uplink0 up
+ip link add world0 netns inet type veth peer name eth0 netns vpn
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
+
+# The internet: one segment with node and provider on it, and networks of which every address answers.
+ip -n inet link set lo up
+ip -n inet link add segment0 type bridge
+ip -n inet link set eth0 master segment0 up
+ip -n inet link set world0 master segment0 up
+ip -n inet addr add {{.InetIP}}/24 dev segment0
+ip -n inet addr add {{.Resolver}}/24 dev segment0
+ip -n inet addr add {{.InetIP6}}/64 dev segment0 nodad
+ip -n inet link set segment0 up
+ip -n inet route add local {{.World}} dev lo
+ip -n inet -6 route add local {{.World6}} dev lo
+ip -n inet route add {{.VPNExit}}/32 via {{.VPNEndpoint}}
+ip netns exec inet sysctl -qw net.ipv6.ip_nonlocal_bind=1 net.ipv4.ip_nonlocal_bind=1
+
+# The provider: what comes out of its tunnel leaves with the exit address.
+ip -n vpn link set lo up
+ip -n vpn link set eth0 up
+ip -n vpn addr add {{.VPNEndpoint}}/24 dev eth0
+ip -n vpn addr add {{.VPNExit}}/32 dev lo
+ip -n vpn route add default via {{.InetIP}}
+ip netns exec vpn sysctl -qw net.ipv4.ip_forward=1
+ip netns exec vpn nft -f - <<NFT
+table inet provider {
+  chain down { type filter hook input priority 0; policy accept; }
+  chain exit { type nat hook postrouting priority srcnat; oifname eth0 ip saddr 10.2.0.0/24 snat ip to {{.VPNExit}}; }
+}
+NFT
+
+ip route add default via {{.InetIP}}
+ip -6 route add default via {{.InetIP6}}
+
+# Pods leave the node with its address: a leak is then seen outside as coming from there.
+nft -f - <<NFT
+table inet lab-nat {
+  chain post {
+    type nat hook postrouting priority srcnat;
+    oifname uplink0 ip saddr {{.PodCIDR}} masquerade
+    oifname uplink0 ip6 saddr {{.PodCIDR6}} masquerade
+  }
+}
+# Counts every packet that leaves the node for the world by its destination, whatever its source: before the address is
+# translated, and also where a packet is not part of a connection.
+table inet uplink {
+  set seen4 { type ipv4_addr; flags dynamic; counter; }
+  set seen6 { type ipv6_addr; flags dynamic; counter; }
+  chain count {
+    type filter hook postrouting priority 300;
+    oifname uplink0 ip daddr {{.World}} add @seen4 { ip daddr }
+    oifname uplink0 ip6 daddr {{.World6}} add @seen6 { ip6 daddr }
+  }
+}
+NFT
+
+# NetworkPolicies are enforced by sigs.k8s.io/kube-network-policies on an nfqueue. Its own rules need a kernel with
+# nft_queue; these feed the queue by xtables, which every kernel here has. No bypass: a dead enforcer must not open.
+for v in "" 6; do
+  case $v in "") pods={{.PodCIDR}} ;; *) pods={{.PodCIDR6}} ;; esac
+  ip${v}tables -t mangle -N NETPOL
+  ip${v}tables -t mangle -A NETPOL -m owner --uid-owner 0 -j RETURN # the node's own: probes, exec, proxies
+  ip${v}tables -t mangle -A NETPOL -s $pods -j NFQUEUE --queue-num 100
+  ip${v}tables -t mangle -A NETPOL -d $pods -j NFQUEUE --queue-num 100
+  ip${v}tables -t mangle -A POSTROUTING -m conntrack ! --ctstate ESTABLISHED,RELATED -j NETPOL
+  ip${v}tables -t mangle -A INPUT ! -i lo -s $pods -m conntrack --ctstate NEW -j NFQUEUE --queue-num 100
+done

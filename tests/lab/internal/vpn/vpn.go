@@ -1,0 +1,75 @@
+// Package vpn is the lab's VPN provider: a WireGuard server with one subscription, by wireguard-go.
+package vpn
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+	"golang.zx2c4.com/wireguard/tun"
+
+	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
+)
+
+const tunnel = "wg0"
+
+// KeyFile is where the subscription's private key is kept, and PublicFile the server's public one.
+func KeyFile(lab where.Lab) string    { return lab.Path("vpn", "client.key") }
+func PublicFile(lab where.Lab) string { return lab.Path("vpn", "server.pub") }
+
+// Serve makes new keys, writes the subscriber's part down, and serves until ctx ends.
+func Serve(ctx context.Context, lab where.Lab) error {
+	server, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	client, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	t, err := tun.CreateTUN(tunnel, 1420)
+	if err != nil {
+		return fmt.Errorf("cannot make the tunnel: %w", err)
+	}
+	dev := device.NewDevice(t, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, "wireguard: "))
+	defer dev.Close()
+	err = dev.IpcSet(fmt.Sprintf("private_key=%s\nlisten_port=%d\npublic_key=%s\nallowed_ip=%s/32\n",
+		hex.EncodeToString(server.Bytes()), where.VPNPort, hex.EncodeToString(client.PublicKey().Bytes()), where.VPNClient))
+	if err != nil {
+		return fmt.Errorf("cannot configure WireGuard: %w", err)
+	}
+	if err := dev.Up(); err != nil {
+		return err
+	}
+	for _, argv := range [][]string{
+		{"ip", "addr", "add", where.VPNServer + "/24", "dev", tunnel},
+		{"ip", "link", "set", tunnel, "up"},
+	} {
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("cannot run %v: %w: %s", argv, err, out)
+		}
+	}
+	if err := os.MkdirAll(lab.Path("vpn"), 0o700); err != nil {
+		return err
+	}
+	if err := write(KeyFile(lab), client.Bytes()); err != nil {
+		return err
+	}
+	if err := write(PublicFile(lab), server.PublicKey().Bytes()); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// write writes a key as WireGuard's programs do, for its owner alone.
+func write(path string, key []byte) error {
+	return os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600)
+}

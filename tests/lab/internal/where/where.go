@@ -1,0 +1,82 @@
+// Package where is the lab's map: every address and every path in one place, for the programs that make it and the tests
+// that use it.
+package where
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Addresses. Everything lies in networks for documentation or private use, inside namespaces of the lab.
+const (
+	NodeIP, NodeIP6         = "10.44.0.1", "fd44::1"
+	PodCIDR, PodCIDR6       = "10.42.0.0/16", "fd42::/48"
+	NodePods, NodePods6     = "10.42.0.0/24", "fd42::/64"
+	PodGateway, PodGateway6 = "10.42.0.1", "fd42::1"
+	Services, Services6     = "10.43.0.0/16", "fd43::/112"
+	APIService              = "10.43.0.1"
+	ClusterDNS              = "10.43.0.10"
+	Controller              = NodeIP + ":17070" // the lab's Juju controller
+
+	// The uplink: what the world sees of the node, and so of a leak.
+	UplinkIP, UplinkIP6 = "198.51.100.1", "2001:db8:51::1"
+	InetIP, InetIP6     = "198.51.100.2", "2001:db8:51::2"
+	Resolver            = "198.51.100.53" // of the pretend internet provider
+	// The pretend internet: every address of these networks answers.
+	World, World6 = "203.0.113.0/24", "2001:db8:113::/64"
+
+	// The VPN provider.
+	VPNEndpoint, VPNPort = "198.51.100.200", 51820
+	VPNServer, VPNClient = "10.2.0.1", "10.2.0.2"
+	VPNExit              = "192.0.2.2" // what the world sees of traffic through the tunnel
+)
+
+// Lab is one lab's place on disk.
+type Lab struct{ Root, Dir string }
+
+// Here finds the repository from the working directory upwards, and the state folder: LAB_DIR, else build/lab in it.
+func Here() (Lab, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return Lab{}, err
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, ".ci", "run")); err == nil {
+			lab := Lab{Root: dir, Dir: filepath.Join(dir, "build", "lab")}
+			if d := os.Getenv("LAB_DIR"); d != "" {
+				if lab.Dir, err = filepath.Abs(d); err != nil {
+					return Lab{}, err
+				}
+			}
+			return lab, nil
+		}
+	}
+	return Lab{}, errors.New("cannot find the repository: run this inside it")
+}
+
+// Path is a path in the state folder.
+func (l Lab) Path(parts ...string) string { return filepath.Join(append([]string{l.Dir}, parts...)...) }
+
+// Cgroup is the name of this lab's control groups: another folder, another name, so that two labs never meet.
+func (l Lab) Cgroup() string {
+	return fmt.Sprintf("charmarr-%x", sha256.Sum256([]byte(l.Dir)))[:17]
+}
+
+// Cache is where built programs and images are kept, outside the tree.
+func Cache(parts ...string) (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("cannot find a place for the cache: %w", err)
+	}
+	path := filepath.Join(append([]string{base, "charmarr-lab"}, parts...)...)
+	return path, os.MkdirAll(filepath.Dir(path), 0o755)
+}
+
+// Program is where a built program is kept.
+func Program(name string) (string, error) { return Cache("bin", name) }
+
+// Image is where a built image is kept, as a docker archive.
+func Image(name string) (string, error) { return Cache("img", name+".tar") }

@@ -1,0 +1,135 @@
+// Command probe sends one probe from where it runs and prints what came of it as one line of JSON. It runs inside a
+// workload's container, so that what it meets is what the workload meets.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
+)
+
+const patience = 2 * time.Second
+
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == "sleep" { // to have a container that does nothing
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGTERM)
+		<-c
+		return
+	}
+	kinds := map[string]func(string) (string, error){"http": fetch, "tcp": tcp, "udp": udp, "icmp": ping, "dns": resolve}
+	if len(os.Args) != 3 || kinds[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: probe http|tcp|udp|icmp|dns DST\n       probe sleep")
+		os.Exit(2)
+	}
+	seen, err := kinds[os.Args[1]](os.Args[2])
+	answer := map[string]string{"seen": strings.TrimSpace(seen), "error": ""}
+	if err != nil {
+		answer["error"] = word(err)
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(answer)
+}
+
+// word tells the kinds of failure apart: a refusal is an answer, silence is none.
+func word(err error) string {
+	var timeout interface{ Timeout() bool }
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return "unreachable"
+	case errors.Is(err, syscall.EPERM):
+		return "not permitted"
+	case errors.As(err, &dns) && !dns.IsTimeout:
+		return "no such name"
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return "no answer"
+	default:
+		return err.Error()
+	}
+}
+
+func fetch(dst string) (string, error) {
+	if !strings.Contains(dst, "://") {
+		dst = "http://" + dst + "/"
+	}
+	c := http.Client{Timeout: patience}
+	r, err := c.Get(dst)
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(r.Body, 200))
+	line, _, _ := strings.Cut(string(body), "\n")
+	if net.ParseIP(strings.TrimSpace(line)) == nil {
+		line = r.Status
+	}
+	return line, err
+}
+
+func tcp(dst string) (string, error) {
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(dst, "80"), patience)
+	if err != nil {
+		return "", err
+	}
+	return "connected", conn.Close()
+}
+
+func udp(dst string) (string, error) {
+	conn, err := net.Dial("udp", net.JoinHostPort(dst, "7"))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("who am I")); err != nil {
+		return "", err
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	buf := make([]byte, 200)
+	n, err := conn.Read(buf)
+	return string(buf[:n]), err
+}
+
+// ping uses the kernel's own ping socket, which needs no capability.
+func ping(dst string) (string, error) {
+	conn, err := icmp.ListenPacket("udp4", "0.0.0.0")
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	m := icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1, Seq: 1, Data: []byte("probe")}}
+	data, err := m.Marshal(nil)
+	if err != nil {
+		return "", err
+	}
+	if _, err := conn.WriteTo(data, &net.UDPAddr{IP: net.ParseIP(dst)}); err != nil {
+		return "", err
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	_, from, err := conn.ReadFrom(make([]byte, 1500))
+	if err != nil {
+		return "", err
+	}
+	host, _, _ := net.SplitHostPort(from.String())
+	return "answer from " + host, nil
+}
+
+func resolve(name string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupHost(ctx, name)
+	return strings.Join(addrs, " "), err
+}
