@@ -36,6 +36,7 @@ func programs() []goProgram {
 		{"coredns", "tests/lab/coredns", ".", nil},
 		{"pause", "tests/lab", "./standins/pause", nil},
 		{"probe", "tests/lab", "./standins/probe", nil},
+		{"gluetun-standin", "tests/lab", "./standins/gluetun", nil},
 		{"multimeter", ".", "./charms/multimeter-k8s/workload", nil},
 		{"pebble", ".", "github.com/canonical/pebble/cmd/pebble", nil},
 		{"containeragent", "tests/lab/juju", "github.com/juju/juju/cmd/containeragent", nil},

@@ -2,35 +2,95 @@ package images
 
 import (
 	"context"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
 )
 
-// Images builds every image of which the programs are there.
-func Images(ctx context.Context, lab where.Lab) error {
-	for _, i := range []struct {
-		image    Image
-		programs map[string]string // path in the image: program
-	}{
-		{Image{Name: "lab.local/pause:1", Entrypoint: []string{"/pause"}}, map[string]string{"pause": "pause"}},
-		{Image{Name: "lab.local/coredns:1", Entrypoint: []string{"/coredns"}}, map[string]string{"coredns": "coredns"}},
-		{Image{Name: "lab.local/plain:lab", Entrypoint: []string{"/usr/bin/probe", "sleep"}}, map[string]string{"usr/bin/probe": "probe"}},
-		{Image{Name: "lab.local/multimeter:lab"}, map[string]string{"usr/bin/multimeter": "multimeter", "usr/bin/probe": "probe"}},
-		// What Juju's own image of that name holds, as far as a unit needs it.
-		{Image{Name: "lab.local/jujud-operator:3.6.0"}, map[string]string{"opt/containeragent": "containeragent", "opt/jujuc": "jujuc", "opt/pebble": "pebble"}},
-	} {
-		i.image.files = map[string]string{}
-		for to, program := range i.programs {
+// spec is an image, the programs of ours in it (path in the image: program), and what it has of Debian.
+type spec struct {
+	Image
+	programs map[string]string
+	root     *debian
+}
+
+func specs() []spec {
+	base := shellRoot()
+	qbittorrent := shellRoot()
+	qbittorrent.programs = append(qbittorrent.programs, "/usr/bin/qbittorrent-nox")
+	qbittorrent.folders = append(qbittorrent.folders, "/etc/ssl/certs")
+	for _, plugins := range []string{"qt5/plugins/bearer", "qt5/plugins/sqldrivers", "qt6/plugins/tls", "qt6/plugins/sqldrivers"} {
+		if folder := "/usr/lib/" + multiarch() + "/" + plugins; exists(folder) { // Qt's version is Debian's choice
+			qbittorrent.folders = append(qbittorrent.folders, folder)
+		}
+	}
+	podGateway := netRoot()
+	podGateway.programs = append(podGateway.programs, "/usr/sbin/dnsmasq", "/usr/bin/dig")
+	podGateway.scripts = "tests/lab/standins/podgateway"
+	gluetun := netRoot()
+	gluetun.dirs["gluetun"] = fs.ModeDir | 0o755
+	return []spec{
+		{Image: Image{Name: "lab.local/pause:1", Entrypoint: []string{"/pause"}}, programs: map[string]string{"pause": "pause"}},
+		{Image: Image{Name: "lab.local/coredns:1", Entrypoint: []string{"/coredns"}}, programs: map[string]string{"coredns": "coredns"}},
+		{Image: Image{Name: "lab.local/plain:lab", Entrypoint: []string{"/usr/bin/probe", "sleep"}}, programs: map[string]string{"usr/bin/probe": "probe"}},
+		{Image: Image{Name: "lab.local/multimeter:lab"}, programs: map[string]string{"usr/bin/multimeter": "multimeter", "usr/bin/probe": "probe"}},
+		{Image: Image{Name: "lab.local/qbittorrent:lab"}, programs: map[string]string{"usr/bin/probe": "probe"}, root: &qbittorrent},
+		// What Juju's own images hold, as far as a unit needs it.
+		{Image: Image{Name: "lab.local/jujud-operator:3.6.0"}, programs: map[string]string{"opt/containeragent": "containeragent", "opt/jujuc": "jujuc", "opt/pebble": "pebble"}},
+		{Image: Image{Name: "lab.local/charm-base:ubuntu-24.04"}, root: &base},
+		// Stand-ins for images that cannot be had here.
+		{Image: Image{Name: "lab.local/pod-gateway-standin:v1.13.0"}, root: &podGateway},
+		{Image: Image{Name: "lab.local/gluetun-standin:v3.41.1", Entrypoint: []string{"/gluetun-entrypoint"}, Env: gluetunEnv},
+			programs: map[string]string{"gluetun-entrypoint": "gluetun-standin"}, root: &gluetun},
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// gluetunEnv is the environment that gluetun's own image sets, as far as its code relies on it.
+var gluetunEnv = []string{"VPN_INTERFACE=tun0", "VPN_SERVICE_PROVIDER=private internet access", "VPN_TYPE=openvpn", "WIREGUARD_MTU=1320",
+	"HTTP_CONTROL_SERVER_ADDRESS=:8000", "HEALTH_SERVER_ADDRESS=127.0.0.1:9999", "BLOCK_SURVEILLANCE=off",
+	"PPROF_BLOCK_PROFILE_RATE=0", "PPROF_MUTEX_PROFILE_RATE=0", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+// Images builds every image.
+func Images(_ context.Context, lab where.Lab) error {
+	for _, s := range specs() {
+		s.files = map[string]string{}
+		for to, program := range s.programs {
 			path, err := where.Program(program)
 			if err != nil {
 				return err
 			}
-			i.image.files[filepath.Clean(to)] = path
+			s.files[filepath.Clean(to)] = path
 		}
-		if err := i.image.Write(); err != nil {
+		if s.root != nil {
+			root, err := where.Cache("root", filepath.Base(s.Name))
+			if err != nil {
+				return err
+			}
+			if err := s.root.write(lab, root); err != nil {
+				return err
+			}
+			s.Root = root
+		}
+		if err := s.Write(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Resources are the images by the name of the charms' resource or option that they stand for.
+func Resources() map[string]string {
+	return map[string]string{
+		"gluetun-image":     "lab.local/gluetun-standin:v3.41.1",
+		"qbittorrent-image": "lab.local/qbittorrent:lab",
+		"multimeter-image":  "lab.local/multimeter:lab",
+		"pod-gateway-image": "lab.local/pod-gateway-standin:v1.13.0",
+	}
 }

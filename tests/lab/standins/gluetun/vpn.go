@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+	"golang.zx2c4.com/wireguard/tun"
+)
+
+const (
+	mark  = "51820" // of the tunnel's own packets
+	table = "51820"
+)
+
+type vpn struct {
+	settings settings
+	mu       sync.Mutex
+	status   string // running says that the interface is configured, not that anything passes
+	publicIP string // asked for once per tunnel, and kept while a peer is silently dead
+	wanted   chan string
+	device   *device.Device
+}
+
+func (v *vpn) set(status string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.status = status
+	if status != "running" {
+		v.publicIP = ""
+	}
+}
+
+func (v *vpn) get() (status, ip string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.status, v.publicIP
+}
+
+// up brings the tunnel up and returns when it has failed or ctx has ended.
+func (v *vpn) up(ctx context.Context, h *health) error {
+	s := v.settings
+	endpoint, port, public := s.endpoint, s.port, s.public
+	if s.provider != "custom" {
+		// In place of the provider's server list: the lab's one server.
+		data, err := os.ReadFile("/lab/server")
+		if err != nil {
+			return errors.New("no server found: the stand-in knows no server of " + s.provider)
+		}
+		if _, err := fmt.Sscan(string(data), &endpoint, &port, &public); err != nil {
+			return err
+		}
+	}
+	log.Printf("INFO [firewall] allowing VPN connection...")
+	if err := errors.Join(
+		command("iptables", "--append", "OUTPUT", "-d", endpoint.String(), "-o", podInterface, "-p", "udp", "-m", "udp", "--dport", fmt.Sprint(port), "-j", "ACCEPT"),
+		command("iptables", "--append", "OUTPUT", "-o", s.wireguardInterface, "-j", "ACCEPT"),
+		command("ip6tables", "--append", "OUTPUT", "-o", s.wireguardInterface, "-j", "ACCEPT")); err != nil {
+		return err
+	}
+	log.Printf("INFO [wireguard] Connecting to %s:%d", endpoint, port)
+	t, err := tun.CreateTUN(s.wireguardInterface, s.mtu)
+	if err != nil {
+		return fmt.Errorf("cannot create tunnel: %w", err)
+	}
+	v.device = device.NewDevice(t, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, "[wireguard] "))
+	defer v.down()
+	if err := v.device.IpcSet(uapi(s, endpoint, port, public)); err != nil {
+		return fmt.Errorf("cannot configure WireGuard: %w", err)
+	}
+	if err := v.device.Up(); err != nil {
+		return err
+	}
+	for _, a := range s.addresses {
+		if err := command("ip", "address", "add", a.String(), "dev", s.wireguardInterface); err != nil {
+			return err
+		}
+	}
+	if err := command("ip", "link", "set", s.wireguardInterface, "up"); err != nil {
+		return err
+	}
+	for _, f := range []string{"-4", "-6"} {
+		if err := command("ip", f, "route", "replace", "default", "dev", s.wireguardInterface, "table", table); err != nil {
+			return err
+		}
+		// Not replaced: one that a killed process left behind is an error, for ever. gluetun's own defect, kept.
+		if err := command("ip", f, "rule", "add", "not", "fwmark", mark, "lookup", table, "priority", "101"); err != nil {
+			return fmt.Errorf("adding rule: %w: file exists", err)
+		}
+	}
+	v.set("running")
+	log.Println("INFO [wireguard] Wireguard setup is complete")
+	return v.watch(ctx, h)
+}
+
+func (v *vpn) down() {
+	if v.device != nil {
+		v.device.Close()
+		v.device = nil
+	}
+	for _, f := range []string{"-4", "-6"} {
+		_ = command("ip", f, "rule", "del", "priority", "101")
+	}
+}
+
+func uapi(s settings, endpoint netip.Addr, port uint16, public string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "private_key=%s\nfwmark=%s\npublic_key=%s\n", hexKey(s.key), mark, hexKey(public))
+	if s.preshared != "" {
+		fmt.Fprintf(&b, "preshared_key=%s\n", hexKey(s.preshared))
+	}
+	fmt.Fprintf(&b, "endpoint=%s\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0\n", netip.AddrPortFrom(endpoint, port))
+	return b.String()
+}
+
+func hexKey(key string) string {
+	raw, err := base64.StdEncoding.DecodeString(key)
+	if err != nil {
+		return ""
+	}
+	return hex.EncodeToString(raw)
+}
+
+// watch checks as v3.41.1 does: once when the tunnel is up, then every minute, and a dead peer is told after minutes only.
+// An unhealthy tunnel is made anew, without end and without back-off.
+func (v *vpn) watch(ctx context.Context, h *health) error {
+	if err := dial(ctx, v.settings.healthTarget, 6*time.Second); err != nil {
+		h.set("startup check: all check tries failed: " + err.Error())
+		log.Println("INFO [vpn] restarting VPN because it failed to pass the healthcheck: startup check")
+		v.down()
+		return v.again(ctx, h)
+	}
+	h.set("")
+	go v.askPublicIP(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Minute):
+		}
+		failed := true
+		for _, patience := range []time.Duration{5, 5, 5, 10, 10, 10, 15, 15, 15, 30} {
+			if dial(ctx, v.settings.healthTarget, patience*time.Second) == nil {
+				failed = false
+				break
+			}
+		}
+		if failed && ctx.Err() == nil {
+			h.set("small periodic check failed")
+			log.Println("INFO [vpn] restarting VPN because it failed to pass the healthcheck")
+			v.down()
+			return v.again(ctx, h)
+		}
+	}
+}
+
+// again is the restart after a failed check: the loop that the real one goes through every six seconds and more.
+func (v *vpn) again(ctx context.Context, h *health) error {
+	v.mu.Lock()
+	v.publicIP = ""
+	v.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(500 * time.Millisecond):
+	}
+	return v.up(ctx, h)
+}
+
+func dial(ctx context.Context, target string, patience time.Duration) error {
+	d := net.Dialer{Timeout: patience}
+	c, err := d.DialContext(ctx, "tcp4", target)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// askPublicIP asks once per tunnel, as PUBLICIP_API says: echoip#URL is an own service.
+func (v *vpn) askPublicIP(ctx context.Context) {
+	url, ok := strings.CutPrefix(v.settings.publicIPAPI, "echoip#")
+	if !v.settings.publicIP || !ok {
+		return
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return
+	}
+	r, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	if err != nil {
+		log.Println("ERROR [ip getter]", err)
+		return
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(r.Body, 200))
+	if a, parseErr := netip.ParseAddr(strings.TrimSpace(string(body))); err == nil && parseErr == nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.publicIP = a.String()
+		log.Println("INFO [ip getter] Public IP address is", a)
+	}
+}
+
+// health is gluetun's health server: 200, or 500 with the reason.
+type health struct {
+	mu   sync.Mutex
+	text string
+}
+
+func (h *health) set(text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.text = text
+}
+
+func (h *health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.text != "" {
+		http.Error(w, h.text, http.StatusInternalServerError)
+	}
+}
