@@ -1,0 +1,69 @@
+//go:build integration
+
+package integration
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/charmarr/charmarr-go/tests/internal/kubetest"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// The gateway's end: one roll, nothing after it, and Juju's next visit leaves it.
+func TestGateway(t *testing.T) {
+	const name = "gluetun"
+	flags := []string{"-containers=gluetun=ghcr.io/qdm12/gluetun:v3.41.1", "-trust"}
+	ns := server.Namespace(t)
+	server.Juju(t, ns, name, "ensure", flags...)
+	wire := server.Wire(t, server.Token(t, ns, name))
+	kube, err := vpnk8slib.NewKube(wire.Config)
+	require.NoError(t, err)
+	account, err := server.Admin.CoreV1().ServiceAccounts(ns).Get(t.Context(), name, metav1.GetOptions{})
+	require.NoError(t, err)
+	network, err := vpnk8slib.Discover(t.Context(), kube, vpnk8slib.Overrides{ResolvConf: "nameserver " + kubetest.ClusterDNS})
+	require.NoError(t, err)
+	assert.Equal(t, "10.42.0.0/24,fd42::/64", network.Pods.String(), "discovered")
+	assert.Equal(t, "10.43.0.0/16,fd43::/112", network.Services.String(), "discovered")
+	assert.Contains(t, network.APIServers, netip.AddrPortFrom(netip.MustParseAddr("10.43.0.1"), 443))
+
+	hook := func(port uint16) (generation int64, writes []string) {
+		t.Helper()
+		data := vpnk8slib.ReadLink(gateway(id)).Gateway
+		protect, release, err := vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
+			App: vpnk8slib.App{Name: name, Namespace: ns, OwnerUID: account.UID}, Data: data, Network: network,
+			Workload: name, Image: vpnk8slib.PodGatewayImage,
+			Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{port}},
+		})
+		require.NoError(t, err)
+		require.Empty(t, release)
+		wire.Take()
+		require.NoError(t, vpnk8slib.Reconcile(t.Context(), kube, protect))
+		_, writes = wire.Take()
+		s, err := server.Admin.AppsV1().StatefulSets(ns).Get(t.Context(), name, metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, []string{"charm-init", "gateway-init"}, names(s.Spec.Template.Spec.InitContainers))
+		assert.Equal(t, []string{"charm", "gluetun", "gateway-sidecar"}, names(s.Spec.Template.Spec.Containers))
+		assert.Equal(t, "none", s.Spec.Template.Labels["istio.io/dataplane-mode"], "a mesh must not take the tunnel's packets")
+		return s.Generation, writes
+	}
+	before, err := server.Admin.AppsV1().StatefulSets(ns).Get(t.Context(), name, metav1.GetOptions{})
+	require.NoError(t, err)
+	generation, writes := hook(51820)
+	assert.Equal(t, before.Generation+1, generation)
+	assert.Len(t, writes, 2, "settings and template")
+	again, writes := hook(51820)
+	assert.Equal(t, generation, again)
+	assert.Empty(t, writes)
+	server.Juju(t, ns, name, "ensure", append(flags, "-modified=1", "-agent=3.6.0")...)
+	_, writes = hook(51820)
+	assert.Empty(t, writes)
+	_, writes = hook(1234)
+	assert.Len(t, writes, 2, "another endpoint rolls it, once")
+	_, writes = hook(1234)
+	assert.Empty(t, writes)
+}
