@@ -18,8 +18,9 @@ type Info struct {
 		KeyFile   string `json:"key_file"` // the client's private key, 0600
 		Address   string `json:"address"`  // the client's address in the tunnel, with /32
 	} `json:"vpn"`
-	Echo   string            `json:"echo"`   // an HTTP echo outside
-	Images map[string]string `json:"images"` // resource name: image
+	Echo       string            `json:"echo"`       // an HTTP echo outside
+	Images     map[string]string `json:"images"`     // resource name: image
+	Kubeconfig string            `json:"kubeconfig"` // of the cluster's administrator, for use inside the lab
 }
 
 // Info asks the lab.

@@ -48,7 +48,7 @@ func (e *Failed) Unwrap() error { return e.Err }
 
 // Lab runs the lab's own program and returns what it printed on standard output.
 func (w World) Lab(ctx context.Context, args ...string) (string, error) {
-	return w.run(ctx, filepath.Join(w.Root, "build", "bin", "lab"), args)
+	return w.run(ctx, w.program(), args)
 }
 
 // Juju runs the unmodified juju command against the lab's controller.
@@ -60,6 +60,15 @@ func (w World) Juju(ctx context.Context, args ...string) (string, error) {
 func (w World) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return w.Lab(ctx, append([]string{"kubectl"}, args...)...)
 }
+
+// Attach runs the lab's own program on the caller's terminal.
+func (w World) Attach(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, w.program(), args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+func (w World) program() string { return filepath.Join(w.Root, "build", "bin", "lab") }
 
 func (w World) run(ctx context.Context, program string, args []string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)

@@ -30,7 +30,7 @@ func init() {
 		"info":    {"", "print addresses, files and images as JSON", info},
 		"kubectl": {"ARG ...", "run kubectl as the cluster's administrator", kubectl},
 		"juju":    {"ARG ...", "run the unmodified juju against the lab's controller", juju},
-		"exec":    {"[--pod NS/POD] -- CMD ...", "run a command of this machine in the node's namespaces, or in a pod's network", execute},
+		"exec":    {"[--net | --pod NS/POD] -- CMD ...", "run a command in the node's namespaces, in its network alone, or in a pod's network", execute},
 		"probe":   {"[--pod NS/POD [--container C] | --plain] KIND DST", "send one probe and print what came of it as JSON; KIND is http, tcp, udp, icmp or dns", probe},
 		"count":   {"--dst ADDRESS", "print how many packets to an address left the node outside the tunnel, as JSON", count},
 		"tunnel":  {"up|down", "make the VPN provider answer, or not", tunnel},

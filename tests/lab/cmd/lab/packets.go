@@ -80,10 +80,14 @@ func execute(ctx context.Context, lab where.Lab, args []string) error {
 			return attach(cmd)
 		}
 	}
-	if len(args) < 2 || args[0] != "--" {
-		return errors.New("usage: lab exec [--pod NS/POD] -- CMD ...")
+	enter := node.Enter
+	if len(args) > 0 && args[0] == "--net" {
+		enter, args = node.EnterNetwork, args[1:]
 	}
-	cmd, err := node.Enter(ctx, lab, args[1:]...)
+	if len(args) < 2 || args[0] != "--" {
+		return errors.New("usage: lab exec [--net | --pod NS/POD] -- CMD ...")
+	}
+	cmd, err := enter(ctx, lab, args[1:]...)
 	if err != nil {
 		return err
 	}

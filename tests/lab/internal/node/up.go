@@ -153,6 +153,16 @@ func Enter(ctx context.Context, lab where.Lab, argv ...string) (*exec.Cmd, error
 	return exec.CommandContext(ctx, "nsenter", args...), nil
 }
 
+// EnterNetwork is a command in the node's network alone: files and processes stay those of this machine, so that the lab
+// program works in it as well.
+func EnterNetwork(ctx context.Context, lab where.Lab, argv ...string) (*exec.Cmd, error) {
+	pid, err := PID(lab)
+	if err != nil {
+		return nil, err
+	}
+	return exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(pid), "-n", "--"}, argv...)...), nil
+}
+
 // Kubectl is kubectl as the cluster's administrator.
 func Kubectl(ctx context.Context, lab where.Lab, args ...string) *exec.Cmd {
 	kubectl, err := where.Program("kubectl")
