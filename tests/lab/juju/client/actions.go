@@ -13,16 +13,17 @@ import (
 	"github.com/juju/juju/rpc/params"
 	"github.com/juju/names/v5"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
 var actionMethods = map[string]Handler{
-	"Action.EnqueueOperation":          method(enqueueOperation),
-	"Action.Actions":                   method(actions),
-	"Action.ListOperations":            method(listOperations),
-	"Action.Operations":                method(operations),
-	"Action.Cancel":                    method(cancelActions),
-	"Action.ApplicationsCharmsActions": method(charmsActions),
+	"Action.EnqueueOperation":          facade.Method(enqueueOperation),
+	"Action.Actions":                   facade.Method(actions),
+	"Action.ListOperations":            facade.Method(listOperations),
+	"Action.Operations":                facade.Method(operations),
+	"Action.Cancel":                    facade.Method(cancelActions),
+	"Action.ApplicationsCharmsActions": facade.Method(charmsActions),
 }
 
 func enqueueOperation(c *Conn, args params.Actions) (params.EnqueuedActions, error) {
@@ -41,7 +42,7 @@ func enqueueOperation(c *Conn, args params.Actions) (params.EnqueuedActions, err
 	for _, arg := range args.Actions {
 		var one params.ActionResult
 		if action, err := c.enqueue(op, arg); err != nil {
-			one.Error = serverError(err)
+			one.Error = facade.Error(err)
 		} else {
 			op.Actions = append(op.Actions, action.ID)
 			one = actionResult(action)
@@ -90,7 +91,7 @@ func (c *Conn) receiver(text string) (*model.Unit, error) {
 		name = a.Leader
 	} else {
 		var err error
-		if name, err = tagName(text, names.UnitTagKind); err != nil {
+		if name, err = facade.TagName(text, names.UnitTagKind); err != nil {
 			return nil, err
 		}
 	}
@@ -126,13 +127,13 @@ func cancelActions(c *Conn, args params.Entities) (params.ActionResults, error) 
 func (c *Conn) eachAction(args params.Entities, do func(*model.Action)) (params.ActionResults, error) {
 	var out params.ActionResults
 	for _, e := range args.Entities {
-		id, err := tagName(e.Tag, names.ActionTagKind)
+		id, err := facade.TagName(e.Tag, names.ActionTagKind)
 		a := c.Model.Actions[id]
 		if err == nil && a == nil {
 			err = errors.NotFoundf("action %q", id)
 		}
 		if err != nil {
-			out.Results = append(out.Results, params.ActionResult{Error: serverError(err)})
+			out.Results = append(out.Results, params.ActionResult{Error: facade.Error(err)})
 			continue
 		}
 		do(a)
@@ -177,13 +178,13 @@ func listOperations(c *Conn, args params.OperationQueryArgs) (params.OperationRe
 func operations(c *Conn, args params.Entities) (params.OperationResults, error) {
 	var out params.OperationResults
 	for _, e := range args.Entities {
-		id, err := tagName(e.Tag, names.OperationTagKind)
+		id, err := facade.TagName(e.Tag, names.OperationTagKind)
 		op := c.Model.Operations[id]
 		if err == nil && op == nil {
 			err = errors.NotFoundf("operation %q", id)
 		}
 		if err != nil {
-			out.Results = append(out.Results, params.OperationResult{Error: serverError(err)})
+			out.Results = append(out.Results, params.OperationResult{Error: facade.Error(err)})
 			continue
 		}
 		out.Results = append(out.Results, c.operationResult(op))
@@ -196,7 +197,7 @@ func charmsActions(c *Conn, args params.Entities) (params.ApplicationsCharmActio
 	for _, e := range args.Entities {
 		one := params.ApplicationCharmActionsResult{ApplicationTag: e.Tag}
 		if app, err := c.appByTag(e.Tag); err != nil {
-			one.Error = serverError(err)
+			one.Error = facade.Error(err)
 		} else {
 			one.Actions = map[string]params.ActionSpec{}
 			for name, spec := range app.Charm.Charm.Actions().ActionSpecs {

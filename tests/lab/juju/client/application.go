@@ -11,32 +11,33 @@ import (
 	"github.com/juju/juju/rpc/params"
 	"github.com/juju/names/v5"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
 var applicationMethods = map[string]Handler{
-	"Application.Deploy":                      method(deploy),
-	"Application.Get":                         method(getApplication),
-	"Application.CharmConfig":                 method(charmConfig),
-	"Application.SetConfigs":                  method(setConfigs),
-	"Application.UnsetApplicationsConfig":     method(unsetConfigs),
-	"Application.GetConstraints":              method(getConstraints),
-	"Application.GetCharmURLOrigin":           method(charmURLOrigin),
-	"Application.SetCharm":                    method(setCharm),
-	"Application.ScaleApplications":           method(scaleApplications),
-	"Application.DestroyApplication":          method(destroyApplications),
-	"Application.ApplicationsInfo":            method(applicationsInfo),
-	"Application.UnitsInfo":                   method(unitsInfo),
-	"Application.CharmRelations":              method(charmRelations),
-	"Application.Leader":                      method(leader),
-	"Application.AddRelation":                 method(addRelation),
-	"Application.DestroyRelation":             method(destroyRelation),
-	"Application.Consume":                     method(consume),
-	"Application.DestroyConsumedApplications": method(destroyConsumed),
+	"Application.Deploy":                      facade.Method(deploy),
+	"Application.Get":                         facade.Method(getApplication),
+	"Application.CharmConfig":                 facade.Method(charmConfig),
+	"Application.SetConfigs":                  facade.Method(setConfigs),
+	"Application.UnsetApplicationsConfig":     facade.Method(unsetConfigs),
+	"Application.GetConstraints":              facade.Method(getConstraints),
+	"Application.GetCharmURLOrigin":           facade.Method(charmURLOrigin),
+	"Application.SetCharm":                    facade.Method(setCharm),
+	"Application.ScaleApplications":           facade.Method(scaleApplications),
+	"Application.DestroyApplication":          facade.Method(destroyApplications),
+	"Application.ApplicationsInfo":            facade.Method(applicationsInfo),
+	"Application.UnitsInfo":                   facade.Method(unitsInfo),
+	"Application.CharmRelations":              facade.Method(charmRelations),
+	"Application.Leader":                      facade.Method(leader),
+	"Application.AddRelation":                 facade.Method(addRelation),
+	"Application.DestroyRelation":             facade.Method(destroyRelation),
+	"Application.Consume":                     facade.Method(consume),
+	"Application.DestroyConsumedApplications": facade.Method(destroyConsumed),
 }
 
 func deploy(c *Conn, args params.ApplicationsDeploy) (params.ErrorResults, error) {
-	return each(args.Applications, c.deploy), nil
+	return facade.Each(args.Applications, c.deploy), nil
 }
 
 // deploy checks all of an application before it makes any of it.
@@ -124,7 +125,7 @@ func charmConfig(c *Conn, args params.ApplicationGetArgs) (params.ApplicationGet
 	for _, arg := range args.Args {
 		var one params.ConfigResult
 		if app, err := c.app(arg.ApplicationName); err != nil {
-			one.Error = serverError(err)
+			one.Error = facade.Error(err)
 		} else {
 			one.Config = describeSettings(app.Charm.Charm.Config(), app.Config)
 		}
@@ -134,7 +135,7 @@ func charmConfig(c *Conn, args params.ApplicationGetArgs) (params.ApplicationGet
 }
 
 func setConfigs(c *Conn, args params.ConfigSetArgs) (params.ErrorResults, error) {
-	return each(args.Args, func(arg params.ConfigSet) error {
+	return facade.Each(args.Args, func(arg params.ConfigSet) error {
 		app, err := c.app(arg.ApplicationName)
 		if err != nil {
 			return err
@@ -163,7 +164,7 @@ func applySettings(app *model.App, settings Settings) {
 }
 
 func unsetConfigs(c *Conn, args params.ApplicationConfigUnsetArgs) (params.ErrorResults, error) {
-	return each(args.Args, func(arg params.ApplicationUnset) error {
+	return facade.Each(args.Args, func(arg params.ApplicationUnset) error {
 		app, err := c.app(arg.ApplicationName)
 		if err != nil {
 			return err
@@ -188,7 +189,7 @@ func getConstraints(c *Conn, args params.Entities) (params.ApplicationGetConstra
 	var out params.ApplicationGetConstraintsResults
 	for _, e := range args.Entities {
 		_, err := c.appByTag(e.Tag)
-		out.Results = append(out.Results, params.ApplicationConstraint{Error: serverError(err)})
+		out.Results = append(out.Results, params.ApplicationConstraint{Error: facade.Error(err)})
 	}
 	return out, nil
 }
@@ -196,23 +197,23 @@ func getConstraints(c *Conn, args params.Entities) (params.ApplicationGetConstra
 func charmURLOrigin(c *Conn, arg params.ApplicationGet) (params.CharmURLOriginResult, error) {
 	app, err := c.app(arg.ApplicationName)
 	if err != nil {
-		return params.CharmURLOriginResult{Error: serverError(err)}, nil
+		return params.CharmURLOriginResult{Error: facade.Error(err)}, nil
 	}
 	return params.CharmURLOriginResult{URL: app.Charm.URL, Origin: app.Origin}, nil
 }
 
 // setCharm moves an application to another charm, or to other resources of the same one.
-func setCharm(c *Conn, arg params.ApplicationSetCharm) (none, error) {
+func setCharm(c *Conn, arg params.ApplicationSetCharm) (facade.None, error) {
 	app, err := c.app(arg.ApplicationName)
 	if err != nil {
-		return none{}, err
+		return facade.None{}, err
 	}
 	ch := c.Model.Charms[arg.CharmURL]
 	if ch == nil {
-		return none{}, errors.NotFoundf("charm %q", arg.CharmURL)
+		return facade.None{}, errors.NotFoundf("charm %q", arg.CharmURL)
 	}
 	if err := sameShape(app.Charm.Charm.Meta(), ch.Charm.Meta()); err != nil {
-		return none{}, err
+		return facade.None{}, err
 	}
 	for _, r := range c.Model.Relations {
 		for _, ep := range r.Endpoints {
@@ -220,21 +221,21 @@ func setCharm(c *Conn, arg params.ApplicationSetCharm) (none, error) {
 				continue
 			}
 			if now, ok := ch.Charm.Meta().CombinedRelations()[ep.Name]; !ok || now.Interface != ep.Interface || now.Role != ep.Role {
-				return none{}, errors.Errorf("cannot upgrade application %q to charm %q: would break relation %q", app.Name, arg.CharmURL, r.Key)
+				return facade.None{}, errors.Errorf("cannot upgrade application %q to charm %q: would break relation %q", app.Name, arg.CharmURL, r.Key)
 			}
 		}
 	}
 	settings, err := parseSettings(ch.Charm.Config(), app.Name, arg.ConfigSettings, arg.ConfigSettingsYAML)
 	if err != nil {
-		return none{}, errors.Annotate(err, "parsing config settings")
+		return facade.None{}, errors.Annotate(err, "parsing config settings")
 	}
 	resources, err := c.newResources(app, arg.ResourceIDs)
 	if err != nil {
-		return none{}, err
+		return facade.None{}, err
 	}
 	for name := range ch.Charm.Meta().Resources {
 		if _, ok := resources[name]; !ok {
-			return none{}, errors.NotValidf("charm resource %q without an image", name)
+			return facade.None{}, errors.NotValidf("charm resource %q without an image", name)
 		}
 	}
 	if ch.URL != app.Charm.URL || len(arg.ResourceIDs) > 0 {
@@ -246,7 +247,7 @@ func setCharm(c *Conn, arg params.ApplicationSetCharm) (none, error) {
 	if arg.CharmOrigin != nil {
 		app.Origin = *arg.CharmOrigin
 	}
-	return none{}, nil
+	return facade.None{}, nil
 }
 
 // sameShape refuses what a Kubernetes application cannot change from one charm to the next.
@@ -264,7 +265,7 @@ func scaleApplications(c *Conn, args params.ScaleApplicationsParams) (params.Sca
 	var out params.ScaleApplicationResults
 	for _, arg := range args.Applications {
 		info, err := c.scale(arg)
-		out.Results = append(out.Results, params.ScaleApplicationResult{Info: info, Error: serverError(err)})
+		out.Results = append(out.Results, params.ScaleApplicationResult{Info: info, Error: facade.Error(err)})
 	}
 	return out, nil
 }
@@ -276,7 +277,7 @@ func (c *Conn) scale(arg params.ScaleApplicationParams) (*params.ScaleApplicatio
 	case arg.Scale != 0 && arg.ScaleChange != 0:
 		return nil, errors.NotValidf("requesting both scale and scale-change")
 	}
-	name, err := tagName(arg.ApplicationTag, names.ApplicationTagKind)
+	name, err := facade.TagName(arg.ApplicationTag, names.ApplicationTagKind)
 	if err != nil {
 		return nil, err
 	}
@@ -299,7 +300,7 @@ func destroyApplications(c *Conn, args params.DestroyApplicationsParams) (params
 	var out params.DestroyApplicationResults
 	for _, arg := range args.Applications {
 		info, err := c.destroyApplication(arg)
-		out.Results = append(out.Results, params.DestroyApplicationResult{Info: info, Error: serverError(err)})
+		out.Results = append(out.Results, params.DestroyApplicationResult{Info: info, Error: facade.Error(err)})
 	}
 	return out, nil
 }
@@ -341,7 +342,7 @@ func applicationsInfo(c *Conn, args params.Entities) (params.ApplicationInfoResu
 	for _, e := range args.Entities {
 		app, err := c.appByTag(e.Tag)
 		if err != nil {
-			out.Results = append(out.Results, params.ApplicationInfoResult{Error: serverError(err)})
+			out.Results = append(out.Results, params.ApplicationInfoResult{Error: facade.Error(err)})
 			continue
 		}
 		out.Results = append(out.Results, params.ApplicationInfoResult{Result: &params.ApplicationResult{
@@ -361,7 +362,7 @@ func unitsInfo(c *Conn, args params.Entities) (params.UnitInfoResults, error) {
 	for _, e := range args.Entities {
 		units, err := c.unitsByTag(e.Tag)
 		if err != nil {
-			out.Results = append(out.Results, params.UnitInfoResult{Error: serverError(err)})
+			out.Results = append(out.Results, params.UnitInfoResult{Error: facade.Error(err)})
 		}
 		for _, u := range units {
 			out.Results = append(out.Results, params.UnitInfoResult{Result: c.unitResult(u)})
@@ -372,7 +373,7 @@ func unitsInfo(c *Conn, args params.Entities) (params.UnitInfoResults, error) {
 
 // unitsByTag is the unit of a unit's tag, every unit of an application's.
 func (c *Conn) unitsByTag(tag string) ([]*model.Unit, error) {
-	if name, err := tagName(tag, names.UnitTagKind); err == nil {
+	if name, err := facade.TagName(tag, names.UnitTagKind); err == nil {
 		u := c.Model.Units[name]
 		if u == nil {
 			return nil, errors.NotFoundf("unit %q", name)
@@ -446,10 +447,10 @@ func charmRelations(c *Conn, arg params.ApplicationCharmRelations) (params.Appli
 func leader(c *Conn, arg params.Entity) (params.StringResult, error) {
 	app, err := c.appByTag(arg.Tag)
 	if err != nil {
-		return params.StringResult{Error: serverError(err)}, nil
+		return params.StringResult{Error: facade.Error(err)}, nil
 	}
 	if app.Leader == "" {
-		return params.StringResult{Error: serverError(errors.NotFoundf("leader for %q", app.Name))}, nil
+		return params.StringResult{Error: facade.Error(errors.NotFoundf("leader for %q", app.Name))}, nil
 	}
 	return params.StringResult{Result: app.Leader}, nil
 }

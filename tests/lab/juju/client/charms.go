@@ -13,14 +13,15 @@ import (
 	"github.com/juju/errors"
 	"github.com/juju/juju/rpc/params"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
 var charmsMethods = map[string]Handler{
-	"Charms.CharmInfo":                 method(charmInfo),
-	"Charms.ApplicationCharmInfo":      method(applicationCharmInfo),
-	"Application.ApplicationCharmInfo": method(applicationCharmInfo),
-	"Charms.ResolveCharms":             method(resolveCharms),
+	"Charms.CharmInfo":                 facade.Method(charmInfo),
+	"Charms.ApplicationCharmInfo":      facade.Method(applicationCharmInfo),
+	"Application.ApplicationCharmInfo": facade.Method(applicationCharmInfo),
+	"Charms.ResolveCharms":             facade.Method(resolveCharms),
 }
 
 func charmInfo(c *Conn, arg params.CharmURL) (params.Charm, error) {
@@ -39,8 +40,8 @@ func applicationCharmInfo(c *Conn, arg params.Entity) (params.Charm, error) {
 	return charmParams(app.Charm.URL, app.Charm.Charm), nil
 }
 
-func resolveCharms(*Conn, params.ResolveCharmsWithChannel) (none, error) {
-	return none{}, notDone("charms from Charmhub: deploy a .charm file")
+func resolveCharms(*Conn, params.ResolveCharmsWithChannel) (facade.None, error) {
+	return facade.None{}, notDone("charms from Charmhub: deploy a .charm file")
 }
 
 // uploadCharm takes a charm's archive and gives it the model's next revision of its name.

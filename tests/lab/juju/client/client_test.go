@@ -33,6 +33,7 @@ import (
 	"github.com/juju/rpcreflect"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
@@ -298,7 +299,7 @@ func (c caller) call(id string, raw json.RawMessage) (any, error) {
 	}
 	handler := Methods()[c.facade+"."+c.name]
 	if handler == nil {
-		return nil, NotDone(c.facade, c.name)
+		return nil, facade.NotDone(c.facade, c.name)
 	}
 	return handler(c.conn, id, raw)
 }

@@ -6,9 +6,8 @@ import (
 	"slices"
 
 	"github.com/juju/errors"
-	apiservererrors "github.com/juju/juju/apiserver/errors"
-	"github.com/juju/juju/rpc/params"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
@@ -21,11 +20,11 @@ type Conn struct {
 	Addresses []string
 	CACert    string
 
-	watches watches
+	watchers facade.Watchers
 }
 
-// serverError is an error as the API sends it: its text, and the code the juju program acts on.
-func serverError(err error) *params.Error { return apiservererrors.ServerError(err) }
+// Lab is the controller, for facade.
+func (c *Conn) Lab() *model.Controller { return c.Controller }
 
 // at is the same connection's view of another model: offers and their consumers look across.
 func (c *Conn) at(m *model.Model) *Conn { return &Conn{Controller: c.Controller, Model: m} }
@@ -39,7 +38,7 @@ func (c *Conn) app(name string) (*model.App, error) {
 }
 
 func (c *Conn) appByTag(tag string) (*model.App, error) {
-	name, err := tagName(tag, "application")
+	name, err := facade.TagName(tag, "application")
 	if err != nil {
 		return nil, err
 	}

@@ -4,41 +4,17 @@ package client
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/juju/errors"
 	"github.com/juju/juju/rpc/params"
-	"github.com/juju/names/v5"
+
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 )
 
-// Handler serves one method of one facade. id names the object for the few facades that have several (watchers).
-type Handler func(c *Conn, id string, args json.RawMessage) (any, error)
-
-// method makes a Handler of a function with typed parameters and result.
-func method[P, R any](serve func(*Conn, P) (R, error)) Handler {
-	return func(c *Conn, _ string, raw json.RawMessage) (any, error) {
-		var args P
-		if len(raw) > 0 {
-			if err := json.Unmarshal(raw, &args); err != nil {
-				return nil, &params.Error{Code: params.CodeBadRequest, Message: fmt.Sprintf("cannot read the arguments: %v", err)}
-			}
-		}
-		var out R
-		err := c.Controller.Update(func() (err error) {
-			out, err = serve(c, args)
-			return err
-		})
-		if err != nil {
-			return nil, serverError(err)
-		}
-		return out, nil
-	}
-}
-
-// none is the parameter or result of methods without one.
-type none struct{}
+// Handler serves one method of one facade.
+type Handler = facade.Handler[*Conn]
 
 // Methods lists every method served, as "Facade.Method".
 func Methods() map[string]Handler {
@@ -48,8 +24,8 @@ func Methods() map[string]Handler {
 		actionMethods, statusMethods, modelMethods, smallMethods, watchMethods,
 	} {
 		for name, handler := range methods {
-			if facade, _, _ := strings.Cut(name, "."); !slices.Contains(controllerFacades, facade) {
-				handler = needsModel(facade, handler)
+			if group, _, _ := strings.Cut(name, "."); !slices.Contains(controllerFacades, group) {
+				handler = needsModel(group, handler)
 			}
 			all[name] = handler
 		}
@@ -62,10 +38,10 @@ var controllerFacades = []string{
 	"ApplicationOffers", "Cloud", "Controller", "ModelManager", "Pinger", "SecretBackends", "AllWatcher", "StringsWatcher",
 }
 
-func needsModel(facade string, handler Handler) Handler {
+func needsModel(name string, handler Handler) Handler {
 	return func(c *Conn, id string, args json.RawMessage) (any, error) {
 		if c.Model == nil {
-			return nil, serverError(errors.NotSupportedf("facade %q for controller API connection", facade))
+			return nil, facade.Error(errors.NotSupportedf("facade %q for controller API connection", name))
 		}
 		return handler(c, id, args)
 	}
@@ -88,33 +64,4 @@ func Versions() []params.FacadeVersions {
 		out = append(out, params.FacadeVersions{Name: f.name, Versions: []int{f.version}})
 	}
 	return out
-}
-
-// NotDone refuses a method that the lab controller has not got.
-func NotDone(facade, method string) error {
-	return &params.Error{
-		Code:    params.CodeNotImplemented,
-		Message: fmt.Sprintf("the lab controller does not do %s.%s", facade, method),
-	}
-}
-
-// each serves a bulk call: one result for each argument, an argument's error in its own result.
-func each[A any](args []A, serve func(A) error) params.ErrorResults {
-	out := params.ErrorResults{Results: make([]params.ErrorResult, len(args))}
-	for i, arg := range args {
-		out.Results[i].Error = serverError(serve(arg))
-	}
-	return out
-}
-
-// tagName is the name behind a tag of the kind wanted.
-func tagName(text, kind string) (string, error) {
-	tag, err := names.ParseTag(text)
-	if err != nil {
-		return "", err
-	}
-	if tag.Kind() != kind {
-		return "", fmt.Errorf("%q is not a valid %s tag", text, kind)
-	}
-	return tag.Id(), nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/juju/names/v5"
 	"github.com/juju/version/v2"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
@@ -17,15 +18,15 @@ import (
 const agentVersion = "3.6.0"
 
 var modelMethods = map[string]Handler{
-	"ModelManager.CreateModel":        method(createModel),
-	"ModelManager.ListModels":         method(listModels),
-	"ModelManager.ListModelSummaries": method(listModelSummaries),
-	"ModelManager.ModelInfo":          method(modelInfos),
-	"ModelManager.ModelStatus":        method(modelStatuses),
-	"ModelManager.DestroyModels":      method(destroyModels),
-	"ModelConfig.ModelGet":            method(modelGet),
-	"ModelConfig.GetModelConstraints": method(modelConstraints),
-	"ModelConfig.Sequences":           method(sequences),
+	"ModelManager.CreateModel":        facade.Method(createModel),
+	"ModelManager.ListModels":         facade.Method(listModels),
+	"ModelManager.ListModelSummaries": facade.Method(listModelSummaries),
+	"ModelManager.ModelInfo":          facade.Method(modelInfos),
+	"ModelManager.ModelStatus":        facade.Method(modelStatuses),
+	"ModelManager.DestroyModels":      facade.Method(destroyModels),
+	"ModelConfig.ModelGet":            facade.Method(modelGet),
+	"ModelConfig.GetModelConstraints": facade.Method(modelConstraints),
+	"ModelConfig.Sequences":           facade.Method(sequences),
 }
 
 func createModel(c *Conn, arg params.ModelCreateArgs) (params.ModelInfo, error) {
@@ -85,7 +86,7 @@ func listModelSummaries(c *Conn, _ params.ModelSummariesRequest) (params.ModelSu
 
 // modelByTag is a model of the controller.
 func (c *Conn) modelByTag(tag string) (*model.Model, error) {
-	uuid, err := tagName(tag, names.ModelTagKind)
+	uuid, err := facade.TagName(tag, names.ModelTagKind)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func modelInfos(c *Conn, args params.Entities) (params.ModelInfoResults, error) 
 	for _, e := range args.Entities {
 		var one params.ModelInfoResult
 		if m, err := c.modelByTag(e.Tag); err != nil {
-			one.Error = serverError(err)
+			one.Error = facade.Error(err)
 		} else {
 			info := c.modelInfo(m)
 			one.Result = &info
@@ -115,7 +116,7 @@ func modelStatuses(c *Conn, args params.Entities) (params.ModelStatusResults, er
 	for _, e := range args.Entities {
 		var one params.ModelStatus
 		if m, err := c.modelByTag(e.Tag); err != nil {
-			one.Error = serverError(err)
+			one.Error = facade.Error(err)
 		} else {
 			one = params.ModelStatus{
 				ModelTag: e.Tag, Type: "caas", OwnerTag: names.NewUserTag(m.Owner).String(), Life: life.Alive,
@@ -132,7 +133,7 @@ func modelStatuses(c *Conn, args params.Entities) (params.ModelStatusResults, er
 
 // destroyModels removes empty models only: what is in one is removed by name, so that nothing is left in the cluster.
 func destroyModels(c *Conn, args params.DestroyModelsParams) (params.ErrorResults, error) {
-	return each(args.Models, func(arg params.DestroyModelParams) error {
+	return facade.Each(args.Models, func(arg params.DestroyModelParams) error {
 		m, err := c.modelByTag(arg.ModelTag)
 		if err != nil {
 			return err
@@ -146,7 +147,7 @@ func destroyModels(c *Conn, args params.DestroyModelsParams) (params.ErrorResult
 }
 
 // modelGet is the part of a model's configuration that means something here.
-func modelGet(c *Conn, _ none) (params.ModelConfigResults, error) {
+func modelGet(c *Conn, _ facade.None) (params.ModelConfigResults, error) {
 	out := params.ModelConfigResults{Config: map[string]params.ConfigValue{}}
 	for name, value := range map[string]any{
 		"name": c.Model.Name, "uuid": c.Model.UUID, "type": "kubernetes", "agent-version": agentVersion,
@@ -160,12 +161,12 @@ func modelGet(c *Conn, _ none) (params.ModelConfigResults, error) {
 	return out, nil
 }
 
-func modelConstraints(*Conn, none) (params.GetConstraintsResults, error) {
+func modelConstraints(*Conn, facade.None) (params.GetConstraintsResults, error) {
 	return params.GetConstraintsResults{}, nil
 }
 
 // sequences tell a bundle's deployment the number that an application's next unit will have.
-func sequences(c *Conn, _ none) (params.ModelSequencesResult, error) {
+func sequences(c *Conn, _ facade.None) (params.ModelSequencesResult, error) {
 	out := params.ModelSequencesResult{Sequences: map[string]int{}}
 	for _, app := range c.Model.Apps {
 		out.Sequences["application-"+app.Name] = app.Scale

@@ -12,6 +12,7 @@ import (
 	"github.com/juju/juju/rpc/params"
 	"github.com/juju/names/v5"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
@@ -19,18 +20,18 @@ import (
 const admin = "admin"
 
 var offersMethods = map[string]Handler{
-	"ApplicationOffers.Offer":                 method(offer),
-	"ApplicationOffers.ListApplicationOffers": method(listOffers),
-	"ApplicationOffers.FindApplicationOffers": method(listOffers),
-	"ApplicationOffers.ApplicationOffers":     method(showOffers),
-	"ApplicationOffers.GetConsumeDetails":     method(consumeDetails),
-	"ApplicationOffers.DestroyOffers":         method(destroyOffers),
-	"ApplicationOffers.ModifyOfferAccess":     method(modifyOfferAccess),
+	"ApplicationOffers.Offer":                 facade.Method(offer),
+	"ApplicationOffers.ListApplicationOffers": facade.Method(listOffers),
+	"ApplicationOffers.FindApplicationOffers": facade.Method(listOffers),
+	"ApplicationOffers.ApplicationOffers":     facade.Method(showOffers),
+	"ApplicationOffers.GetConsumeDetails":     facade.Method(consumeDetails),
+	"ApplicationOffers.DestroyOffers":         facade.Method(destroyOffers),
+	"ApplicationOffers.ModifyOfferAccess":     facade.Method(modifyOfferAccess),
 }
 
 func offer(c *Conn, args params.AddApplicationOffers) (params.ErrorResults, error) {
-	return each(args.Offers, func(arg params.AddApplicationOffer) error {
-		uuid, err := tagName(arg.ModelTag, names.ModelTagKind)
+	return facade.Each(args.Offers, func(arg params.AddApplicationOffer) error {
+		uuid, err := facade.TagName(arg.ModelTag, names.ModelTagKind)
 		if err != nil {
 			return err
 		}
@@ -210,7 +211,7 @@ func showOffers(c *Conn, args params.OfferURLs) (params.ApplicationOffersResults
 	for _, url := range args.OfferURLs {
 		var one params.ApplicationOfferResult
 		if m, o, err := c.findOffer(url); err != nil {
-			one.Error = serverError(err)
+			one.Error = facade.Error(err)
 		} else {
 			details := c.offerDetails(m, o)
 			one.Result = &details
@@ -225,7 +226,7 @@ func consumeDetails(c *Conn, args params.ConsumeOfferDetailsArg) (params.Consume
 	for _, url := range args.OfferURLs.OfferURLs {
 		var one params.ConsumeOfferDetailsResult
 		if m, o, err := c.findOffer(url); err != nil {
-			one.Error = serverError(err)
+			one.Error = facade.Error(err)
 		} else {
 			details := c.offerDetails(m, o)
 			one.Offer = &details.ApplicationOfferDetailsV5
@@ -239,7 +240,7 @@ func consumeDetails(c *Conn, args params.ConsumeOfferDetailsArg) (params.Consume
 }
 
 func destroyOffers(c *Conn, args params.DestroyApplicationOffers) (params.ErrorResults, error) {
-	return each(args.OfferURLs, func(url string) error {
+	return facade.Each(args.OfferURLs, func(url string) error {
 		m, o, err := c.findOffer(url)
 		if err != nil {
 			return err
@@ -254,7 +255,7 @@ func destroyOffers(c *Conn, args params.DestroyApplicationOffers) (params.ErrorR
 
 // modifyOfferAccess grants to the one user there is what he has: bundles ask for it.
 func modifyOfferAccess(c *Conn, args params.ModifyOfferAccessRequest) (params.ErrorResults, error) {
-	return each(args.Changes, func(arg params.ModifyOfferAccess) error {
+	return facade.Each(args.Changes, func(arg params.ModifyOfferAccess) error {
 		if _, _, err := c.findOffer(arg.OfferURL); err != nil {
 			return err
 		}
@@ -266,11 +267,11 @@ func modifyOfferAccess(c *Conn, args params.ModifyOfferAccessRequest) (params.Er
 }
 
 func consume(c *Conn, args params.ConsumeApplicationArgsV5) (params.ErrorResults, error) {
-	return each(args.Args, c.consume), nil
+	return facade.Each(args.Args, c.consume), nil
 }
 
 func (c *Conn) consume(arg params.ConsumeApplicationArgV5) error {
-	source, err := tagName(arg.SourceModelTag, names.ModelTagKind)
+	source, err := facade.TagName(arg.SourceModelTag, names.ModelTagKind)
 	if err != nil {
 		return err
 	}
@@ -305,8 +306,8 @@ func (c *Conn) consume(arg params.ConsumeApplicationArgV5) error {
 }
 
 func destroyConsumed(c *Conn, args params.DestroyConsumedApplicationsParams) (params.ErrorResults, error) {
-	return each(args.Applications, func(arg params.DestroyConsumedApplicationParams) error {
-		name, err := tagName(arg.ApplicationTag, names.ApplicationTagKind)
+	return facade.Each(args.Applications, func(arg params.DestroyConsumedApplicationParams) error {
+		name, err := facade.TagName(arg.ApplicationTag, names.ApplicationTagKind)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/juju/juju/core/life"
 	"github.com/juju/juju/rpc/params"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
@@ -181,13 +182,13 @@ func (c *Conn) endpoints(name string) ([]model.Endpoint, error) {
 // jujuInfo is the endpoint every application provides without saying so.
 var jujuInfo = charm.Relation{Name: "juju-info", Role: charm.RoleProvider, Interface: "juju-info", Scope: charm.ScopeGlobal}
 
-func destroyRelation(c *Conn, arg params.DestroyRelation) (none, error) {
+func destroyRelation(c *Conn, arg params.DestroyRelation) (facade.None, error) {
 	r, err := c.findRelation(arg)
 	if err != nil {
-		return none{}, err
+		return facade.None{}, err
 	}
 	c.Controller.DestroyRelation(c.Model, r, arg.Force != nil && *arg.Force)
-	return none{}, nil
+	return facade.None{}, nil
 }
 
 func (c *Conn) findRelation(arg params.DestroyRelation) (*model.Relation, error) {

@@ -14,25 +14,26 @@ import (
 	"github.com/juju/names/v5"
 	"github.com/juju/utils/v3"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
 var resourcesMethods = map[string]Handler{
-	"Resources.ListResources":       method(listResources),
-	"Resources.AddPendingResources": method(addPendingResources),
+	"Resources.ListResources":       facade.Method(listResources),
+	"Resources.AddPendingResources": facade.Method(addPendingResources),
 }
 
 // An image's reference is sent apart from the application: the client asks for an id, sends the reference under it,
 // and names the id when it deploys or refreshes.
 func addPendingResources(c *Conn, args params.AddPendingResourcesArgsV2) (params.AddPendingResourcesResult, error) {
 	var out params.AddPendingResourcesResult
-	if _, err := tagName(args.Tag, names.ApplicationTagKind); err != nil {
-		out.Error = serverError(err)
+	if _, err := facade.TagName(args.Tag, names.ApplicationTagKind); err != nil {
+		out.Error = facade.Error(err)
 		return out, nil
 	}
 	for _, r := range args.Resources {
 		if r.Type != charmresource.TypeContainerImage.String() {
-			out.Error = serverError(notDone("resources other than images"))
+			out.Error = facade.Error(notDone("resources other than images"))
 			return out, nil
 		}
 		uuid, err := utils.NewUUID()
@@ -140,7 +141,7 @@ func listResources(c *Conn, args params.ListResourcesArgs) (params.ResourcesResu
 	for _, e := range args.Entities {
 		var one params.ResourcesResult
 		if app, err := c.appByTag(e.Tag); err != nil {
-			one.Error = serverError(err)
+			one.Error = facade.Error(err)
 		} else {
 			one = c.resourcesOf(app)
 		}

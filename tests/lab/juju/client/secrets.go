@@ -9,16 +9,17 @@ import (
 	"github.com/juju/juju/rpc/params"
 	"github.com/juju/names/v5"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
 var secretsMethods = map[string]Handler{
-	"Secrets.ListSecrets":   method(listSecrets),
-	"Secrets.CreateSecrets": method(createSecrets),
-	"Secrets.UpdateSecrets": method(updateSecrets),
-	"Secrets.RemoveSecrets": method(removeSecrets),
-	"Secrets.GrantSecret":   method(grantSecret),
-	"Secrets.RevokeSecret":  method(revokeSecret),
+	"Secrets.ListSecrets":   facade.Method(listSecrets),
+	"Secrets.CreateSecrets": facade.Method(createSecrets),
+	"Secrets.UpdateSecrets": facade.Method(updateSecrets),
+	"Secrets.RemoveSecrets": facade.Method(removeSecrets),
+	"Secrets.GrantSecret":   facade.Method(grantSecret),
+	"Secrets.RevokeSecret":  facade.Method(revokeSecret),
 }
 
 func listSecrets(c *Conn, args params.ListSecretsArgs) (params.ListSecretResults, error) {
@@ -133,7 +134,7 @@ func createSecrets(c *Conn, args params.CreateSecretArgs) (params.StringResults,
 	var out params.StringResults
 	for _, arg := range args.Args {
 		uri, err := c.createSecret(arg)
-		out.Results = append(out.Results, params.StringResult{Result: uri, Error: serverError(err)})
+		out.Results = append(out.Results, params.StringResult{Result: uri, Error: facade.Error(err)})
 	}
 	return out, nil
 }
@@ -167,7 +168,7 @@ func (c *Conn) describeSecret(s *model.Secret, arg params.UpsertSecretArg) error
 }
 
 func updateSecrets(c *Conn, args params.UpdateUserSecretArgs) (params.ErrorResults, error) {
-	return each(args.Args, func(arg params.UpdateUserSecretArg) error {
+	return facade.Each(args.Args, func(arg params.UpdateUserSecretArg) error {
 		if err := arg.Validate(); err != nil {
 			return err
 		}
@@ -190,7 +191,7 @@ func updateSecrets(c *Conn, args params.UpdateUserSecretArgs) (params.ErrorResul
 }
 
 func removeSecrets(c *Conn, args params.DeleteSecretArgs) (params.ErrorResults, error) {
-	return each(args.Args, func(arg params.DeleteSecretArg) error {
+	return facade.Each(args.Args, func(arg params.DeleteSecretArg) error {
 		s, err := c.ownSecret(arg.URI, arg.Label)
 		if err != nil {
 			return err
@@ -221,7 +222,7 @@ func (c *Conn) changeGrants(arg params.GrantRevokeUserSecretArg, change func(*mo
 	if err != nil {
 		return params.ErrorResults{}, err
 	}
-	return each(arg.Applications, func(name string) error {
+	return facade.Each(arg.Applications, func(name string) error {
 		if _, err := c.app(name); err != nil {
 			return errors.Annotatef(err, "cannot change access to %q for %q", (&secrets.URI{ID: s.ID}).String(), "application-"+name)
 		}

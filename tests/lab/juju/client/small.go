@@ -3,20 +3,22 @@ package client
 import (
 	"github.com/juju/juju/rpc/params"
 	"github.com/juju/names/v5"
+
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 )
 
 // smallMethods are the facades of which the juju program wants little more than an answer.
 var smallMethods = map[string]Handler{
-	"Pinger.Ping":                 method(func(*Conn, none) (none, error) { return none{}, nil }),
-	"Annotations.Get":             method(annotations),
-	"Annotations.Set":             method(setAnnotations),
-	"Block.List":                  method(func(*Conn, none) (params.BlockResults, error) { return params.BlockResults{}, nil }),
-	"Spaces.ListSpaces":           method(listSpaces),
-	"Cloud.Clouds":                method(clouds),
-	"Cloud.Cloud":                 method(cloudByTag),
-	"Cloud.UserCredentials":       method(userCredentials),
-	"Controller.ControllerConfig": method(controllerConfig),
-	"SecretBackends.ListSecretBackends": method(func(*Conn, params.ListSecretBackendsArgs) (params.ListSecretBackendsResults, error) {
+	"Pinger.Ping":                 facade.Method(func(*Conn, facade.None) (facade.None, error) { return facade.None{}, nil }),
+	"Annotations.Get":             facade.Method(annotations),
+	"Annotations.Set":             facade.Method(setAnnotations),
+	"Block.List":                  facade.Method(func(*Conn, facade.None) (params.BlockResults, error) { return params.BlockResults{}, nil }),
+	"Spaces.ListSpaces":           facade.Method(listSpaces),
+	"Cloud.Clouds":                facade.Method(clouds),
+	"Cloud.Cloud":                 facade.Method(cloudByTag),
+	"Cloud.UserCredentials":       facade.Method(userCredentials),
+	"Controller.ControllerConfig": facade.Method(controllerConfig),
+	"SecretBackends.ListSecretBackends": facade.Method(func(*Conn, params.ListSecretBackendsArgs) (params.ListSecretBackendsResults, error) {
 		return params.ListSecretBackendsResults{}, nil
 	}),
 }
@@ -30,11 +32,11 @@ func annotations(_ *Conn, args params.Entities) (params.AnnotationsGetResults, e
 }
 
 func setAnnotations(_ *Conn, args params.AnnotationsSet) (params.ErrorResults, error) {
-	return each(args.Annotations, func(params.EntityAnnotations) error { return notDone("annotations") }), nil
+	return facade.Each(args.Annotations, func(params.EntityAnnotations) error { return notDone("annotations") }), nil
 }
 
 // listSpaces refuses as a Kubernetes model does; a bundle's deployment expects that.
-func listSpaces(*Conn, none) (params.ListSpacesResults, error) {
+func listSpaces(*Conn, facade.None) (params.ListSpacesResults, error) {
 	return params.ListSpacesResults{}, &params.Error{Code: params.CodeNotSupported, Message: "spaces not supported"}
 }
 
@@ -45,7 +47,7 @@ func labCloud() params.Cloud {
 	}
 }
 
-func clouds(*Conn, none) (params.CloudsResult, error) {
+func clouds(*Conn, facade.None) (params.CloudsResult, error) {
 	return params.CloudsResult{Clouds: map[string]params.Cloud{"cloud-" + cloudName: labCloud()}}, nil
 }
 
@@ -53,10 +55,10 @@ func cloudByTag(_ *Conn, args params.Entities) (params.CloudResults, error) {
 	var out params.CloudResults
 	for _, e := range args.Entities {
 		var one params.CloudResult
-		if name, err := tagName(e.Tag, names.CloudTagKind); err != nil {
-			one.Error = serverError(err)
+		if name, err := facade.TagName(e.Tag, names.CloudTagKind); err != nil {
+			one.Error = facade.Error(err)
 		} else if name != cloudName {
-			one.Error = serverError(notDone("clouds other than " + cloudName))
+			one.Error = facade.Error(notDone("clouds other than " + cloudName))
 		} else {
 			cloud := labCloud()
 			one.Cloud = &cloud
@@ -70,7 +72,7 @@ func userCredentials(_ *Conn, args params.UserClouds) (params.StringsResults, er
 	return params.StringsResults{Results: make([]params.StringsResult, len(args.UserClouds))}, nil
 }
 
-func controllerConfig(c *Conn, _ none) (params.ControllerConfigResult, error) {
+func controllerConfig(c *Conn, _ facade.None) (params.ControllerConfigResult, error) {
 	return params.ControllerConfigResult{Config: map[string]any{
 		"controller-uuid": c.Controller.UUID, "ca-cert": c.CACert, "controller-name": cloudName,
 	}}, nil

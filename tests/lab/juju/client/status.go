@@ -7,11 +7,12 @@ import (
 	"github.com/juju/juju/core/status"
 	"github.com/juju/juju/rpc/params"
 
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
 var statusMethods = map[string]Handler{
-	"Client.FullStatus": method(fullStatus),
+	"Client.FullStatus": facade.Method(fullStatus),
 }
 
 // cloudName is what the lab's cluster is called in every model.

@@ -3,123 +3,46 @@ package client
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
-	"strconv"
-	"sync"
 
 	"github.com/juju/errors"
 	"github.com/juju/juju/core/status"
 	"github.com/juju/juju/rpc/params"
 	"github.com/juju/names/v5"
+
+	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 )
 
 var watchMethods = map[string]Handler{
-	"Action.WatchActionsProgress": method(watchActions),
-	"Client.WatchAll":             method(watchAll),
+	"Action.WatchActionsProgress": facade.Method(watchActions),
+	"Client.WatchAll":             facade.Method(watchAll),
 	"StringsWatcher.Next":         nextStrings,
 	"StringsWatcher.Stop":         stopWatch,
 	"AllWatcher.Next":             nextAll,
 	"AllWatcher.Stop":             stopWatch,
 }
 
-// watches are the watchers of one connection.
-type watches struct {
-	mu   sync.Mutex
-	last int
-	byID map[string]*watch
-}
-
-// watch tells what has changed since it was last asked. see runs under the controller's lock.
-type watch struct {
-	see  func() map[string]any
-	seen map[string]any
-	once sync.Once
-	stop chan struct{}
-}
-
-// addWatch starts a watcher of what see returns, of which the client knows seen already.
-func (c *Conn) addWatch(see func() map[string]any, seen map[string]any) string {
-	c.watches.mu.Lock()
-	defer c.watches.mu.Unlock()
-	c.watches.last++
-	id := strconv.Itoa(c.watches.last)
-	if c.watches.byID == nil {
-		c.watches.byID = map[string]*watch{}
-	}
-	c.watches.byID[id] = &watch{see: see, seen: seen, stop: make(chan struct{})}
-	return id
-}
-
-func (c *Conn) watch(id string) (*watch, error) {
-	c.watches.mu.Lock()
-	defer c.watches.mu.Unlock()
-	if w := c.watches.byID[id]; w != nil {
-		return w, nil
-	}
-	return nil, serverError(errors.NotFoundf("watcher %q", id))
-}
-
 func stopWatch(c *Conn, id string, _ json.RawMessage) (any, error) {
-	w, err := c.watch(id)
-	if err != nil {
-		return nil, err
-	}
-	w.once.Do(func() { close(w.stop) })
-	return none{}, nil
+	return facade.None{}, c.watchers.Stop(id)
 }
 
 // Close ends every watcher of the connection.
-func (c *Conn) Close() {
-	c.watches.mu.Lock()
-	defer c.watches.mu.Unlock()
-	for _, w := range c.watches.byID {
-		w.once.Do(func() { close(w.stop) })
-	}
-}
-
-// next waits for something new, and tells what is new or other and what has gone.
-func (c *Conn) next(w *watch) (changed, gone map[string]any, err error) {
-	for {
-		var now map[string]any
-		wake := c.Controller.View(func() { now = w.see() })
-		changed, gone = map[string]any{}, map[string]any{}
-		for k, v := range now {
-			if was, ok := w.seen[k]; !ok || !reflect.DeepEqual(was, v) {
-				changed[k] = v
-			}
-		}
-		for k, v := range w.seen {
-			if _, ok := now[k]; !ok {
-				gone[k] = v
-			}
-		}
-		w.seen = now
-		if len(changed)+len(gone) > 0 {
-			return changed, gone, nil
-		}
-		select {
-		case <-wake:
-		case <-w.stop:
-			return nil, nil, &params.Error{Code: params.CodeStopped, Message: "watcher was stopped"}
-		}
-	}
-}
+func (c *Conn) Close() { c.watchers.Close() }
 
 // watchActions follows an action's messages.
 func watchActions(c *Conn, args params.Entities) (params.StringsWatchResults, error) {
 	var out params.StringsWatchResults
 	for _, e := range args.Entities {
-		id, err := tagName(e.Tag, names.ActionTagKind)
+		id, err := facade.TagName(e.Tag, names.ActionTagKind)
 		a := c.Model.Actions[id]
 		if err == nil && a == nil {
 			err = errors.NotFoundf("action %q", id)
 		}
 		if err != nil {
-			out.Results = append(out.Results, params.StringsWatchResult{Error: serverError(err)})
+			out.Results = append(out.Results, params.StringsWatchResult{Error: facade.Error(err)})
 			continue
 		}
 		lines := logLines(a)
-		watchID := c.addWatch(func() map[string]any { return numbered(logLines(a)) }, numbered(lines))
+		watchID := c.watchers.Add(func() map[string]any { return numbered(logLines(a)) }, numbered(lines))
 		out.Results = append(out.Results, params.StringsWatchResult{StringsWatcherId: watchID, Changes: lines})
 	}
 	return out, nil
@@ -134,11 +57,7 @@ func numbered(lines []string) map[string]any {
 }
 
 func nextStrings(c *Conn, id string, _ json.RawMessage) (any, error) {
-	w, err := c.watch(id)
-	if err != nil {
-		return nil, err
-	}
-	changed, _, err := c.next(w)
+	changed, _, err := c.watchers.Next(c.Controller, id)
 	if err != nil {
 		return nil, err
 	}
@@ -150,8 +69,8 @@ func nextStrings(c *Conn, id string, _ json.RawMessage) (any, error) {
 }
 
 // watchAll follows the model, its applications and units: what "juju wait-for" reads.
-func watchAll(c *Conn, _ none) (params.AllWatcherId, error) {
-	return params.AllWatcherId{AllWatcherId: c.addWatch(c.entities, nil)}, nil
+func watchAll(c *Conn, _ facade.None) (params.AllWatcherId, error) {
+	return params.AllWatcherId{AllWatcherId: c.watchers.Add(c.entities, nil)}, nil
 }
 
 func (c *Conn) entities() map[string]any {
@@ -181,11 +100,7 @@ func statusInfo(s params.DetailedStatus) params.StatusInfo {
 }
 
 func nextAll(c *Conn, id string, _ json.RawMessage) (any, error) {
-	w, err := c.watch(id)
-	if err != nil {
-		return nil, err
-	}
-	changed, gone, err := c.next(w)
+	changed, gone, err := c.watchers.Next(c.Controller, id)
 	if err != nil {
 		return nil, err
 	}
