@@ -3,6 +3,7 @@ package vpnk8slib
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"strings"
@@ -21,6 +22,13 @@ func newValidate() *validator.Validate {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		return name
 	})
+	// As its text, so that the rule "ip" can refuse a zone: whatever stands after % in fe80::1%zone, netip takes it.
+	v.RegisterCustomTypeFunc(func(f reflect.Value) any {
+		if a, ok := f.Interface().(netip.Addr); ok && a.IsValid() {
+			return a.String()
+		}
+		return ""
+	}, netip.Addr{})
 	err := v.RegisterValidation("label", func(f validator.FieldLevel) bool { return label.MatchString(f.Field().String()) })
 	if err != nil {
 		panic(err) // a wrong tag in this file
@@ -53,6 +61,8 @@ func phrase(f validator.FieldError) string {
 		return fmt.Sprintf("%s must be at least %s", f.Field(), f.Param())
 	case "max":
 		return fmt.Sprintf("%s must be at most %s", f.Field(), f.Param())
+	case "ip":
+		return f.Field() + " must be an IP address without a zone, such as 10.152.183.10"
 	case "fqdn":
 		return f.Field() + " must be a full DNS name such as gluetun-0.gluetun-endpoints.downloads.svc.cluster.local"
 	case "label":

@@ -65,6 +65,9 @@ func TestBadProviderData(t *testing.T) {
 		{"overlap", with(`10.152.183.0/24`, `10.1.2.0/24`), "they overlap"},
 		{"a command for an instance", with(`"instance_name":"gluetun"`, `"instance_name":"$(reboot)"`), "instance_name must be a name of lower-case letters, digits and hyphens"},
 		{"a command for a namespace", with(`"vxlan_id":42`, `"namespace":"a b"`), "namespace must be a name of lower-case letters, digits and hyphens"},
+		{"a command for a zone of an address", with(`"10.152.183.10"`, `"fe80::1%$(reboot)"`), "cluster_dns_ip must be an IP address without a zone"},
+		{"a newline in a zone of an address", with(`"external_ip":null`, `"external_ip":"fe80::1%a\nb"`), "external_ip must be an IP address without a zone"},
+		{"a DNS name that names no application", with(`gluetun-endpoints.vpn`, `Gluetun-.vpn`), "application must be a name of lower-case letters, digits and hyphens"},
 		{"too long", `{"x":"` + strings.Repeat("a", 70000) + `"}`, "it is 70008 bytes long"},
 	}
 	for _, test := range tests {

@@ -26,9 +26,9 @@ type ProviderData struct {
 	VXLANIPNetwork OverlayNetwork `json:"vxlan_ip_network" validate:"required"`
 	VXLANPort      int            `json:"vxlan_port" validate:"min=1,max=65535"` // absent in what is read: 8472
 	ClusterCIDRs   CIDRs          `json:"cluster_cidrs" validate:"min=1"`
-	ClusterDNSIP   netip.Addr     `json:"cluster_dns_ip" validate:"required"`
+	ClusterDNSIP   netip.Addr     `json:"cluster_dns_ip" validate:"required,ip"`
 	VPNConnected   bool           `json:"vpn_connected"`
-	ExternalIP     netip.Addr     `json:"external_ip,omitzero"` // what the world sees, while connected
+	ExternalIP     netip.Addr     `json:"external_ip,omitzero" validate:"omitempty,ip"` // what the world sees, while connected
 	InstanceName   string         `json:"instance_name" validate:"required,label"`
 	// Namespace and Application name the gateway's pods: across models the remote application has another name. Where they
 	// are absent they follow from GatewayDNSName.
@@ -50,6 +50,9 @@ func DecodeProviderData(from string, databag map[string]string) (ProviderData, e
 		return ProviderData{}, &InvalidError{from, fmt.Errorf("routing_method %q is not among %s; refresh this charm if the gateway is newer", d.RoutingMethod, strings.Join(RoutingMethods(), ", "))}
 	}
 	d.fillNames()
+	if err := check(d); err != nil { // a DNS name may hold what no application can be called
+		return ProviderData{}, &InvalidError{from, err}
+	}
 	return d, nil
 }
 
