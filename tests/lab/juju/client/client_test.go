@@ -1,40 +1,22 @@
-package client
+package client_test
 
 import (
 	"archive/zip"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
-	"github.com/juju/errors"
-	"github.com/juju/juju/rpc"
-	"github.com/juju/juju/rpc/jsoncodec"
 	"github.com/juju/juju/rpc/params"
-	"github.com/juju/names/v5"
-	"github.com/juju/rpcreflect"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
+	"github.com/charmarr/charmarr-go/tests/lab/juju/server"
 )
 
 // TestStories runs the unmodified juju program against a controller in this process, one for each story and
@@ -161,145 +143,27 @@ type controllerKey struct{}
 func serve(env *testscript.Env) error {
 	ctl := model.New()
 	env.Values[controllerKey{}] = ctl
-	cert, ca, err := certificate()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	server := httptest.NewUnstartedServer(nil)
-	port := server.Listener.Addr().(*net.TCPAddr).Port
-	charms := filepath.Join(env.WorkDir, ".charms")
+	charms, data := filepath.Join(env.WorkDir, ".charms"), filepath.Join(env.WorkDir, ".juju")
 	if err := os.MkdirAll(charms, 0o700); err != nil {
 		return err
 	}
-	open := func(uuid string) (*Conn, error) {
-		c := &Conn{Controller: ctl, Addresses: []string{fmt.Sprintf("localhost:%d", port)}, CACert: ca}
-		ctl.View(func() { c.Model = ctl.Models[uuid] })
-		if c.Model == nil && uuid != "" {
-			return nil, errors.NotFoundf("model %q", uuid)
-		}
-		return c, nil
+	settings := server.Settings{
+		Controller: ctl, Charms: charms, Addresses: []string{fmt.Sprintf("localhost:%d", listener.Addr().(*net.TCPAddr).Port)},
 	}
-	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ServeHTTP(w, r, open, charms) {
-			return
-		}
-		uuid := ""
-		if words := strings.Split(r.URL.Path, "/"); words[1] == "model" {
-			uuid = words[2]
-		}
-		c, err := open(uuid)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusNotFound)
-			return
-		}
-		serveRPC(w, r, c, port)
-	})
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
-	server.StartTLS()
-	env.Defer(server.CloseClientConnections)
-	data := filepath.Join(env.WorkDir, ".juju")
+	if os.Getenv("TRACE") != "" {
+		settings.Trace = os.Stderr
+	}
+	s, err := server.New(settings)
+	if err != nil {
+		return err
+	}
+	go func() { _ = s.Serve(listener) }() // ends with Close
+	env.Defer(func() { _ = s.Close(context.Background()) })
 	env.Setenv("JUJU_DATA", data)
 	env.Setenv("HOME", env.WorkDir)
-	return writeStore(data, ctl.UUID, port, ca)
-}
-
-func writeStore(dir, uuid string, port int, ca string) error {
-	indented := "      " + strings.ReplaceAll(strings.TrimSpace(ca), "\n", "\n      ")
-	for name, text := range map[string]string{
-		"controllers.yaml":   fmt.Sprintf("controllers:\n  lab:\n    uuid: %s\n    api-endpoints: ['localhost:%d']\n    ca-cert: |\n%s\n    cloud: lab\n    type: kubernetes\n    agent-version: %s\ncurrent-controller: lab\n", uuid, port, indented, agentVersion),
-		"accounts.yaml":      "controllers:\n  lab:\n    user: admin\n    password: admin\n    last-known-access: superuser\n",
-		"public-clouds.yaml": "clouds: {}\n",
-	} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func certificate() (tls.Certificate, string, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, "", err
-	}
-	from, to := time.Now().Add(-time.Hour), time.Now().AddDate(0, 0, 1)
-	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "juju-ca"}, NotBefore: from, NotAfter: to, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	caBytes, err := x509.CreateCertificate(rand.Reader, ca, ca, &key.PublicKey, key)
-	if err != nil {
-		return tls.Certificate{}, "", err
-	}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "*"}, DNSNames: []string{"juju-apiserver", "localhost"}, NotBefore: from, NotAfter: to}
-	leafBytes, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, key)
-	if err != nil {
-		return tls.Certificate{}, "", err
-	}
-	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caBytes}))
-	return tls.Certificate{Certificate: [][]byte{leafBytes, caBytes}, PrivateKey: key}, text, nil
-}
-
-func serveRPC(w http.ResponseWriter, r *http.Request, c *Conn, port int) {
-	up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
-	socket, err := up.Upgrade(w, r, nil)
-	if err != nil {
-		return
-	}
-	conn := rpc.NewConn(jsoncodec.NewWebsocket(socket), nil)
-	conn.ServeRoot(root{c, port}, nil, nil)
-	conn.Start(context.Background())
-	<-conn.Dead()
-	c.Close()
-	_ = conn.Close()
-}
-
-type root struct {
-	conn *Conn
-	port int
-}
-
-func (root) Kill() {}
-
-func (r root) FindMethod(facade string, _ int, name string) (rpcreflect.MethodCaller, error) {
-	return caller{r, facade, name}, nil
-}
-
-type caller struct {
-	root
-	facade, name string
-}
-
-func (caller) ParamsType() reflect.Type { return reflect.TypeFor[json.RawMessage]() }
-func (caller) ResultType() reflect.Type { return reflect.TypeFor[any]() }
-
-func (c caller) Call(_ context.Context, id string, arg reflect.Value) (reflect.Value, error) {
-	out, err := c.call(id, arg.Interface().(json.RawMessage))
-	if os.Getenv("TRACE") != "" {
-		text, _ := json.Marshal(out)
-		fmt.Fprintf(os.Stderr, "%s.%s %.300s -> %.400s %v\n", c.facade, c.name, arg.Interface(), text, err)
-	}
-	if err != nil {
-		return reflect.Value{}, err
-	}
-	return reflect.ValueOf(&out).Elem(), nil
-}
-
-func (c caller) call(id string, raw json.RawMessage) (any, error) {
-	if c.facade == "Admin" && c.name == "Login" {
-		out := params.LoginResult{
-			Servers:       [][]params.HostPort{{{Address: params.Address{Value: "localhost", Type: "hostname", Scope: "public"}, Port: c.port}}},
-			ControllerTag: names.NewControllerTag(c.conn.Controller.UUID).String(), ServerVersion: agentVersion, Facades: Versions(),
-			UserInfo: &params.AuthUserInfo{Identity: "user-admin", ControllerAccess: "superuser", ModelAccess: "admin"},
-		}
-		if c.conn.Model != nil {
-			out.ModelTag = names.NewModelTag(c.conn.Model.UUID).String()
-		}
-		return out, nil
-	}
-	handler := Methods()[c.facade+"."+c.name]
-	if handler == nil {
-		return nil, facade.NotDone(c.facade, c.name)
-	}
-	return handler(c.conn, id, raw)
+	return s.WriteStore(data)
 }

@@ -14,9 +14,6 @@ import (
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
-// agentVersion is what the controller calls itself; 3.6 because it adds what charms need of it.
-const agentVersion = "3.6.0"
-
 var modelMethods = map[string]Handler{
 	"ModelManager.CreateModel":        facade.Method(createModel),
 	"ModelManager.ListModels":         facade.Method(listModels),
@@ -44,7 +41,7 @@ func createModel(c *Conn, arg params.ModelCreateArgs) (params.ModelInfo, error) 
 }
 
 func number() *version.Number {
-	n := version.MustParse(agentVersion)
+	n := version.MustParse(model.Version)
 	return &n
 }
 
@@ -150,7 +147,7 @@ func destroyModels(c *Conn, args params.DestroyModelsParams) (params.ErrorResult
 func modelGet(c *Conn, _ facade.None) (params.ModelConfigResults, error) {
 	out := params.ModelConfigResults{Config: map[string]params.ConfigValue{}}
 	for name, value := range map[string]any{
-		"name": c.Model.Name, "uuid": c.Model.UUID, "type": "kubernetes", "agent-version": agentVersion,
+		"name": c.Model.Name, "uuid": c.Model.UUID, "type": "kubernetes", "agent-version": model.Version,
 		"default-base": "", "image-stream": "released", "agent-stream": "released", "development": false,
 		"logging-config": "<root>=INFO", "update-status-hook-interval": "5m", "automatically-retry-hooks": true,
 		"firewall-mode": "instance", "charmhub-url": "https://api.charmhub.io", "secret-backend": "auto",

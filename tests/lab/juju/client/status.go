@@ -23,7 +23,7 @@ func fullStatus(c *Conn, args params.StatusParams) (params.FullStatus, error) {
 	out := params.FullStatus{
 		Model: params.ModelStatusInfo{
 			Name: c.Model.Name, Type: "caas", CloudTag: "cloud-" + cloudName, CloudRegion: "default",
-			Version: agentVersion, ModelStatus: params.DetailedStatus{Status: "available", Since: &c.Model.Created}, SLA: "unsupported",
+			Version: model.Version, ModelStatus: params.DetailedStatus{Status: "available", Since: &c.Model.Created}, SLA: "unsupported",
 		},
 		Applications:        map[string]params.ApplicationStatus{},
 		RemoteApplications:  map[string]params.RemoteApplicationStatus{},
@@ -131,7 +131,7 @@ func (c *Conn) unitStatus(app *model.App, u *model.Unit) params.UnitStatus {
 		out.WorkloadStatus = out.AgentStatus
 		out.AgentStatus = params.DetailedStatus{Status: string(status.Idle), Since: out.AgentStatus.Since}
 	}
-	out.AgentStatus.Version = agentVersion
+	out.AgentStatus.Version = model.Version
 	out.AgentStatus.Life, out.WorkloadStatus.Life = u.Life, u.Life
 	return out
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/juju/utils/v3"
 )
 
+// Version is what the controller calls itself; 3.6 because it adds what charms need of it (JUJU-3.6.md).
+const Version = "3.6.0"
+
 // Controller holds every model. Its fields, and everything below them, are touched only inside Update and View.
 type Controller struct {
 	UUID   string

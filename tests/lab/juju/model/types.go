@@ -60,6 +60,7 @@ type App struct {
 	Address         string
 	Life            life.Value
 	Status          Status // empty: what its units say
+	Password        string // with which its agents introduce themselves
 }
 
 // Resource is a container image.
@@ -78,6 +79,10 @@ type Unit struct {
 	ProviderID      string
 	Ports           []string // like 8080/TCP
 	Version         string   // of the workload
+	CharmURL        string   // which the agent runs
+	Password        string   // the agent's
+	// State is what the agent keeps with the controller: its own and the charm's (state-set).
+	State params.UnitStateResult
 }
 
 // Endpoint is one end of a relation.
@@ -121,8 +126,15 @@ type Remote struct {
 type Secret struct {
 	ID, OwnerTag, Label, Description string
 	Revisions                        []Revision
-	Grants                           map[string]string // role by application
+	Grants                           map[string]string   // role by application
+	Consumers                        map[string]Consumer // by unit
 	Created, Updated                 time.Time
+}
+
+// Consumer is what a unit that reads a secret has of it.
+type Consumer struct {
+	Revision int // the one it tracks: what secret-get shows without --refresh
+	Label    string
 }
 
 // Revision is a secret's content, base64 as the API carries it.

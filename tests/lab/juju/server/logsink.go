@@ -1,0 +1,47 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/juju/juju/rpc/params"
+
+	"github.com/charmarr/charmarr-go/tests/lab/juju/agent"
+)
+
+// keptLogs is how many messages a model keeps at most.
+const keptLogs = 50000
+
+// logsink takes an agent's log, for debug-log.
+func (s *Server) logsink(w http.ResponseWriter, r *http.Request, uuid string) {
+	m, err := s.model(uuid)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	tag, password, _ := r.BasicAuth()
+	if _, err := agent.Open(s.Controller, m, tag, password); err != nil {
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+		return
+	}
+	socket, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return // the upgrader has answered
+	}
+	defer socket.Close()
+	if err := socket.WriteJSON(params.ErrorResult{}); err != nil {
+		return
+	}
+	for {
+		var record params.LogRecord
+		if err := socket.ReadJSON(&record); err != nil {
+			return
+		}
+		_ = s.Controller.Update(func() error { // its function returns nil
+			m.Logs = append(m.Logs, params.LogMessage{
+				Entity: tag, Timestamp: record.Time, Severity: record.Level, Module: record.Module, Location: record.Location, Message: record.Message,
+			})
+			m.Logs = m.Logs[max(0, len(m.Logs)-keptLogs):]
+			return nil
+		})
+	}
+}
