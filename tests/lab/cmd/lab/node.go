@@ -126,13 +126,5 @@ func juju(ctx context.Context, lab where.Lab, args []string) error {
 	if os.Getenv("LAB") == "microk8s" {
 		return attach(exec.CommandContext(ctx, "juju", args...))
 	}
-	program, err := where.Program("juju")
-	if err != nil {
-		return err
-	}
-	cmd, err := node.Enter(ctx, lab, append([]string{"env", "JUJU_DATA=" + lab.Path("juju-data"), program}, args...)...)
-	if err != nil {
-		return err
-	}
-	return attach(cmd)
+	return attach(node.Juju(ctx, lab, args...))
 }

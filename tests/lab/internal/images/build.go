@@ -39,7 +39,8 @@ func programs() []goProgram {
 		{"gluetun-standin", "tests/lab", "./standins/gluetun", nil},
 		{"multimeter", ".", "./charms/multimeter-k8s/workload", nil},
 		{"pebble", ".", "github.com/canonical/pebble/cmd/pebble", nil},
-		{"containeragent", "tests/lab/juju", "github.com/juju/juju/cmd/containeragent", nil},
+		{"containeragent", "tests/lab/juju", "./cmd/containeragent", nil},
+		{"labcontroller", "tests/lab/juju", "./cmd/labcontroller", nil},
 		{"jujuc", "tests/lab/juju", "github.com/juju/juju/cmd/jujuc", nil},
 		{"juju", "tests/lab/juju", "github.com/juju/juju/cmd/juju", []string{"-tags", "minimal,provider_kubernetes"}},
 	}

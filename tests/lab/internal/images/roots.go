@@ -38,8 +38,8 @@ func specs() []spec {
 		{Image: Image{Name: "lab.local/multimeter:lab"}, programs: map[string]string{"usr/bin/multimeter": "multimeter", "usr/bin/probe": "probe"}},
 		{Image: Image{Name: "lab.local/qbittorrent:lab"}, programs: map[string]string{"usr/bin/probe": "probe"}, root: &qbittorrent},
 		// What Juju's own images hold, as far as a unit needs it.
-		{Image: Image{Name: "lab.local/jujud-operator:3.6.0"}, programs: map[string]string{"opt/containeragent": "containeragent", "opt/jujuc": "jujuc", "opt/pebble": "pebble"}},
-		{Image: Image{Name: "lab.local/charm-base:ubuntu-24.04"}, root: &base},
+		{Image: Image{Name: where.OperatorImage}, programs: map[string]string{"opt/containeragent": "containeragent", "opt/jujuc": "jujuc", "opt/pebble": "pebble"}},
+		{Image: Image{Name: where.CharmBaseImage}, root: &base},
 		// Stand-ins for images that cannot be had here.
 		{Image: Image{Name: "lab.local/pod-gateway-standin:v1.13.0"}, root: &podGateway},
 		{Image: Image{Name: "lab.local/gluetun-standin:v3.41.1", Entrypoint: []string{"/gluetun-entrypoint"}, Env: gluetunEnv},

@@ -68,6 +68,10 @@ func Up(ctx context.Context, lab where.Lab) error {
 		return fmt.Errorf("the cluster's DNS does not come up: %w; see: lab kubectl -n kube-system describe pods", err)
 	}
 	where.Say("the cluster's DNS answers")
+	if err := startController(ctx, lab); err != nil {
+		return err
+	}
+	where.Say("the Juju controller answers")
 	return nil
 }
 
@@ -169,6 +173,18 @@ func Kubectl(ctx context.Context, lab where.Lab, args ...string) *exec.Cmd {
 	if err == nil {
 		var cmd *exec.Cmd
 		if cmd, err = Enter(ctx, lab, append([]string{kubectl, "--kubeconfig", lab.Path("pki", "admin.kubeconfig")}, args...)...); err == nil {
+			return cmd
+		}
+	}
+	return &exec.Cmd{Err: err}
+}
+
+// Juju is the unmodified juju program as the lab controller's user.
+func Juju(ctx context.Context, lab where.Lab, args ...string) *exec.Cmd {
+	program, err := where.Program("juju")
+	if err == nil {
+		var cmd *exec.Cmd
+		if cmd, err = Enter(ctx, lab, append([]string{"env", "JUJU_DATA=" + JujuData(lab), program}, args...)...); err == nil {
 			return cmd
 		}
 	}

@@ -34,6 +34,12 @@ const (
 	VPNExit              = "192.0.2.2" // what the world sees of traffic through the tunnel
 )
 
+// Juju's own images, which the lab makes from the same programs.
+const (
+	OperatorImage  = "lab.local/jujud-operator:3.6.0"
+	CharmBaseImage = "lab.local/charm-base:ubuntu-24.04"
+)
+
 // Lab is one lab's place on disk.
 type Lab struct{ Root, Dir string }
 
