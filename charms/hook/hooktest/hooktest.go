@@ -38,6 +38,7 @@ type Charm struct {
 		UpstreamSource string `yaml:"upstream-source"`
 	}
 	Requires, Provides map[string]Endpoint
+	Storage            map[string]any
 	Config             struct{ Options map[string]Option }
 	Actions            map[string]struct {
 		Description string
