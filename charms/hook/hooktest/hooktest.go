@@ -3,9 +3,11 @@ package hooktest
 
 import (
 	"encoding"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
 )
 
 // Names are what the code calls by name. Each list must be exactly what charmcraft.yaml declares.
@@ -66,16 +70,17 @@ type Option struct {
 
 // Charmcraft checks that the file at path declares exactly the options of config (a value of the charm's Config) with
 // their types, and exactly the names; that every default passes the config's own rules; and what Charmhub asks of a listing.
-func Charmcraft(t *testing.T, path string, config any, names Names) Charm {
+func Charmcraft[Config any](t testing.TB, path string, config Config, names Names) Charm {
 	t.Helper()
 	c := read(t, path)
 	checkOptions(t, c, config)
+	checkDefaults[Config](t, c)
 	checkNames(t, c, names)
 	checkListing(t, c)
 	return c
 }
 
-func read(t *testing.T, path string) (c Charm) {
+func read(t testing.TB, path string) (c Charm) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -83,7 +88,7 @@ func read(t *testing.T, path string) (c Charm) {
 	return c
 }
 
-func checkOptions(t *testing.T, c Charm, config any) {
+func checkOptions(t testing.TB, c Charm, config any) {
 	t.Helper()
 	fields := fieldsOf(config)
 	assert.ElementsMatch(t, slices.Collect(maps.Keys(fields)), slices.Collect(maps.Keys(c.Config.Options)), "options of the code (left) and of charmcraft.yaml")
@@ -100,7 +105,39 @@ func checkOptions(t *testing.T, c Charm, config any) {
 	}
 }
 
-func checkNames(t *testing.T, c Charm, names Names) {
+// checkDefaults has the charm read the defaults as it does in its first hook. An option without a default may be one that
+// the operator has to set.
+func checkDefaults[Config any](t testing.TB, c Charm) {
+	t.Helper()
+	defaults, err := json.Marshal(c.Defaults())
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "defaults.json"), defaults, 0o600))
+	tool := fmt.Sprintf("#!/bin/sh\nexec cat '%s/defaults.json'\n", dir)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config-get"), []byte(tool), 0o700))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	_, err = hook.Config[Config]()
+	for _, e := range each(err) {
+		var option *hook.OptionError
+		require.ErrorAs(t, e, &option)
+		if _, ok := c.Defaults()[option.Name]; ok {
+			assert.NoError(t, option, "default of option %s", option.Name)
+		}
+	}
+}
+
+// each takes joined errors apart.
+func each(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+func checkNames(t testing.TB, c Charm, names Names) {
 	t.Helper()
 	assert.ElementsMatch(t, names.Containers, slices.Collect(maps.Keys(c.Containers)), "containers")
 	assert.ElementsMatch(t, names.Resources, slices.Collect(maps.Keys(c.Resources)), "resources")
@@ -125,12 +162,15 @@ func checkNames(t *testing.T, c Charm, names Names) {
 		for param, p := range action.Params {
 			required := slices.Contains(action.Required, param)
 			assert.NotEqual(t, required, p.Default != nil, "parameter %s of action %s has a default, or is required", param, name)
+			if field, ok := fields[param]; ok {
+				assert.Equal(t, paramType(field), p.Type, "type of parameter %s of action %s", param, name)
+			}
 		}
 	}
 }
 
 // checkListing asks for what Charmhub's listing review asks for.
-func checkListing(t *testing.T, c Charm) {
+func checkListing(t testing.TB, c Charm) {
 	t.Helper()
 	assert.Equal(t, "charm", c.Type)
 	assert.Regexp(t, `^[a-z][a-z0-9]*(-[a-z0-9]+)*-k8s$`, c.Name)
@@ -183,6 +223,23 @@ func jujuTypes(t reflect.Type) []string {
 		return []string{"string", "secret"}
 	default:
 		panic(fmt.Sprintf("no option of Juju has the type %s", t))
+	}
+}
+
+// paramType is the type of parameter that a Go type holds; none for one that reads several.
+func paramType(t reflect.Type) string {
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+		return ""
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Int:
+		return "integer"
+	case reflect.Float64:
+		return "number"
+	default:
+		return "string"
 	}
 }
 
