@@ -57,7 +57,7 @@ pack: ## Write build/<charm>_<arch>.charm for every charm
 	go run -trimpath ./charms/pack -out build $(CHARMS)
 
 golden: ## Rewrite the golden files of the unit tests
-	go test ./vpnk8slib/... ./gluetun-k8s/... ./charms/... -update
+	go test $$(git grep -l 'flag.Bool("update"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') -update
 
 lint: ## gofmt, go vet with every tag, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
