@@ -1,6 +1,7 @@
 package vpnk8slib
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func decode(from string, databag map[string]string, into any) error {
 func plainly(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return fmt.Errorf("%s must not be a %s", wrong.Field, wrong.Value)
+		return fmt.Errorf("%s must not be of the type %s", cmp.Or(wrong.Field, "it"), wrong.Value)
 	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {

@@ -47,10 +47,10 @@ func TestBadProviderData(t *testing.T) {
 	}
 	tests := []struct{ summary, raw, err string }{
 		{"not JSON", `{`, "it is not JSON"},
-		{"a list", `[]`, " must not be a array"},
+		{"a list", `[]`, "it must not be of the type array"},
 		{"nothing", `{}`, "gateway_dns_name is required; cluster_cidrs is required; cluster_dns_ip is required; instance_name is required"},
 		{"identifier too large", with(`"vxlan_id":42`, `"vxlan_id":16777216`), "vxlan_id must be at most 16777215"},
-		{"identifier a text", with(`"vxlan_id":42`, `"vxlan_id":"42"`), "vxlan_id must not be a string"},
+		{"identifier a text", with(`"vxlan_id":42`, `"vxlan_id":"42"`), "vxlan_id must not be of the type string"},
 		{"port too large", with(`"vxlan_id":42`, `"vxlan_port":65536`), "vxlan_port must be at most 65535"},
 		{"port zero", with(`"vxlan_id":42`, `"vxlan_port":0`), "vxlan_port must be at least 1"},
 		{"a method of the future", with(`"pod-gateway"`, `"wormhole"`), `routing_method "wormhole" is not among pod-gateway; refresh this charm if the gateway is newer`},
