@@ -33,8 +33,9 @@ func shellRoot() debian {
 		programs: []string{"/bin/busybox", "/bin/bash", "/usr/bin/timeout"},
 		links:    map[string]string{"bin/sh": "bash"},
 		texts: map[string]string{
-			"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
-			"etc/group":  "root:x:0:\nnogroup:x:65534:\n",
+			// Juju's agent gives its logs to syslog and adm.
+			"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nsyslog:x:104:104::/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+			"etc/group":  "root:x:0:\nadm:x:4:syslog\nsyslog:x:104:\nnogroup:x:65534:\n",
 		},
 		dirs: map[string]fs.FileMode{"tmp": 0o1777, "root": 0o700, "run": 0o755, "var/lib": 0o755, "proc": 0o755, "sys": 0o755, "dev": 0o755, "var/run": 0o755},
 	}

@@ -18,6 +18,7 @@ type spec struct {
 
 func specs() []spec {
 	base := shellRoot()
+	base.texts["etc/os-release"] = "ID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"24.04\"\n" // what the agent takes it for
 	qbittorrent := shellRoot()
 	qbittorrent.programs = append(qbittorrent.programs, "/usr/bin/qbittorrent-nox")
 	qbittorrent.folders = append(qbittorrent.folders, "/etc/ssl/certs")

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
+	"time"
 
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
 )
@@ -59,7 +61,16 @@ func removeCgroups(lab where.Lab) error {
 		})
 		slices.Reverse(dirs)
 		for _, d := range dirs {
-			if err := os.Remove(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			// The last processes leave their group a moment after they were ended.
+			err := os.Remove(d)
+			for range 100 {
+				if !errors.Is(err, syscall.EBUSY) {
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+				err = os.Remove(d)
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				errs = append(errs, err)
 			}
 		}

@@ -10,13 +10,12 @@ import (
 	"github.com/juju/names/v5"
 
 	"github.com/charmarr/charmarr-go/tests/lab/juju/facade"
-	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
 var leadershipMethods = map[string]Handler{
 	"LeadershipService.ClaimLeadership":              facade.Method(claimLeadership),
 	"LeadershipService.BlockUntilLeadershipReleased": blockUntilReleased,
-	"Uniter.WatchLeadershipSettings":                 watchNotify(func(*Conn, *model.Unit) any { return nil }),
+	"Uniter.WatchLeadershipSettings":                 neverOf,
 }
 
 // claimLeadership gives the lead to the first who asks, and to another only when that unit has gone. Juju takes it

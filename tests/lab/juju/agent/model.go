@@ -41,7 +41,7 @@ var modelMethods = map[string]Handler{
 			return params.MeterStatusResult{Code: "AMBER", Info: "not set"}
 		})
 	}),
-	"Uniter.WatchMeterStatus": watchNotify(func(*Conn, *model.Unit) any { return nil }),
+	"Uniter.WatchMeterStatus": neverOf,
 }
 
 // workerMethods are those of the agent's other workers.
@@ -75,11 +75,11 @@ var workerMethods = map[string]Handler{
 	"Upgrader.SetTools": facade.Method(func(_ *Conn, args params.EntitiesVersion) (params.ErrorResults, error) {
 		return facade.Each(args.AgentTools, func(params.EntityVersion) error { return nil }), nil
 	}),
-	"Upgrader.WatchAPIVersion": watchNotify(func(*Conn, *model.Unit) any { return nil }),
+	"Upgrader.WatchAPIVersion": neverOf,
 	"MigrationFlag.Phase": facade.Method(func(_ *Conn, args params.Entities) (results[params.PhaseResult], error) {
 		return each(args.Entities, func(params.Entity) params.PhaseResult { return params.PhaseResult{Phase: "NONE"} })
 	}),
-	"MigrationFlag.Watch": facade.Method(watchModel),
+	"MigrationFlag.Watch": neverOf,
 	"MigrationMinion.Watch": facade.Method(func(c *Conn, _ facade.None) (params.NotifyWatchResult, error) {
 		// The agent's first Next is to be answered: the watcher has not told anything yet.
 		see := func() map[string]any { return map[string]any{"": nil} }
@@ -88,13 +88,13 @@ var workerMethods = map[string]Handler{
 	"ProxyUpdater.ProxyConfig": facade.Method(func(_ *Conn, args params.Entities) (results[params.ProxyConfigResult], error) {
 		return each(args.Entities, func(params.Entity) (r params.ProxyConfigResult) { return r })
 	}),
-	"ProxyUpdater.WatchForProxyConfigAndAPIHostPortChanges": watchNotify(func(*Conn, *model.Unit) any { return nil }),
+	"ProxyUpdater.WatchForProxyConfigAndAPIHostPortChanges": neverOf,
 	"Logger.LoggingConfig": facade.Method(func(_ *Conn, args params.Entities) (results[params.StringResult], error) {
 		return each(args.Entities, func(params.Entity) params.StringResult {
-			return params.StringResult{Result: "<root>=WARNING;unit=DEBUG"}
+			return params.StringResult{Result: "<root>=INFO"}
 		})
 	}),
-	"Logger.WatchLoggingConfig": watchNotify(func(*Conn, *model.Unit) any { return nil }),
+	"Logger.WatchLoggingConfig": neverOf,
 	"RetryStrategy.RetryStrategy": facade.Method(func(_ *Conn, args params.Entities) (results[params.RetryStrategyResult], error) {
 		return each(args.Entities, func(params.Entity) params.RetryStrategyResult {
 			return params.RetryStrategyResult{Result: &params.RetryStrategy{
@@ -102,7 +102,7 @@ var workerMethods = map[string]Handler{
 			}}
 		})
 	}),
-	"RetryStrategy.WatchRetryStrategy": watchNotify(func(*Conn, *model.Unit) any { return nil }),
+	"RetryStrategy.WatchRetryStrategy": neverOf,
 	"PayloadsHookContext.List":         facade.Method(func(*Conn, params.Entities) (params.PayloadResults, error) { return params.PayloadResults{}, nil }),
 }
 
@@ -111,24 +111,12 @@ var never = facade.Method(func(c *Conn, _ facade.None) (params.NotifyWatchResult
 	return params.NotifyWatchResult{NotifyWatcherId: c.notify(func() any { return nil })}, nil
 })
 
-// watchNotify serves a bulk call for watchers about the agent's own unit that tell only that something changed.
-func watchNotify(see func(*Conn, *model.Unit) any) Handler {
-	return facade.Method(func(c *Conn, args params.Entities) (results[params.NotifyWatchResult], error) {
-		return each(args.Entities, func(e params.Entity) params.NotifyWatchResult {
-			if _, err := c.self(e.Tag); err != nil {
-				return params.NotifyWatchResult{Error: facade.Error(err)}
-			}
-			return params.NotifyWatchResult{NotifyWatcherId: c.notify(func() any { return see(c, c.Model.Units[c.Unit]) })}
-		})
-	})
-}
-
-// watchModel serves a watcher of the model's migration: there is none.
-func watchModel(c *Conn, args params.Entities) (results[params.NotifyWatchResult], error) {
+// neverOf serves a bulk call for watchers of what does not change in the lab, whatever it is of.
+var neverOf = facade.Method(func(c *Conn, args params.Entities) (results[params.NotifyWatchResult], error) {
 	return each(args.Entities, func(params.Entity) params.NotifyWatchResult {
 		return params.NotifyWatchResult{NotifyWatcherId: c.notify(func() any { return nil })}
 	})
-}
+})
 
 // HostPorts are addresses as the API tells them. Agents keep no loopback address: they have one of their own.
 func HostPorts(addresses []string) [][]params.HostPort {
