@@ -13,7 +13,8 @@ direct() {
     [ -n "$dev" ] || continue
     var=VPNK8S_DIRECT_$family
     for net in ${!var}; do
-      ip -"$family" route replace "$net" via "$via" dev "$dev"
+      # Never in the place of the link's own network: its gateway would no longer be on the link.
+      ip -"$family" route add "$net" via "$via" dev "$dev" 2>/dev/null
     done
   done
 }
