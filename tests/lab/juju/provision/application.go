@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"github.com/juju/clock"
+	"github.com/juju/errors"
 	"github.com/juju/juju/caas"
 	"github.com/juju/juju/caas/kubernetes/provider/application"
 	"github.com/juju/juju/caas/kubernetes/provider/utils"
@@ -42,7 +43,10 @@ func (p *Provisioner) ensure(k key, w want) error {
 		if err := have.app.Ensure(w.config); err != nil {
 			return err
 		}
-		have.ensured, have.want.config, have.want.replicas = true, w.config, max(have.want.replicas, w.config.InitialScale)
+		if !have.ensured { // a StatefulSet that is there keeps its scale
+			have.want.replicas = w.config.InitialScale
+		}
+		have.ensured, have.want.config = true, w.config
 	}
 	if have.want.replicas != w.replicas {
 		p.Log("%s/%s: scaling to %d", k.namespace, k.app, w.replicas)
@@ -95,7 +99,7 @@ func (p *Provisioner) follow(k key, app caas.Application) error {
 		return err
 	}
 	service, err := app.Service()
-	if err != nil {
+	if err != nil && !errors.Is(err, errors.NotFound) {
 		return err
 	}
 	var m *model.Model
@@ -118,9 +122,11 @@ func (p *Provisioner) follow(k key, app caas.Application) error {
 				}
 			}
 		}
-		put(&a.ProviderID, service.Id)
-		if len(service.Addresses) > 0 {
-			put(&a.Address, service.Addresses[0].Value)
+		if service != nil {
+			put(&a.ProviderID, service.Id)
+			if len(service.Addresses) > 0 {
+				put(&a.Address, service.Addresses[0].Value)
+			}
 		}
 		byName := map[string]caas.Unit{}
 		for _, pod := range pods {

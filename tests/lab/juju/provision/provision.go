@@ -4,6 +4,7 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -101,32 +102,29 @@ func (p *Provisioner) watchPods(ctx context.Context, changed chan<- struct{}) {
 	}
 }
 
-// sync brings the cluster one step nearer. What fails is tried again at the next change.
+// sync brings the cluster one step nearer. What fails is tried again at the next change, and keeps nothing else back.
 func (p *Provisioner) sync(ctx context.Context) error {
+	var failed []error
 	models, apps := p.wanted()
 	for name, uuid := range models {
-		if err := p.ensureNamespace(ctx, name, uuid); err != nil {
-			return err
-		}
+		failed = append(failed, p.ensureNamespace(ctx, name, uuid))
 	}
 	for k, want := range apps {
 		if err := p.ensure(k, want); err != nil {
-			return fmt.Errorf("cannot provision %s in %s: %w", k.app, k.namespace, err)
+			failed = append(failed, fmt.Errorf("cannot provision %s in %s: %w", k.app, k.namespace, err))
 		}
 	}
 	for k := range p.apps {
 		if _, wanted := apps[k]; !wanted {
 			if err := p.remove(k); err != nil {
-				return fmt.Errorf("cannot remove %s from %s: %w", k.app, k.namespace, err)
+				failed = append(failed, fmt.Errorf("cannot remove %s from %s: %w", k.app, k.namespace, err))
 			}
 		}
 	}
 	for name := range p.namespaces {
 		if models[name] == "" {
-			if err := p.removeNamespace(ctx, name); err != nil {
-				return err
-			}
+			failed = append(failed, p.removeNamespace(ctx, name))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/juju/juju/core/life"
 	"github.com/juju/juju/core/network"
 	"github.com/juju/juju/core/resources"
+	"github.com/juju/juju/docker"
 	"github.com/juju/juju/environs/tags"
 	"github.com/juju/names/v5"
 	"github.com/juju/utils/v3"
@@ -107,7 +108,9 @@ func (p *Provisioner) config(m *model.Model, a *model.App) caas.ApplicationConfi
 		image := a.Resources[container.Resource]
 		out.Containers[name] = caas.ContainerConfig{
 			Name: name, Uid: container.Uid, Gid: container.Gid,
-			Image: resources.DockerImageDetails{RegistryPath: image.Path},
+			Image: resources.DockerImageDetails{RegistryPath: image.Path, ImageRepoDetails: docker.ImageRepoDetails{
+				BasicAuthConfig: docker.BasicAuthConfig{Username: image.Username, Password: image.Password},
+			}},
 		}
 	}
 	return out
