@@ -32,8 +32,8 @@ type Network struct {
 // Cluster is everything that is routed inside the cluster: pods and Services.
 func (n Network) Cluster() CIDRs { return merged(slices.Concat(n.Pods, n.Services)...) }
 
-// direct is what a closed pod reaches over its own interface.
-func (n Network) direct() CIDRs {
+// Direct is what a closed pod reaches over its own interface: the cluster, and what its agent talks to.
+func (n Network) Direct() CIDRs {
 	all := slices.Concat(n.Pods, n.Services)
 	for _, a := range slices.Concat(n.APIServers, n.Controllers, n.DNSOutside) {
 		all = append(all, host(a.Addr()))

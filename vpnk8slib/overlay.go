@@ -18,6 +18,11 @@ func ParseOverlayNetwork(s string) (OverlayNetwork, error) {
 	return OverlayNetwork{p}, nil
 }
 
+// DefaultOverlay is 172.16.0.0/24, as charmarr-lib-vpn has it.
+func DefaultOverlay() OverlayNetwork {
+	return OverlayNetwork{netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, 0, 0}), 24)}
+}
+
 // Prefix is the whole network.
 func (o OverlayNetwork) Prefix() netip.Prefix { return o.prefix }
 

@@ -43,7 +43,7 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 	if len(c.Network.DNS) == 0 || len(c.Network.Cluster()) == 0 {
 		return fragment{}, errors.New("cannot lay the route: the cluster's networks and DNS are not known")
 	}
-	direct := c.Network.direct()
+	direct := c.Network.Direct()
 	settings := map[string]string{
 		"GATEWAY_NAME":                d.GatewayDNSName,
 		"K8S_DNS_IPS":                 join(c.Network.DNS, " "),

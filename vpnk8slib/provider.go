@@ -38,11 +38,7 @@ type ProviderData struct {
 
 // DecodeProviderData reads a gateway's application databag. The error is ErrNotReady or an *InvalidError.
 func DecodeProviderData(from string, databag map[string]string) (ProviderData, error) {
-	overlay, err := ParseOverlayNetwork("172.16.0")
-	if err != nil {
-		return ProviderData{}, err
-	}
-	d := ProviderData{RoutingMethod: podGatewayName, VXLANID: DefaultVXLANID, VXLANIPNetwork: overlay, VXLANPort: kernelVXLANPort}
+	d := ProviderData{RoutingMethod: podGatewayName, VXLANID: DefaultVXLANID, VXLANIPNetwork: DefaultOverlay(), VXLANPort: kernelVXLANPort}
 	if err := decode(from, databag, &d); err != nil {
 		return ProviderData{}, err
 	}

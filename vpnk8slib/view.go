@@ -24,18 +24,10 @@ type ClientView struct {
 
 // ObserveClient reads what a consumer decides from. A *ForbiddenError says that the application is not trusted.
 func ObserveClient(ctx context.Context, r Reader, a App, o Overrides) (v ClientView, err error) {
-	defer func() {
-		var f *ForbiddenError
-		if errors.As(err, &f) && f.App == "" {
-			f.App = a.Name
-		}
-	}()
-	var account corev1.ServiceAccount
-	if err := r.Get(ctx, Ref{"ServiceAccount", a.Name, a.Namespace}, &account); err != nil {
-		return v, err
-	}
-	v.Owner = account.UID
-	if v.Network, err = Discover(ctx, r, o); err != nil {
+	defer func() { err = named(err, a) }()
+	base, err := observe(ctx, r, a, o)
+	v.Network, v.Owner = base.Network, base.Owner
+	if err != nil {
 		return v, err
 	}
 	if err := v.readState(ctx, r, a); err != nil {
@@ -48,6 +40,38 @@ func ObserveClient(ctx context.Context, r Reader, a App, o Overrides) (v ClientV
 	var ours bool
 	v.Wider, ours = wider(a, policies.Items)
 	return v, v.probe(ctx, r, ours)
+}
+
+// GatewayView is everything that a gateway reads from the cluster.
+type GatewayView struct {
+	Network Network
+	Owner   types.UID // of the application's ServiceAccount
+}
+
+// ObserveGateway reads what a gateway decides from. A *ForbiddenError says that the application is not trusted.
+func ObserveGateway(ctx context.Context, r Reader, a App, o Overrides) (GatewayView, error) {
+	v, err := observe(ctx, r, a, o)
+	return v, named(err, a)
+}
+
+// observe reads what both ends need.
+func observe(ctx context.Context, r Reader, a App, o Overrides) (v GatewayView, err error) {
+	var account corev1.ServiceAccount
+	if err := r.Get(ctx, Ref{"ServiceAccount", a.Name, a.Namespace}, &account); err != nil {
+		return v, err
+	}
+	v.Owner = account.UID
+	v.Network, err = Discover(ctx, r, o)
+	return v, err
+}
+
+// named completes a refusal with who was refused: the client knows the token, not always whose it is.
+func named(err error, a App) error {
+	var f *ForbiddenError
+	if errors.As(err, &f) && f.App == "" {
+		f.App = a.Name
+	}
+	return err
 }
 
 // readState reads what an earlier hook kept. What cannot be read counts as never routed: the pod stays as it is, closed.

@@ -14,8 +14,8 @@ import (
 	"github.com/canonical/pebble/client"
 )
 
-// look is how long one question to something outside this process may take: a hook holds up every other hook.
-const look = 2 * time.Second
+// Look is how long one question to something outside this process may take: a hook holds up every other hook.
+const Look = 2 * time.Second
 
 // Pebble is the part of a Pebble client that is used here.
 type Pebble interface {
@@ -42,7 +42,7 @@ var errDown = errors.New("its Pebble does not answer")
 // first, because Pebble's client asks again for five seconds when nobody listens.
 func ContainerPebble(container string) (Pebble, error) {
 	path := filepath.Join(containers(), container, "pebble.socket")
-	conn, err := net.DialTimeout("unix", path, look)
+	conn, err := net.DialTimeout("unix", path, Look)
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach container %s: %w", container, errDown)
 	}

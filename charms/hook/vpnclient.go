@@ -48,7 +48,7 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions, ports ...int) (V
 	if !u.Leader || u.Leaving() {
 		return v, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, look)
+	ctx, cancel := context.WithTimeout(ctx, Look)
 	defer cancel()
 	v.View, err = vpnk8slib.ObserveClient(ctx, env.Reader, v.App, vpnk8slib.Overrides{ClusterCIDRs: o.ClusterCIDRs, Controllers: u.Controllers})
 	var answer apierrors.APIStatus

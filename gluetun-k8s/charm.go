@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+const container = "gluetun"
+
+// Observed is what one hook sees.
+type Observed struct {
+	hook.Unit
+	Config    Config
+	ConfigErr error // what the operator has to mend in it
+	Secret    Secret
+	SecretErr error
+	View      vpnk8slib.GatewayView
+	ViewErr   error // why it could not be had
+	Pod       vpnk8slib.Pod
+	Container hook.Seen
+	Tunnel    Tunnel
+	Consumers []vpnk8slib.Consumer
+}
+
+func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
+	if o.Unit, err = hook.ReadUnit(); err != nil {
+		return o, err
+	}
+	var wrong *hook.OptionError
+	if o.Config, o.ConfigErr = hook.Config[Config](); o.ConfigErr != nil && !errors.As(o.ConfigErr, &wrong) {
+		return o, o.ConfigErr
+	}
+	if o.ConfigErr == nil {
+		o.ConfigErr = complete(o.Config)
+	}
+	if o.Secret, o.SecretErr = secret(o.Config.KeySecret, o.App); o.SecretErr != nil && !errors.Is(o.SecretErr, errOperator) {
+		return o, o.SecretErr
+	}
+	if o.Container, err = hook.SeeContainer(env, container); err != nil {
+		return o, err
+	}
+	if o.Pod, err = vpnk8slib.ReadPod(); err != nil {
+		return o, fmt.Errorf("cannot read this pod's network: %w", err)
+	}
+	if !o.Leader || o.Leaving() {
+		return o, nil
+	}
+	rels, err := hook.Relations(hook.VPNEndpoint)
+	if err != nil {
+		return o, err
+	}
+	o.Consumers = vpnk8slib.Consumers(rels)
+	if up, known := o.Container.Checks[tunnelCheck]; up && known && o.Container.Running {
+		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
+	}
+	look, cancel := context.WithTimeout(ctx, hook.Look)
+	defer cancel()
+	app := vpnk8slib.App{Name: o.App, Namespace: o.Model}
+	o.View, o.ViewErr = vpnk8slib.ObserveGateway(look, env.Reader, app, vpnk8slib.Overrides{ClusterCIDRs: o.Config.ClusterCIDRs, Controllers: o.Controllers})
+	var answer apierrors.APIStatus
+	if _, open := hook.First(hook.Trusted(o.Unit, o.ViewErr)); open && errors.As(o.ViewErr, &answer) {
+		return o, fmt.Errorf("cannot look at the cluster: %w", o.ViewErr) // the API server's trouble: Juju tries this hook again
+	}
+	return o, nil
+}
+
+// errOperator is behind what the operator has to mend in the secret.
+var errOperator = errors.New("the operator's turn")
+
+// operatorError has words of its own and errOperator behind them.
+type operatorError struct{ text string }
+
+func (e operatorError) Error() string { return e.text }
+func (operatorError) Unwrap() error   { return errOperator }
+
+// secret reads the keys. No secret named is no error here: the configuration says so.
+func secret(id, app string) (Secret, error) {
+	if id == "" {
+		return Secret{}, nil
+	}
+	content, err := hook.Secret(id)
+	if errors.Is(err, hook.ErrNoSecret) {
+		return Secret{}, operatorError{fmt.Sprintf("cannot read the secret with the key: juju grant-secret <name> %s (its id is %s)", app, id)}
+	}
+	if err != nil {
+		return Secret{}, err
+	}
+	s, err := readSecret(content)
+	if err != nil {
+		return Secret{}, operatorError{err.Error()}
+	}
+	return s, nil
+}
+
+// Reconcile decides what should be so. It reads nothing and changes nothing.
+func Reconcile(o Observed) hook.Desired {
+	var d hook.Desired
+	data := published(o)
+	if databag, err := data.Encode(); err == nil && o.ViewErr == nil {
+		d.Publish = map[string]map[string]string{hook.VPNEndpoint: databag}
+	}
+	planned := plans(o, data, &d)
+	why, open := hook.First(
+		hook.Leads(o.Unit), hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret)),
+		hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr), hook.Valid(o.ViewErr), hook.Valid(planned),
+		patched(o), hook.Up(container, o.Container.Up),
+	)
+	w := hook.Workload{Container: container}
+	switch {
+	case open:
+		w = workload(o.Config, o.Secret, o.View.Network)
+		w.Mode = hook.Running
+		d.Status = status(o).With(notes(o)...)
+	case o.Leader && o.Pod.Overlay:
+		// A tunnel that stands goes on, under the firewall that was laid for it.
+		w.Mode = hook.AsIs
+		d.Status = why.With(notes(o)...)
+	default:
+		w.Mode = hook.Stopped
+		d.Status = why
+	}
+	d.Workloads = []hook.Workload{w}
+	return d
+}
+
+// plans adds the cluster's part. Without a complete configuration there is none: the firewall names the server's port.
+func plans(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (err error) {
+	if o.ViewErr != nil || o.ConfigErr != nil || !o.Leader || o.Leaving() {
+		return nil
+	}
+	d.Protect, d.Release, err = vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
+		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner}, Data: data, Network: o.View.Network,
+		Workload: container, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
+	})
+	return err
+}
+
+// published is what consumers are told. It names this very pod: two addresses behind one name break pod-gateway.
+func published(o Observed) vpnk8slib.ProviderData {
+	data := vpnk8slib.ProviderData{
+		RoutingMethod:  vpnk8slib.RoutingMethods()[0],
+		GatewayDNSName: fmt.Sprintf("%s.%s-endpoints.%s.svc.%s", strings.ReplaceAll(o.Name, "/", "-"), o.App, o.Model, o.View.Network.Domain),
+		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VXLANIPNetwork: vpnk8slib.DefaultOverlay(),
+		ClusterCIDRs: o.View.Network.Cluster(), VPNConnected: o.Tunnel.Up,
+		InstanceName: o.App, Namespace: o.Model, Application: o.App,
+	}
+	if o.Tunnel.Up {
+		data.ExternalIP = o.Tunnel.Seen
+	}
+	for _, dns := range o.View.Network.DNS {
+		if !data.ClusterDNSIP.IsValid() {
+			data.ClusterDNSIP = dns
+		}
+	}
+	return data
+}
+
+// patched is open in a pod whose overlay is there: it is made after the drop rules, and gluetun looks at the pod's
+// interfaces once, at its start.
+func patched(o Observed) hook.Gate {
+	return hook.Gate{Closed: !o.Pod.Overlay, Why: hook.Maintenance("restarting this pod with the gateway's end of the overlay")}
+}
+
+func status(o Observed) hook.Status {
+	up, known := o.Container.Checks[tunnelCheck]
+	switch {
+	case !o.Container.Running:
+		return hook.Maintenance("starting gluetun")
+	case o.Tunnel.Up && o.Tunnel.Seen.IsValid():
+		return hook.Active(fmt.Sprintf("connected, seen as %s", o.Tunnel.Seen))
+	case o.Tunnel.Up:
+		return hook.Active("connected")
+	case known && !up:
+		return hook.Waiting(fmt.Sprintf("the VPN tunnel is down; see: kubectl -n %s logs %s -c %s", o.Model, strings.ReplaceAll(o.Name, "/", "-"), container))
+	default:
+		return hook.Waiting("waiting for the VPN tunnel")
+	}
+}
+
+// notes are what the operator should know of the consumers.
+func notes(o Observed) (notes []string) {
+	for _, c := range o.Consumers {
+		var invalid *vpnk8slib.InvalidError
+		switch {
+		case errors.As(c.Err, &invalid):
+			notes = append(notes, invalid.Error())
+		case c.Err == nil && len(c.Data.RoutingMethods) == 0 && o.Config.VXLANPort != kernelPort:
+			notes = append(notes, fmt.Sprintf("%s reads no VXLAN port: juju config %s vxlan-port=%d", c.Data.InstanceName, o.App, kernelPort))
+		}
+	}
+	return notes
+}
+
+// kernelPort is the one that charmarr-lib-vpn 0.5 leaves to the kernel.
+const kernelPort = 8472
+

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// Config is what `juju config gluetun` offers. Each value is typed on its own here; what they mean together is settings'.
+type Config struct {
+	Provider        string          `json:"vpn-provider" validate:"omitempty,oneof=airvpn custom ivpn mullvad nordvpn protonvpn surfshark windscribe"`
+	Type            string          `json:"vpn-type" validate:"oneof=wireguard openvpn"`
+	KeySecret       string          `json:"wireguard-private-key-secret"`
+	Addresses       addresses       `json:"wireguard-addresses"`
+	PublicKey       key             `json:"wireguard-public-key"`
+	EndpointIP      netip.Addr      `json:"vpn-endpoint-ip"`
+	EndpointPort    int             `json:"vpn-endpoint-port" validate:"min=0,max=65535"` // 0: the provider's
+	Countries       places          `json:"server-countries"`
+	Cities          places          `json:"server-cities"`
+	ProbeTargets    targets         `json:"probe-targets" validate:"min=1"`
+	DNSOverTLS      bool            `json:"dns-over-tls"`
+	Overrides       overrides       `json:"custom-overrides"`
+	ClusterCIDRs    vpnk8slib.CIDRs `json:"cluster-cidrs"` // empty: discovered
+	VXLANID         int             `json:"vxlan-id" validate:"min=1,max=16777215"`
+	VXLANPort       int             `json:"vxlan-port" validate:"min=1,max=65535"`
+	PodGatewayImage string          `json:"pod-gateway-image" validate:"required,image"`
+}
+
+// words splits a list as people write it: by commas, with spaces around them.
+func words(text string) (out []string) {
+	for _, w := range strings.Split(text, ",") {
+		if w = strings.TrimSpace(w); w != "" {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// addresses are those of this end of the tunnel, as the provider's WireGuard file calls them Address.
+type addresses []netip.Prefix
+
+// UnmarshalText reads addresses with or without a length.
+func (a *addresses) UnmarshalText(text []byte) error {
+	*a = nil
+	for _, w := range words(string(text)) {
+		p, err := netip.ParsePrefix(w)
+		if err != nil {
+			addr, err := netip.ParseAddr(w)
+			if err != nil || addr.Zone() != "" {
+				return errors.New("copy the line Address of your provider's WireGuard file, such as 10.64.0.2/32")
+			}
+			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		*a = append(*a, p)
+	}
+	return nil
+}
+
+func (a addresses) String() string {
+	out := make([]string, len(a))
+	for i, p := range a {
+		out[i] = p.String()
+	}
+	return strings.Join(out, ",")
+}
+
+// key is a WireGuard key: 32 bytes in base64.
+type key string
+
+// UnmarshalText refuses what is no key, without repeating it: it might be the wrong one of the two.
+func (k *key) UnmarshalText(text []byte) error {
+	*k = key(strings.TrimSpace(string(text)))
+	if *k != "" && !isKey(string(*k)) {
+		return errors.New("set the server's public key: 44 characters that end with =")
+	}
+	return nil
+}
+
+func isKey(s string) bool {
+	raw, err := base64.StdEncoding.DecodeString(s)
+	return err == nil && len(raw) == 32
+}
+
+// places are names of countries or cities.
+type places []string
+
+// UnmarshalText reads names; the program's own list decides whether there are such servers.
+func (p *places) UnmarshalText(text []byte) error {
+	*p = words(string(text))
+	if strings.ContainsAny(string(text), "$`\"'\\\n\r=;|&<>") {
+		return errors.New("set names separated by commas, such as Switzerland,Sweden")
+	}
+	return nil
+}
+
+// targets are where the tunnel is tried: addresses, because names need a resolver that may be the one that is down.
+type targets []netip.AddrPort
+
+// UnmarshalText reads ADDRESS:PORT, ….
+func (t *targets) UnmarshalText(text []byte) error {
+	*t = nil
+	for _, w := range words(string(text)) {
+		a, err := netip.ParseAddrPort(w)
+		if err != nil || a.Addr().Zone() != "" || a.Port() == 0 {
+			return errors.New("set addresses with their ports outside the cluster, such as 1.1.1.1:443,9.9.9.9:443")
+		}
+		*t = append(*t, a)
+	}
+	return nil
+}
+
+// overrides are settings of gluetun's own that no option of the charm covers.
+type overrides map[string]string
+
+// mayOverride are those that neither the firewall, nor the routes, nor the keys, nor the way this charm learns how the
+// tunnel is, depend on. A list of what is allowed: what a later version adds is refused until somebody has looked at it.
+var mayOverride = []string{
+	"FREE_ONLY", "ISP", "LOG_LEVEL", "MULTIHOP_ONLY", "OWNED_ONLY", "PORT_FORWARD_ONLY", "PREMIUM_ONLY", "PUBLICIP_API", "PUBLICIP_ENABLED",
+	"SECURE_CORE_ONLY", "SERVER_CATEGORIES", "SERVER_HOSTNAMES", "SERVER_NAMES", "SERVER_NUMBER", "SERVER_REGIONS", "STREAM_ONLY", "TOR_ONLY", "TZ",
+	"UPDATER_PERIOD", "WIREGUARD_IMPLEMENTATION", "WIREGUARD_MTU", "WIREGUARD_PERSISTENT_KEEPALIVE_INTERVAL",
+}
+
+// UnmarshalText reads a NAME=VALUE for each line.
+func (o *overrides) UnmarshalText(text []byte) error {
+	*o = nil
+	for _, line := range strings.Split(string(text), "\n") {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || !slices.Contains(mayOverride, name) {
+			return fmt.Errorf("each line is NAME=VALUE, with a NAME among %s", strings.Join(mayOverride, ", "))
+		}
+		if *o == nil {
+			*o = overrides{}
+		}
+		(*o)[name] = value
+	}
+	return nil
+}

@@ -1,0 +1,22 @@
+// Command gluetun-k8s is the dispatch of the gluetun charm, the VPN gateway.
+package main
+
+import (
+	"context"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+)
+
+func main() { hook.Main(run, nil) }
+
+func run(ctx context.Context) error {
+	env, err := hook.NewEnv()
+	if err != nil {
+		return err
+	}
+	seen, err := observe(ctx, env)
+	if err != nil {
+		return err
+	}
+	return hook.Apply(ctx, env, seen.Unit, Reconcile(seen))
+}

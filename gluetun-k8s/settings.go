@@ -1,0 +1,186 @@
+package main
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// Files in gluetun's container.
+const (
+	keyFile       = "/run/secrets/wireguard_private_key"
+	presharedFile = "/run/secrets/wireguard_preshared_key"
+	authFile      = "/gluetun/auth/config.toml"
+	rulesFile     = "/iptables/post-rules.txt"
+	startFile     = "/charm-start.sh"
+	probeFile     = "/charm-probe.sh"
+)
+
+// control is where gluetun's own API listens: not where clients of the overlay could reach it.
+const control = "127.0.0.1:8000"
+
+// tunnelMark is on every packet of gluetun's WireGuard itself (gluetun, internal/wireguard/run.go).
+const tunnelMark = 0xca6c
+
+// Secret is what the operator's Juju secret holds.
+type Secret struct{ PrivateKey, PresharedKey string }
+
+// readSecret takes the keys out of a Juju secret's content. Errors never repeat them.
+func readSecret(content map[string]string) (s Secret, err error) {
+	s = Secret{strings.TrimSpace(content["private-key"]), strings.TrimSpace(content["preshared-key"])}
+	switch {
+	case s.PrivateKey == "":
+		return s, errors.New("the secret has no private-key: juju update-secret <secret> private-key=<key>")
+	case !isKey(s.PrivateKey):
+		return s, errors.New("the secret's private-key is no WireGuard key (44 characters that end with =): juju update-secret <secret> private-key=<key>")
+	case s.PresharedKey != "" && !isKey(s.PresharedKey):
+		return s, errors.New("the secret's preshared-key is no WireGuard key (44 characters that end with =): juju update-secret <secret> preshared-key=<key>")
+	}
+	return s, nil
+}
+
+// complete says what is missing, or does not go together. gluetun would say it in its log only, after its start.
+func complete(c Config) error {
+	p, known := providers[c.Provider]
+	set := func(option, to string) error {
+		return fmt.Errorf("set %s for vpn-provider=%s: juju config gluetun %s=%s", option, c.Provider, option, to)
+	}
+	no := func(option string) error {
+		return fmt.Errorf("%s cannot be used with vpn-provider=%s: juju config gluetun --reset %s", option, c.Provider, option)
+	}
+	switch {
+	case !known:
+		return fmt.Errorf("choose a provider: juju config gluetun vpn-provider=<%s>", strings.Join(slices.Sorted(maps.Keys(providers)), "|"))
+	case c.Type == "openvpn":
+		return errors.New("vpn-type=openvpn is not supported yet: juju config gluetun vpn-type=wireguard")
+	case c.DNSOverTLS:
+		return errors.New("dns-over-tls=true cannot be used with the routing method pod-gateway: its clients ask the cluster's resolver; juju config gluetun dns-over-tls=false")
+	case c.KeySecret == "":
+		return errors.New("give the key: juju add-secret vpn-key private-key=<key>; juju grant-secret vpn-key gluetun; juju config gluetun wireguard-private-key-secret=secret:<id>")
+	case p.addresses && len(c.Addresses) == 0:
+		return set("wireguard-addresses", "<Address of your provider's file>")
+	case p.server && !c.EndpointIP.IsValid():
+		return set("vpn-endpoint-ip", "<address of the server>")
+	case p.server && c.EndpointPort == 0:
+		return set("vpn-endpoint-port", "<port of the server>")
+	case p.server && c.PublicKey == "":
+		return set("wireguard-public-key", "<PublicKey of the server>")
+	case !p.places && len(c.Countries) > 0:
+		return no("server-countries")
+	case !p.cities && len(c.Cities) > 0:
+		return no("server-cities")
+	case c.EndpointPort != 0 && p.ports != nil && len(p.ports) == 0:
+		return no("vpn-endpoint-port")
+	case c.EndpointPort != 0 && p.ports != nil && !slices.Contains(p.ports, uint16(c.EndpointPort)):
+		return fmt.Errorf("vpn-endpoint-port %d is none of %s's: set one of %v", c.EndpointPort, c.Provider, p.ports)
+	}
+	return nil
+}
+
+// withSecret says what is missing once the secret is read.
+func withSecret(c Config, s Secret) error {
+	if providers[c.Provider].preshared && s.PresharedKey == "" {
+		return fmt.Errorf("%s needs a preshared key: juju update-secret <secret> private-key=<key> preshared-key=<key>", c.Provider)
+	}
+	return nil
+}
+
+// endpoint is where gluetun's own packets go.
+func endpoint(c Config) vpnk8slib.Endpoint {
+	port := providers[c.Provider].port
+	if c.EndpointPort != 0 {
+		port = uint16(c.EndpointPort)
+	}
+	return vpnk8slib.Endpoint{Addr: c.EndpointIP, Ports: []uint16{port}, Mark: tunnelMark}
+}
+
+// environment is gluetun's, in names that v3.40, v3.41 and later read alike; none of them is a secret.
+func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
+	env := map[string]string{
+		"VPN_SERVICE_PROVIDER": c.Provider, "VPN_TYPE": "wireguard", "VPN_INTERFACE": "tun0",
+		"WIREGUARD_PRIVATE_KEY_SECRETFILE": keyFile, "WIREGUARD_MTU": "1320",
+		"HTTP_CONTROL_SERVER_ADDRESS": control, "HTTP_CONTROL_SERVER_LOG": "off", "HTTP_CONTROL_SERVER_AUTH_CONFIG_FILEPATH": authFile,
+		"HEALTH_SERVER_ADDRESS": "127.0.0.1:9999", "HEALTH_TARGET_ADDRESS": c.ProbeTargets[0].String(), "HEALTH_ICMP_TARGET_IPS": hosts(c.ProbeTargets),
+		"HEALTH_RESTART_VPN": "on", "PUBLICIP_ENABLED": "on", "VERSION_INFORMATION": "off", "UPDATER_PERIOD": "0",
+		// Its own resolver listens on port 53 of every address, where the overlay's has to. It asks the cluster's.
+		"DOT": "off", "DNS_ADDRESS": n.DNS[0].String(), "BLOCK_MALICIOUS": "off", "BLOCK_SURVEILLANCE": "off", "BLOCK_ADS": "off",
+		// What this pod reaches beside the tunnel: the cluster, and what Juju's agent in it talks to.
+		"FIREWALL_OUTBOUND_SUBNETS": n.Direct().String(), "FIREWALL_INPUT_PORTS": inputPorts(c),
+	}
+	for name, value := range map[string]string{
+		"WIREGUARD_ADDRESSES": c.Addresses.String(), "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
+		"SERVER_COUNTRIES": strings.Join(c.Countries, ","), "SERVER_CITIES": strings.Join(c.Cities, ","),
+	} {
+		if value != "" {
+			env[name] = value
+		}
+	}
+	if c.EndpointIP.IsValid() {
+		env["WIREGUARD_ENDPOINT_IP"] = c.EndpointIP.String()
+	}
+	if c.EndpointPort != 0 {
+		env["WIREGUARD_ENDPOINT_PORT"] = fmt.Sprint(c.EndpointPort)
+	}
+	if s.PresharedKey != "" {
+		env["WIREGUARD_PRESHARED_KEY_SECRETFILE"] = presharedFile
+	}
+	maps.Copy(env, c.Overrides)
+	return env
+}
+
+func hosts(t targets) string {
+	var out []string
+	for _, a := range t {
+		out = append(out, a.Addr().String())
+	}
+	return strings.Join(out, ",")
+}
+
+// inputPorts are the overlay's and those at which the kubelet asks the two Pebbles for their health.
+func inputPorts(c Config) string { return fmt.Sprintf("%d,38812,38813", c.VXLANPort) }
+
+// files are what gluetun reads at its start.
+func files(c Config, s Secret) []hook.File {
+	out := []hook.File{
+		{Path: keyFile, Content: s.PrivateKey + "\n", Mode: 0o600},
+		{Path: authFile, Content: auth(s), Mode: 0o600},
+		{Path: rulesFile, Content: postRules, Mode: 0o644},
+		{Path: startFile, Content: startScript, Mode: 0o755},
+		{Path: probeFile, Content: probeScript(c.ProbeTargets), Mode: 0o755},
+	}
+	if s.PresharedKey != "" {
+		out = append(out, hook.File{Path: presharedFile, Content: s.PresharedKey + "\n", Mode: 0o600})
+	}
+	return out
+}
+
+// apiKey is the control API's: made from the private key, so that it needs no place of its own and changes with it.
+func apiKey(s Secret) string {
+	mac := hmac.New(sha256.New, []byte(s.PrivateKey))
+	mac.Write([]byte("gluetun control API"))
+	return fmt.Sprintf("%x", mac.Sum(nil))
+}
+
+// auth admits this charm to what it reads, and closes every other route.
+func auth(s Secret) string {
+	return fmt.Sprintf("[[roles]]\nname = \"charm\"\nroutes = [\"GET /v1/publicip/ip\", \"GET /v1/vpn/status\"]\nauth = \"apikey\"\napikey = %q\n", apiKey(s))
+}
+
+// postRules are run by gluetun at the end of its firewall's start. They let the overlay's clients into the tunnel and
+// nowhere else, and let their question for an address in. A line that fails opens the firewall (up to v3.41.1): the drop
+// that this pod's init container laid is in another table, and stays.
+const postRules = `iptables --flush FORWARD
+iptables -A FORWARD -i vxlan0 -o tun0 -j ACCEPT
+iptables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+iptables -A INPUT -i vxlan0 -p udp --dport 67 -j ACCEPT
+iptables -t mangle -A FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu
+iptables -t nat --flush POSTROUTING
+iptables -t nat -A POSTROUTING -o tun0 -j MASQUERADE
+`

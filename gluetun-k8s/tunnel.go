@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+)
+
+// Tunnel is how it is now. Up: a packet came back through it in this very hook; gluetun's own word for its state is
+// older than that, and stays good for minutes after the other end has died.
+type Tunnel struct {
+	Up   bool
+	Seen netip.Addr // what the world sees, as gluetun asked it once
+}
+
+// seeTunnel tries all targets at once, for two seconds in all. The charm's container shares the pod's network.
+func seeTunnel(ctx context.Context, t targets, apiKey string) (out Tunnel) {
+	ctx, cancel := context.WithTimeout(ctx, hook.Look)
+	defer cancel()
+	answers := make(chan bool, len(t))
+	for _, target := range t {
+		go func() { answers <- reach(ctx, target) }()
+	}
+	for range t {
+		if <-answers {
+			out.Up = true
+			break
+		}
+	}
+	if out.Up {
+		out.Seen = publicIP(ctx, apiKey)
+	}
+	return out
+}
+
+// reach makes a connection that can leave through the tunnel only: bound to its interface. A refusal has come back as well.
+func reach(ctx context.Context, target netip.AddrPort) bool {
+	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if control := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), "tun0") }); control != nil {
+			return control
+		}
+		if errors.Is(err, unix.EPERM) {
+			return nil // an old kernel; beside the tunnel nothing gets out of this pod
+		}
+		return err
+	}}
+	conn, err := dialer.DialContext(ctx, "tcp", target.String())
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil || errors.Is(err, unix.ECONNREFUSED)
+}
+
+// publicIP asks gluetun, who asked the world once when the tunnel came up. No answer is none.
+func publicIP(ctx context.Context, apiKey string) (addr netip.Addr) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+control+"/v1/publicip/ip", nil)
+	if err != nil {
+		return addr
+	}
+	req.Header.Set("X-API-Key", apiKey)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return addr
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		PublicIP netip.Addr `json:"public_ip"`
+	}
+	if json.NewDecoder(resp.Body).Decode(&answer) != nil {
+		return netip.Addr{}
+	}
+	return answer.PublicIP
+}
