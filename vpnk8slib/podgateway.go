@@ -76,12 +76,14 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 		return fragment{}, errors.New("cannot set up the gateway: the VPN endpoint's port is not known")
 	}
 	settings := map[string]string{
-		"VXLAN_ID":                fmt.Sprint(g.Data.VXLANID),
-		"VXLAN_IP_NETWORK":        g.Data.VXLANIPNetwork.String(),
-		"VXLAN_PORT":              fmt.Sprint(g.Data.VXLANPort),
-		"VPN_INTERFACE":           tunnelInterface,
-		"VPN_BLOCK_OTHER_TRAFFIC": "true",
-		// Without these two the image admits port 443 to anywhere, and all of 10/8 and 192.168/16 around the tunnel.
+		"VXLAN_ID":         fmt.Sprint(g.Data.VXLANID),
+		"VXLAN_IP_NETWORK": g.Data.VXLANIPNetwork.String(),
+		"VXLAN_PORT":       fmt.Sprint(g.Data.VXLANPort),
+		"VPN_INTERFACE":    tunnelInterface,
+		// The image's own block drops loopback and the agent's way to its controller until gluetun has started, which the
+		// agent starts; and it admits a port to anywhere. The drop rules above all of it do better.
+		"VPN_BLOCK_OTHER_TRAFFIC": "false",
+		// Without these two the image would admit port 443 to anywhere, and route all of 10/8 and 192.168/16 around the tunnel.
 		"VPN_TRAFFIC_PORT":      fmt.Sprint(g.Endpoint.Ports[0]),
 		"VPN_LOCAL_CIDRS":       g.Network.Cluster().Only(false).join(" "),
 		"GATEWAY_ENABLE_DNSSEC": "false", // with it, a resolver that does not sign yields SERVFAIL for everything
