@@ -200,4 +200,3 @@ func notes(o Observed) (notes []string) {
 
 // kernelPort is the one that charmarr-lib-vpn 0.5 leaves to the kernel.
 const kernelPort = 8472
-

@@ -18,7 +18,7 @@ type Config struct {
 	KeySecret       string          `json:"wireguard-private-key-secret"`
 	Addresses       addresses       `json:"wireguard-addresses"`
 	PublicKey       key             `json:"wireguard-public-key"`
-	EndpointIP      netip.Addr      `json:"vpn-endpoint-ip"`
+	EndpointIP      server          `json:"vpn-endpoint-ip"`
 	EndpointPort    int             `json:"vpn-endpoint-port" validate:"min=0,max=65535"` // 0: the provider's
 	Countries       places          `json:"server-countries"`
 	Cities          places          `json:"server-cities"`
@@ -67,6 +67,18 @@ func (a addresses) String() string {
 		out[i] = p.String()
 	}
 	return strings.Join(out, ",")
+}
+
+// server is an address: gluetun takes no name, which it could ask nobody for before the tunnel is up.
+type server struct{ netip.Addr }
+
+// UnmarshalText reads an address; an empty text is none.
+func (s *server) UnmarshalText(text []byte) error {
+	if err := s.Addr.UnmarshalText(text); err != nil || s.Zone() != "" {
+		*s = server{}
+		return errors.New("set the server's address, such as 198.51.100.7, not its name")
+	}
+	return nil
 }
 
 // key is a WireGuard key: 32 bytes in base64.

@@ -98,7 +98,7 @@ func endpoint(c Config) vpnk8slib.Endpoint {
 	if c.EndpointPort != 0 {
 		port = uint16(c.EndpointPort)
 	}
-	return vpnk8slib.Endpoint{Addr: c.EndpointIP, Ports: []uint16{port}, Mark: tunnelMark}
+	return vpnk8slib.Endpoint{Addr: c.EndpointIP.Addr, Ports: []uint16{port}, Mark: tunnelMark}
 }
 
 // environment is gluetun's, in names that v3.40, v3.41 and later read alike; none of them is a secret.

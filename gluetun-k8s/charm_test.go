@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// ready is a hook that sees everything in place; each test breaks one thing.
+func ready(t *testing.T) Observed {
+	c, errs := options(t, "provider=custom", "addresses=10.2.0.2/32", "public="+publicKey, "ip=198.51.100.200", "port=51820")
+	require.Empty(t, errs)
+	c.VXLANID, c.VXLANPort, c.PodGatewayImage = 42, vpnk8slib.VXLANPort, vpnk8slib.PodGatewayImage
+	require.NoError(t, complete(c))
+	return Observed{
+		Unit: hooktest.Leader("gluetun"), Config: c, Secret: Secret{PrivateKey: privateKey},
+		View: vpnk8slib.GatewayView{Network: hooktest.Network(t), Owner: "6f6b3c5e-0000-4000-8000-000000000001"},
+		Pod:  vpnk8slib.Pod{Overlay: true}, Container: hook.Seen{Up: true, Running: true, Checks: map[string]bool{tunnelCheck: true}},
+		Tunnel: Tunnel{Up: true, Seen: netip.MustParseAddr("192.0.2.2")},
+	}
+}
+
+func TestReconcile(t *testing.T) {
+	old := vpnk8slib.Consumer{Relation: "vpn-gateway:1", App: "remote-1", Data: vpnk8slib.RequirerData{InstanceName: "sonarr"}}
+	forbidden := &vpnk8slib.ForbiddenError{Verb: "get", Object: "ServiceAccount gluetun", Err: errors.New("forbidden")}
+	tests := []struct {
+		summary string
+		change  func(*Observed)
+		status  hook.Status
+		mode    hook.Mode
+	}{
+		{"all in place", func(*Observed) {}, hook.Active("connected, seen as 192.0.2.2"), hook.Running},
+		{"nobody could be asked who we are", func(o *Observed) { o.Tunnel.Seen = netip.Addr{} }, hook.Active("connected"), hook.Running},
+		{"the tunnel is down", func(o *Observed) { o.Tunnel = Tunnel{}; o.Container.Checks[tunnelCheck] = false },
+			hook.Waiting("the VPN tunnel is down; see: kubectl -n downloads logs gluetun-0 -c gluetun"), hook.Running},
+		{"the tunnel has not been tried yet", func(o *Observed) { o.Tunnel = Tunnel{} }, hook.Waiting("waiting for the VPN tunnel"), hook.Running},
+		{"gluetun is about to start", func(o *Observed) { o.Tunnel, o.Container.Running = Tunnel{}, false }, hook.Maintenance("starting gluetun"), hook.Running},
+		{"the pod has no overlay yet: gluetun looks at the interfaces once", func(o *Observed) { o.Pod.Overlay = false },
+			hook.Maintenance("restarting this pod with the gateway's end of the overlay"), hook.Stopped},
+		{"a wrong option: the tunnel that stands goes on", func(o *Observed) { o.ConfigErr = errors.New("cannot use option vpn-type") }, hook.Blocked("cannot use option vpn-type"), hook.AsIs},
+		{"a wrong option before the first start", func(o *Observed) { o.ConfigErr, o.Pod.Overlay = errors.New("cannot use option vpn-type"), false }, hook.Blocked("cannot use option vpn-type"), hook.Stopped},
+		{"the grant was taken back", func(o *Observed) { o.SecretErr = operatorError{"juju grant-secret"} }, hook.Blocked("juju grant-secret"), hook.AsIs},
+		{"not trusted", func(o *Observed) { o.ViewErr, o.Pod.Overlay = forbidden, false }, hook.Blocked("cannot get ServiceAccount gluetun: not allowed; run: juju trust gluetun --scope=cluster"), hook.Stopped},
+		{"its Pebble does not answer", func(o *Observed) { o.Container = hook.Seen{} }, hook.Waiting("waiting for container gluetun"), hook.AsIs},
+		{"a second unit", func(o *Observed) { o.Name, o.Leader = "gluetun/1", false },
+			hook.Waiting("standing by: only the leader runs the workload; scale back with `juju scale-application gluetun 1`"), hook.Stopped},
+		{"a consumer that reads no port", func(o *Observed) { o.Consumers = []vpnk8slib.Consumer{old} },
+			hook.Active("connected, seen as 192.0.2.2; sonarr reads no VXLAN port: juju config gluetun vxlan-port=8472"), hook.Running},
+		{"the same on the kernel's port", func(o *Observed) { o.Consumers, o.Config.VXLANPort = []vpnk8slib.Consumer{old}, 8472 }, hook.Active("connected, seen as 192.0.2.2"), hook.Running},
+		{"a consumer that cannot be read", func(o *Observed) {
+			o.Consumers = []vpnk8slib.Consumer{{App: "sonarr", Err: &vpnk8slib.InvalidError{From: "sonarr", Err: errors.New("it is not JSON")}}}
+		}, hook.Active("connected, seen as 192.0.2.2").With((&vpnk8slib.InvalidError{From: "sonarr", Err: errors.New("it is not JSON")}).Error()), hook.Running},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			o := ready(t)
+			test.change(&o)
+			d := Reconcile(o)
+			assert.Equal(t, test.status, d.Status)
+			assert.Equal(t, test.mode, d.Workloads[0].Mode)
+			assert.Empty(t, d.Release, "nothing ever takes the gateway's protection away")
+		})
+	}
+}
+
+// Consumers are told the truth in every state, and what they were told is never taken back.
+func TestPublish(t *testing.T) {
+	read := func(d hook.Desired) vpnk8slib.ProviderData {
+		t.Helper()
+		data, err := vpnk8slib.DecodeProviderData("gluetun", d.Publish[hook.VPNEndpoint])
+		require.NoError(t, err)
+		return data
+	}
+	o := ready(t)
+	data := read(Reconcile(o))
+	assert.True(t, data.VPNConnected)
+	assert.Equal(t, "192.0.2.2", data.ExternalIP.String())
+	assert.Equal(t, "gluetun-0.gluetun-endpoints.downloads.svc.cluster.local", data.GatewayDNSName)
+	assert.Equal(t, vpnk8slib.VXLANPort, data.VXLANPort)
+	assert.Equal(t, "downloads/gluetun", data.Namespace+"/"+data.Application)
+
+	o.Tunnel.Up = false // gluetun still says what it saw then
+	data = read(Reconcile(o))
+	assert.False(t, data.VPNConnected)
+	assert.False(t, data.ExternalIP.IsValid())
+
+	o.ConfigErr = errors.New("cannot use option vpn-type")
+	assert.False(t, read(Reconcile(o)).VPNConnected, "a mistake in the options hides nothing")
+
+	o.ViewErr = errors.New("no answer")
+	assert.NotContains(t, Reconcile(o).Publish, hook.VPNEndpoint, "what is not known leaves what was said as it is")
+}
+
+// The firewall names the server's port: without it no pod is changed.
+func TestPlansNeedTheServer(t *testing.T) {
+	o := ready(t)
+	assert.NotEmpty(t, Reconcile(o).Protect)
+	o.ConfigErr = errors.New("set vpn-endpoint-port")
+	assert.Empty(t, Reconcile(o).Protect)
+}
+
+func TestCharmcraft(t *testing.T) {
+	hooktest.Charmcraft(t, "charmcraft.yaml", Config{}, hooktest.Names{
+		Containers: []string{container},
+		Resources:  []string{container + "-image"},
+		Endpoints:  map[string]string{hook.VPNEndpoint: "vpn-gateway"},
+	})
+}

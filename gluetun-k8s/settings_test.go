@@ -1,0 +1,239 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
+)
+
+const (
+	privateKey   = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+	publicKey    = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+	presharedKey = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE="
+)
+
+// options sets options on a configuration as Juju would, from text.
+func options(t *testing.T, values ...string) (c Config, errs []error) {
+	t.Helper()
+	c = Config{Type: "wireguard", KeySecret: "secret:1", ProbeTargets: targets{netip.MustParseAddrPort("1.1.1.1:443")}}
+	set := func(what interface{ UnmarshalText([]byte) error }, value string) {
+		if err := what.UnmarshalText([]byte(value)); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, v := range values {
+		name, value, _ := strings.Cut(v, "=")
+		switch name {
+		case "provider":
+			c.Provider = value
+		case "type":
+			c.Type = value
+		case "secret":
+			c.KeySecret = value
+		case "addresses":
+			set(&c.Addresses, value)
+		case "public":
+			set(&c.PublicKey, value)
+		case "ip":
+			set(&c.EndpointIP, value)
+		case "port":
+			c.EndpointPort = int(netip.MustParseAddrPort("0.0.0.0:" + value).Port())
+		case "countries":
+			set(&c.Countries, value)
+		case "cities":
+			set(&c.Cities, value)
+		case "probe":
+			set(&c.ProbeTargets, value)
+		case "overrides":
+			set(&c.Overrides, value)
+		case "dot":
+			c.DNSOverTLS = value == "true"
+		default:
+			t.Fatalf("no option %q", name)
+		}
+	}
+	return c, errs
+}
+
+// Every provider is refused before gluetun starts, with the option that is missing, or accepted as gluetun accepts it.
+func TestSettings(t *testing.T) {
+	const address, own = "addresses=10.64.0.2/32", "public=" + publicKey
+	tests := []struct {
+		summary string
+		options []string
+		secret  Secret
+		wrong   string   // part of the error; empty: accepted
+		env     []string // NAME=VALUE that gluetun gets; -NAME: it does not
+	}{
+		{summary: "nothing set", wrong: "choose a provider: juju config gluetun vpn-provider=<airvpn|custom|ivpn|mullvad|nordvpn|protonvpn|surfshark|windscribe>"},
+		{summary: "a provider that is not served over WireGuard", options: []string{"provider=private internet access"}, wrong: "choose a provider"},
+		{summary: "OpenVPN", options: []string{"provider=mullvad", "type=openvpn", address}, wrong: "vpn-type=openvpn is not supported yet"},
+		{summary: "names over TLS", options: []string{"provider=mullvad", "dot=true", address}, wrong: "dns-over-tls=true cannot be used with the routing method pod-gateway"},
+		{summary: "no key", options: []string{"provider=mullvad", "secret=", address}, wrong: "juju add-secret vpn-key private-key=<key>"},
+
+		{summary: "mullvad", options: []string{"provider=mullvad", address}, env: []string{"VPN_SERVICE_PROVIDER=mullvad", "WIREGUARD_ADDRESSES=10.64.0.2/32", "-WIREGUARD_ENDPOINT_IP", "-WIREGUARD_ENDPOINT_PORT"}},
+		{summary: "mullvad without addresses", options: []string{"provider=mullvad"}, wrong: "set wireguard-addresses for vpn-provider=mullvad"},
+		{summary: "mullvad, a place", options: []string{"provider=mullvad", address, "countries=Sweden, Switzerland", "cities=Malmö"}, env: []string{"SERVER_COUNTRIES=Sweden,Switzerland", "SERVER_CITIES=Malmö"}},
+		{summary: "mullvad, any port", options: []string{"provider=mullvad", address, "port=53"}, env: []string{"WIREGUARD_ENDPOINT_PORT=53"}},
+		{summary: "mullvad, both families", options: []string{"provider=mullvad", "addresses=10.64.0.2/32,fc00:bbbb::2/128"}, env: []string{"WIREGUARD_ADDRESSES=10.64.0.2/32,fc00:bbbb::2/128"}},
+		{summary: "mullvad, an address without length", options: []string{"provider=mullvad", "addresses=10.64.0.2"}, env: []string{"WIREGUARD_ADDRESSES=10.64.0.2/32"}},
+		{summary: "mullvad, one server by address", options: []string{"provider=mullvad", address, "ip=198.51.100.7"}, env: []string{"WIREGUARD_ENDPOINT_IP=198.51.100.7"}},
+
+		{summary: "nordvpn", options: []string{"provider=nordvpn"}, env: []string{"VPN_SERVICE_PROVIDER=nordvpn", "-WIREGUARD_ADDRESSES"}},
+		{summary: "nordvpn, a port", options: []string{"provider=nordvpn", "port=51820"}, wrong: "vpn-endpoint-port cannot be used with vpn-provider=nordvpn: juju config gluetun --reset vpn-endpoint-port"},
+		{summary: "nordvpn, a city", options: []string{"provider=nordvpn", "cities=Oslo"}, env: []string{"SERVER_CITIES=Oslo"}},
+		{summary: "protonvpn", options: []string{"provider=protonvpn"}, env: []string{"VPN_SERVICE_PROVIDER=protonvpn", "-WIREGUARD_ADDRESSES"}},
+		{summary: "protonvpn, its own address", options: []string{"provider=protonvpn", "addresses=10.2.0.2/32"}, env: []string{"WIREGUARD_ADDRESSES=10.2.0.2/32"}},
+		{summary: "protonvpn, a port", options: []string{"provider=protonvpn", "port=1234"}, wrong: "vpn-endpoint-port cannot be used"},
+		{summary: "surfshark", options: []string{"provider=surfshark", "addresses=10.14.0.2/16"}, env: []string{"WIREGUARD_ADDRESSES=10.14.0.2/16"}},
+		{summary: "surfshark without addresses", options: []string{"provider=surfshark"}, wrong: "set wireguard-addresses for vpn-provider=surfshark"},
+		{summary: "surfshark, a port", options: []string{"provider=surfshark", address, "port=51820"}, wrong: "vpn-endpoint-port cannot be used"},
+		{summary: "ivpn", options: []string{"provider=ivpn", address}, env: []string{"VPN_SERVICE_PROVIDER=ivpn"}},
+		{summary: "ivpn without addresses", options: []string{"provider=ivpn"}, wrong: "set wireguard-addresses"},
+		{summary: "ivpn, a port of its own", options: []string{"provider=ivpn", address, "port=2049"}, env: []string{"WIREGUARD_ENDPOINT_PORT=2049"}},
+		{summary: "ivpn, another port", options: []string{"provider=ivpn", address, "port=51820"}, wrong: "vpn-endpoint-port 51820 is none of ivpn's: set one of [53 2049"},
+		{summary: "windscribe", options: []string{"provider=windscribe", address}, secret: Secret{PresharedKey: presharedKey}, env: []string{"WIREGUARD_PRESHARED_KEY_SECRETFILE=/run/secrets/wireguard_preshared_key"}},
+		{summary: "windscribe, a country", options: []string{"provider=windscribe", address, "countries=Norway"}, wrong: "server-countries cannot be used with vpn-provider=windscribe"},
+		{summary: "windscribe, a port of its own", options: []string{"provider=windscribe", address, "port=443"}, env: []string{"WIREGUARD_ENDPOINT_PORT=443"}},
+		{summary: "windscribe, another port", options: []string{"provider=windscribe", address, "port=444"}, wrong: "is none of windscribe's"},
+		{summary: "airvpn", options: []string{"provider=airvpn", address}, secret: Secret{PresharedKey: presharedKey}, env: []string{"WIREGUARD_PRESHARED_KEY_SECRETFILE=/run/secrets/wireguard_preshared_key"}},
+		{summary: "airvpn without its preshared key", options: []string{"provider=airvpn", address}, wrong: "airvpn needs a preshared key: juju update-secret"},
+		{summary: "airvpn, another port", options: []string{"provider=airvpn", address, "port=53"}, secret: Secret{PresharedKey: presharedKey}, wrong: "is none of airvpn's: set one of [1637 47107]"},
+		{summary: "custom", options: []string{"provider=custom", address, own, "ip=198.51.100.200", "port=51820"}, env: []string{"WIREGUARD_PUBLIC_KEY=" + publicKey, "WIREGUARD_ENDPOINT_IP=198.51.100.200", "WIREGUARD_ENDPOINT_PORT=51820"}},
+		{summary: "custom over IPv6", options: []string{"provider=custom", address, own, "ip=2001:db8::1", "port=51820"}, env: []string{"WIREGUARD_ENDPOINT_IP=2001:db8::1"}},
+		{summary: "custom without addresses", options: []string{"provider=custom", own, "ip=198.51.100.200", "port=51820"}, wrong: "set wireguard-addresses"},
+		{summary: "custom without server", options: []string{"provider=custom", address, own, "port=51820"}, wrong: "set vpn-endpoint-ip for vpn-provider=custom: juju config gluetun vpn-endpoint-ip=<address of the server>"},
+		{summary: "custom without port", options: []string{"provider=custom", address, own, "ip=198.51.100.200"}, wrong: "set vpn-endpoint-port"},
+		{summary: "custom without public key", options: []string{"provider=custom", address, "ip=198.51.100.200", "port=51820"}, wrong: "set wireguard-public-key"},
+		{summary: "custom, a country", options: []string{"provider=custom", address, own, "ip=198.51.100.200", "port=51820", "countries=Norway"}, wrong: "server-countries cannot be used with vpn-provider=custom"},
+		{summary: "custom, a city", options: []string{"provider=custom", address, own, "ip=198.51.100.200", "port=51820", "cities=Oslo"}, wrong: "server-cities cannot be used"},
+
+		{summary: "an address that is none", options: []string{"provider=mullvad", "addresses=ten"}, wrong: "copy the line Address of your provider's WireGuard file"},
+		{summary: "a public key that is none", options: []string{"provider=custom", "public=abc"}, wrong: "set the server's public key: 44 characters"},
+		{summary: "a server by name", options: []string{"provider=custom", "ip=vpn.example.org"}, wrong: "set the server's address"},
+		{summary: "a country with a shell in it", options: []string{"provider=mullvad", "countries=$(reboot)"}, wrong: "set names separated by commas"},
+		{summary: "a target without port", options: []string{"provider=nordvpn", "probe=1.1.1.1"}, wrong: "set addresses with their ports"},
+		{summary: "a target by name", options: []string{"provider=nordvpn", "probe=example.org:443"}, wrong: "set addresses with their ports"},
+		{summary: "a target with a zone", options: []string{"provider=nordvpn", "probe=[fe80::1%x]:443"}, wrong: "set addresses with their ports"},
+		{summary: "two targets", options: []string{"provider=nordvpn", "probe=203.0.113.2:80, 203.0.113.3:443"}, env: []string{"HEALTH_TARGET_ADDRESS=203.0.113.2:80", "HEALTH_ICMP_TARGET_IPS=203.0.113.2,203.0.113.3"}},
+
+		{summary: "an override", options: []string{"provider=nordvpn", "overrides=SERVER_HOSTNAMES=se1\n WIREGUARD_MTU=1400 \n"}, env: []string{"SERVER_HOSTNAMES=se1", "WIREGUARD_MTU=1400"}},
+		{summary: "the firewall by an override", options: []string{"provider=nordvpn", "overrides=FIREWALL_ENABLED_DISABLING_IT_SHOOTS_YOU_IN_YOUR_FOOT=off"}, wrong: "with a NAME among"},
+		{summary: "the key by an override", options: []string{"provider=nordvpn", "overrides=WIREGUARD_PRIVATE_KEY=" + privateKey}, wrong: "with a NAME among"},
+		{summary: "a retired name by an override", options: []string{"provider=nordvpn", "overrides=EXTRA_SUBNETS=0.0.0.0/1"}, wrong: "with a NAME among"},
+		{summary: "the control API by an override", options: []string{"provider=nordvpn", "overrides=HTTP_CONTROL_SERVER_ADDRESS=:8000"}, wrong: "with a NAME among"},
+		{summary: "an override without a value's sign", options: []string{"provider=nordvpn", "overrides=TZ"}, wrong: "each line is NAME=VALUE"},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			c, errs := options(t, test.options...)
+			test.secret.PrivateKey = privateKey
+			for _, err := range []error{complete(c), withSecret(c, test.secret)} {
+				if err != nil && len(errs) == 0 {
+					errs = append(errs, err)
+				}
+			}
+			if test.wrong != "" {
+				require.NotEmpty(t, errs)
+				assert.ErrorContains(t, errs[0], test.wrong)
+				assert.NotContains(t, errs[0].Error(), privateKey)
+				return
+			}
+			require.Empty(t, errs)
+			env := environment(c, test.secret, hooktest.Network(t))
+			for _, want := range test.env {
+				if name, absent := strings.CutPrefix(want, "-"); absent {
+					assert.NotContains(t, env, name)
+					continue
+				}
+				name, value, _ := strings.Cut(want, "=")
+				assert.Equal(t, value, env[name], name)
+			}
+		})
+	}
+}
+
+// What gluetun's firewall and this charm rely on, whatever the provider.
+func TestEnvironmentIsClosed(t *testing.T) {
+	c, _ := options(t, "provider=nordvpn")
+	c.VXLANPort = 4790
+	env := environment(c, Secret{PrivateKey: privateKey}, hooktest.Network(t))
+	assert.Equal(t, "127.0.0.1:8000", env["HTTP_CONTROL_SERVER_ADDRESS"])
+	assert.Equal(t, "4790,38812,38813", env["FIREWALL_INPUT_PORTS"])
+	assert.Equal(t, "10.42.0.0/16,10.43.0.0/16,10.44.0.1/32,fd42::/48,fd43::/112", env["FIREWALL_OUTBOUND_SUBNETS"])
+	assert.Equal(t, "off", env["DOT"])
+	assert.Equal(t, "10.43.0.10", env["DNS_ADDRESS"])
+	for name, value := range env {
+		assert.NotContains(t, value, privateKey, name)
+		assert.NotContains(t, value, apiKey(Secret{PrivateKey: privateKey}), name)
+	}
+}
+
+// Keys lie in files that only root reads, and nowhere else: a Pebble plan is read by whoever reaches the socket.
+func TestSecretsStayInFiles(t *testing.T) {
+	c, _ := options(t, "provider=airvpn", "addresses=10.64.0.2/32")
+	s := Secret{privateKey, presharedKey}
+	w := workload(c, s, hooktest.Network(t))
+	secrets := []string{privateKey, presharedKey, apiKey(s)}
+	found := map[string]string{}
+	for _, f := range w.Files {
+		for _, secret := range secrets {
+			if strings.Contains(f.Content, secret) {
+				found[secret] = f.Path
+				assert.Equal(t, "-rw-------", f.Mode.String(), f.Path)
+			}
+		}
+	}
+	assert.Equal(t, map[string]string{privateKey: keyFile, presharedKey: presharedFile, apiKey(s): authFile}, found)
+	for _, service := range w.Layer.Services {
+		for _, secret := range secrets {
+			assert.NotContains(t, service.Command, secret)
+			for name, value := range service.Environment {
+				assert.NotContains(t, value, secret, name)
+			}
+		}
+		assert.Nil(t, service.UserID, "Pebble would set USER, which gluetun takes for OpenVPN's")
+	}
+}
+
+func TestReadSecret(t *testing.T) {
+	tests := []struct {
+		summary string
+		content map[string]string
+		wrong   string
+	}{
+		{"both keys", map[string]string{"private-key": privateKey + "\n", "preshared-key": presharedKey}, ""},
+		{"another name", map[string]string{"key": privateKey}, "the secret has no private-key"},
+		{"no key", map[string]string{"private-key": "hunter2hunter2"}, "the secret's private-key is no WireGuard key"},
+		{"a preshared key that is none", map[string]string{"private-key": privateKey, "preshared-key": "hunter2hunter2"}, "the secret's preshared-key is no WireGuard key"},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			s, err := readSecret(test.content)
+			if test.wrong == "" {
+				require.NoError(t, err)
+				assert.Equal(t, Secret{privateKey, presharedKey}, s)
+				return
+			}
+			assert.ErrorContains(t, err, test.wrong)
+			assert.NotContains(t, err.Error(), "hunter2hunter2")
+		})
+	}
+}
+
+// The drop rules name where gluetun's own packets go: a known server by its address, any other by gluetun's mark.
+func TestEndpoint(t *testing.T) {
+	c, _ := options(t, "provider=ivpn", "port=2050")
+	assert.Equal(t, []uint16{2050}, endpoint(c).Ports)
+	assert.Equal(t, uint32(0xca6c), endpoint(c).Mark)
+	c, _ = options(t, "provider=custom", "ip=198.51.100.200", "port=51821")
+	assert.Equal(t, netip.MustParseAddr("198.51.100.200"), endpoint(c).Addr)
+	for name, p := range providers {
+		assert.Equal(t, p.server, p.port == 0, "%s: the port of its servers", name)
+	}
+}
