@@ -48,7 +48,7 @@ func TestStories(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Files:    []string{story},
-				Setup:    func(e *testscript.Env) error { return setup(e, root, name) },
+				Setup:    func(e *testscript.Env) error { return setup(e, w, name) },
 				Cmds:     commands(w),
 				Deadline: time.Now().Add(8 * time.Minute),
 			})
@@ -57,7 +57,8 @@ func TestStories(t *testing.T) {
 }
 
 // setup gives a story its models' names and the two programs of a user.
-func setup(e *testscript.Env, root, name string) error {
+func setup(e *testscript.Env, w world.World, name string) error {
+	root := w.Root
 	e.Setenv("D", name)         // the model of gateway and downloads
 	e.Setenv("C", name+"-core") // the other model
 	e.Setenv("ROOT", root)
@@ -68,13 +69,31 @@ func setup(e *testscript.Env, root, name string) error {
 		return err
 	}
 	for _, program := range []string{"juju", "kubectl"} {
-		script := fmt.Sprintf("#!/bin/sh\nexec %s/build/bin/lab %s \"$@\"\n", root, program)
+		script := fmt.Sprintf("#!/bin/sh\ncd %s && exec build/bin/lab %s \"$@\"\n", root, program) // files of a story are named by $WORK
 		if err := os.WriteFile(filepath.Join(bin, program), []byte(script), 0o755); err != nil {
 			return err
 		}
 	}
 	e.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	e.Defer(func() { removeModels(w, name+"-core", name) })
 	return nil
+}
+
+// removeModels makes room for the next story: two gateways with one subscription would take the tunnel from each other.
+func removeModels(w world.World, models ...string) {
+	ctx := context.Background()
+	for _, m := range models {
+		if _, err := w.Juju(ctx, "show-model", m); err != nil {
+			continue // the story did not need it
+		}
+		_, err := w.Juju(ctx, "destroy-model", "--no-prompt", "--force", "--no-wait", m)
+		if err == nil {
+			_, err = w.Kubectl(ctx, "wait", "--for=delete", "namespace/"+m, "--timeout=120s")
+		}
+		if err != nil {
+			panic(fmt.Sprintf("cannot remove the model of a story: %v", err))
+		}
+	}
 }
 
 func commands(w world.World) map[string]func(*testscript.TestScript, bool, []string) {

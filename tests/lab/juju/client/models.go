@@ -128,15 +128,19 @@ func modelStatuses(c *Conn, args params.Entities) (params.ModelStatusResults, er
 	return out, nil
 }
 
-// destroyModels removes empty models only: what is in one is removed by name, so that nothing is left in the cluster.
+// destroyModels removes models with all that is in them, at once: as Juju does with --force --no-wait, no agent is
+// waited for.
 func destroyModels(c *Conn, args params.DestroyModelsParams) (params.ErrorResults, error) {
 	return facade.Each(args.Models, func(arg params.DestroyModelParams) error {
 		m, err := c.modelByTag(arg.ModelTag)
 		if err != nil {
 			return err
 		}
-		if len(m.Apps) > 0 {
-			return notDone(fmt.Sprintf("removal of a model that has applications: remove the %d in %q first", len(m.Apps), m.Name))
+		for _, o := range m.Offers {
+			c.Controller.RemoveOffer(m, o)
+		}
+		for _, app := range m.Apps {
+			c.Controller.DestroyApp(m, app, true)
 		}
 		delete(c.Controller.Models, m.UUID)
 		return nil
