@@ -1,9 +1,6 @@
 package vpnk8slib
 
-import (
-	"k8s.io/apimachinery/pkg/types"
-	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
-)
+import "k8s.io/apimachinery/pkg/types"
 
 // Domain is the prefix of our labels and annotations.
 const Domain = "vpn.charmarr.io/"
@@ -35,10 +32,9 @@ const nameLabel = "app.kubernetes.io/name"
 func (a App) podLabels() map[string]string { return map[string]string{nameLabel: a.Name} }
 
 // owner is nil where the ServiceAccount is not known: then nothing is claimed about it.
-func (a App) owner() []*metav1.OwnerReferenceApplyConfiguration {
+func (a App) owner() []owner {
 	if a.OwnerUID == "" {
 		return nil
 	}
-	return []*metav1.OwnerReferenceApplyConfiguration{metav1.OwnerReference().
-		WithAPIVersion("v1").WithKind("ServiceAccount").WithName(a.Name).WithUID(a.OwnerUID)}
+	return []owner{{"v1", "ServiceAccount", a.Name, string(a.OwnerUID)}}
 }

@@ -4,9 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"k8s.io/apimachinery/pkg/runtime"
-	corev1 "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
 // Keys of the state's ConfigMap.
@@ -91,6 +88,8 @@ func (c Client) release() Plan {
 	return plan
 }
 
-func configMap(a App, name string, data map[string]string) runtime.ApplyConfiguration {
-	return corev1.ConfigMap(name, a.Namespace).WithLabels(a.labels()).WithOwnerReferences(a.owner()...).WithData(data)
+func configMap(a App, name string, data map[string]string) *Object {
+	m := a.own("v1", "ConfigMap", name)
+	m.Data = data
+	return m
 }

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	appsv1 "k8s.io/client-go/applyconfigurations/apps/v1"
-	corev1 "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
 const (
@@ -25,10 +22,10 @@ const (
 // fragment is what a routing method adds to an application: settings and containers.
 type fragment struct {
 	settings   map[string]string // files of the ConfigMap, mounted at /config; any change rolls the pod
-	init       []*corev1.ContainerApplyConfiguration
-	containers []*corev1.ContainerApplyConfiguration
-	workload   *corev1.SecurityContextApplyConfiguration // laid over each workload container
-	labels     map[string]string                         // of the pods
+	init       []container
+	containers []container
+	workload   *securityContext  // laid over each workload container
+	labels     map[string]string // of the pods
 }
 
 // plan applies the settings, then the whole template patch in one go and always in the same order.
@@ -39,41 +36,36 @@ func (f fragment) plan(a App, config string, workloads []string) Plan {
 	}
 }
 
-func (f fragment) statefulSet(a App, config string, workloads []string) *appsv1.StatefulSetApplyConfiguration {
-	spec := corev1.PodSpec().WithVolumes(
-		corev1.Volume().WithName(configVolume).WithConfigMap(corev1.ConfigMapVolumeSource().WithName(config)),
-		corev1.Volume().WithName(tokenVolume).WithEmptyDir(corev1.EmptyDirVolumeSource()),
-	)
+func (f fragment) statefulSet(a App, config string, workloads []string) *Object {
+	spec := podSpec{Volumes: []volume{
+		{Name: configVolume, ConfigMap: &configMapName{config}},
+		{Name: tokenVolume, EmptyDir: &struct{}{}},
+	}}
 	for _, c := range f.init {
-		spec.WithInitContainers(mounted(c))
+		spec.InitContainers = append(spec.InitContainers, mounted(c))
 	}
 	for _, name := range workloads {
-		spec.WithContainers(corev1.Container().WithName(name).WithSecurityContext(f.workload).WithVolumeMounts(noToken()))
+		spec.Containers = append(spec.Containers, container{Name: name, SecurityContext: f.workload, VolumeMounts: []volumeMount{noToken}})
 	}
 	for _, c := range f.containers {
-		spec.WithContainers(mounted(c))
+		spec.Containers = append(spec.Containers, mounted(c))
 	}
-	template := corev1.PodTemplateSpec().
-		WithAnnotations(map[string]string{configHashKey: f.hash()}).
-		WithSpec(spec)
-	if len(f.labels) > 0 {
-		template.WithLabels(f.labels)
-	}
-	return appsv1.StatefulSet(a.Name, a.Namespace).WithSpec(appsv1.StatefulSetSpec().WithTemplate(template))
+	set := unpatched(a)
+	set.Spec = statefulSetSpec{podTemplate{Metadata{Annotations: map[string]string{configHashKey: f.hash()}, Labels: f.labels}, spec}}
+	return set
 }
 
 // unpatched claims nothing, so applying it gives back every field that an earlier apply claimed.
-func unpatched(a App) *appsv1.StatefulSetApplyConfiguration {
-	return appsv1.StatefulSet(a.Name, a.Namespace)
+func unpatched(a App) *Object {
+	return &Object{APIVersion: "apps/v1", Kind: "StatefulSet", Metadata: Metadata{Name: a.Name, Namespace: a.Namespace}}
 }
 
-func mounted(c *corev1.ContainerApplyConfiguration) *corev1.ContainerApplyConfiguration {
-	return c.WithVolumeMounts(corev1.VolumeMount().WithName(configVolume).WithMountPath(configMount).WithReadOnly(true), noToken())
+func mounted(c container) container {
+	c.VolumeMounts = []volumeMount{{configVolume, configMount, true}, noToken}
+	return c
 }
 
-func noToken() *corev1.VolumeMountApplyConfiguration {
-	return corev1.VolumeMount().WithName(tokenVolume).WithMountPath(tokenMount).WithReadOnly(true)
-}
+var noToken = volumeMount{tokenVolume, tokenMount, true}
 
 // hash makes a changed setting roll the pod, once: a ConfigMap alone does not.
 func (f fragment) hash() string {

@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
-	corev1 "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
@@ -134,7 +133,7 @@ func TestGatewayWithoutAnEndpointAsksForTheMark(t *testing.T) {
 	g.Endpoint = vpnk8slib.Endpoint{Ports: []uint16{51820}, Mark: 0xca6c}
 	protect, _, err := vpnk8slib.GatewayPlans(g)
 	require.NoError(t, err)
-	config := protect[0].Apply.(*corev1.ConfigMapApplyConfiguration)
+	config := protect[0].Apply
 	assert.Contains(t, config.Data["drop4.rules"], "-A VPNK8S-OUT -o eth0 -p udp --dport 51820 -m mark --mark 0xca6c -j RETURN")
 	assert.NotContains(t, config.Data["drop4.rules"], "198.51.100.200")
 }

@@ -6,15 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // intentKey is an annotation of our own on every object we apply to: the hash of what we want. It tells a smaller intent
 // from an equal one, which the fields themselves cannot.
 const intentKey = Domain + "intent"
 
-// intent is an apply configuration as data.
+// intent is an Object as data.
 type intent struct {
 	ref    Ref
 	object map[string]any
@@ -22,20 +20,16 @@ type intent struct {
 	hash   string
 }
 
-func intentOf(obj runtime.ApplyConfiguration) (intent, error) {
+func intentOf(obj *Object) (intent, error) {
+	i := intent{ref: obj.Ref(), bare: obj.Spec == nil && obj.Data == nil}
 	data, err := json.Marshal(obj)
-	if err != nil {
-		return intent{}, fmt.Errorf("cannot write a %T: %w", obj, err)
+	if err == nil {
+		err = json.Unmarshal(data, &i.object)
 	}
-	var i intent
-	if err := json.Unmarshal(data, &i.object); err != nil {
-		return intent{}, fmt.Errorf("cannot write a %T: %w", obj, err)
+	if err != nil {
+		return intent{}, fmt.Errorf("cannot write %s: %w", i.ref, err)
 	}
 	meta, _ := i.object["metadata"].(map[string]any)
-	i.ref.Kind, _ = i.object["kind"].(string)
-	i.ref.Name, _ = meta["name"].(string)
-	i.ref.Namespace, _ = meta["namespace"].(string)
-	i.bare = i.object["spec"] == nil && i.object["data"] == nil
 	if i.bare {
 		return i, nil
 	}

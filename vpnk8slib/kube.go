@@ -19,8 +19,9 @@ import (
 // Reader is all that observing needs of Kubernetes. What is not there, or not served at all, is an error for which
 // apierrors.IsNotFound holds.
 type Reader interface {
-	Get(ctx context.Context, ref Ref, into runtime.Object) error
-	List(ctx context.Context, kind, namespace string, into runtime.Object) error
+	// Get and List decode the API's JSON into a value of the caller's: its own type with the fields it asks for.
+	Get(ctx context.Context, ref Ref, into any) error
+	List(ctx context.Context, kind, namespace string, into any) error
 }
 
 // Kube is the Cluster and the Reader behind one REST client. It knows the few kinds that are needed here and speaks JSON:
@@ -81,12 +82,12 @@ func path(kind, namespace, name string) (string, error) {
 }
 
 // Get reads one object.
-func (k Kube) Get(ctx context.Context, ref Ref, into runtime.Object) error {
+func (k Kube) Get(ctx context.Context, ref Ref, into any) error {
 	return k.read(ctx, "read", ref.String(), ref.Kind, ref.Namespace, ref.Name, into)
 }
 
 // List reads every object of a kind in a namespace, or in all of them where it is empty.
-func (k Kube) List(ctx context.Context, kind, namespace string, into runtime.Object) error {
+func (k Kube) List(ctx context.Context, kind, namespace string, into any) error {
 	return k.read(ctx, "list", kind+"s", kind, namespace, "", into)
 }
 
@@ -107,7 +108,7 @@ func (k Kube) read(ctx context.Context, verb, object, kind, namespace, name stri
 
 // Apply reads the live object and sends the intent only where a field of ours is missing, different or too many: an apply
 // that changes nothing is a write all the same, with its admission and its audit entry.
-func (k Kube) Apply(ctx context.Context, manager string, obj runtime.ApplyConfiguration) error {
+func (k Kube) Apply(ctx context.Context, manager string, obj *Object) error {
 	want, err := intentOf(obj)
 	if err != nil {
 		return err
@@ -134,7 +135,9 @@ func (k Kube) Apply(ctx context.Context, manager string, obj runtime.ApplyConfig
 	if err != nil {
 		return fmt.Errorf("cannot apply %s: %w", want.ref, err)
 	}
-	err = k.client.Patch(types.ApplyPatchType).AbsPath(p).Param("fieldManager", manager).Param("force", "true").Body(data).Do(ctx).Error()
+	// Strict: a field that the server does not know would be dropped with a warning, and the intent never be true.
+	err = k.client.Patch(types.ApplyPatchType).AbsPath(p).Param("fieldManager", manager).Param("force", "true").
+		Param("fieldValidation", "Strict").Body(data).Do(ctx).Error()
 	if err != nil {
 		return refused("apply", want.ref.String(), k.app, err)
 	}
@@ -144,7 +147,7 @@ func (k Kube) Apply(ctx context.Context, manager string, obj runtime.ApplyConfig
 // Delete removes the named object. An absent one, and one whose kind the cluster does not serve, is no error. It looks
 // first, because a refused or empty deletion is a write as well.
 func (k Kube) Delete(ctx context.Context, ref Ref) error {
-	var live metav1.PartialObjectMetadata
+	var live seenAccount
 	err := k.Get(ctx, ref, &live)
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -158,7 +161,7 @@ func (k Kube) Delete(ctx context.Context, ref Ref) error {
 	}
 	err = k.client.Delete().AbsPath(p).Do(ctx).Error()
 	if err != nil && !apierrors.IsNotFound(err) {
-		return refused("delete", ref.String(), live.Labels[nameLabel], err)
+		return refused("delete", ref.String(), live.Metadata.Labels[nameLabel], err)
 	}
 	return nil
 }

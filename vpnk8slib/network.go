@@ -9,11 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // Network is the cluster's network as discovered by a charm itself. Nothing in it comes from the other end of a relation.
@@ -73,32 +68,32 @@ func Discover(ctx context.Context, r Reader, o Overrides) (n Network, err error)
 
 // apiServers reads the endpoints of the Service `kubernetes`, and its own address.
 func apiServers(ctx context.Context, r Reader) (out []netip.AddrPort, err error) {
-	var endpoints discoveryv1.EndpointSliceList
+	var endpoints list[seenEndpointSlice]
 	if err := r.List(ctx, "EndpointSlice", "default", &endpoints); err != nil {
 		return nil, err
 	}
 	for _, s := range endpoints.Items {
-		if s.Labels[discoveryv1.LabelServiceName] != "kubernetes" {
+		if s.Metadata.Labels["kubernetes.io/service-name"] != "kubernetes" {
 			continue
 		}
 		for _, e := range s.Endpoints {
 			for _, a := range e.Addresses {
 				for _, p := range s.Ports {
-					if addr, err := netip.ParseAddr(a); err == nil && p.Port != nil {
-						out = append(out, netip.AddrPortFrom(addr, uint16(*p.Port)))
+					if addr, err := netip.ParseAddr(a); err == nil && p.Port != 0 {
+						out = append(out, netip.AddrPortFrom(addr, p.Port))
 					}
 				}
 			}
 		}
 	}
-	var service corev1.Service
+	var service seenService
 	if err := r.Get(ctx, Ref{"Service", "kubernetes", "default"}, &service); err != nil {
 		return nil, err
 	}
 	for _, a := range service.Spec.ClusterIPs {
 		for _, p := range service.Spec.Ports {
 			if addr, err := netip.ParseAddr(a); err == nil {
-				out = append(out, netip.AddrPortFrom(addr, uint16(p.Port)))
+				out = append(out, netip.AddrPortFrom(addr, p.Port))
 			}
 		}
 	}
@@ -115,7 +110,7 @@ const overrideHint = "set the option cluster-cidrs to the cluster's pod and serv
 // be seen (kubeadm and its like).
 func serviceNetworks(ctx context.Context, r Reader) (CIDRs, error) {
 	var found []netip.Prefix
-	var served networkingv1.ServiceCIDRList
+	var served list[seenServiceCIDR]
 	err := r.List(ctx, "ServiceCIDR", "", &served)
 	if err != nil && !notServed(err) {
 		return nil, err
@@ -124,7 +119,7 @@ func serviceNetworks(ctx context.Context, r Reader) (CIDRs, error) {
 		found = append(found, prefixes(s.Spec.CIDRs...)...)
 	}
 	if len(found) == 0 {
-		var pods corev1.PodList
+		var pods list[seenPod]
 		if err := r.List(ctx, "Pod", "kube-system", &pods); err != nil {
 			return nil, err
 		}
@@ -147,7 +142,7 @@ func serviceNetworks(ctx context.Context, r Reader) (CIDRs, error) {
 // podNetworks adds up what the nodes, Calico and Cilium say: a CNI with its own address management leaves the nodes' field
 // empty, or lets it name something else.
 func podNetworks(ctx context.Context, r Reader) (CIDRs, error) {
-	var nodes corev1.NodeList
+	var nodes list[seenNode]
 	if err := r.List(ctx, "Node", "", &nodes); err != nil {
 		return nil, err
 	}
@@ -155,24 +150,13 @@ func podNetworks(ctx context.Context, r Reader) (CIDRs, error) {
 	for _, n := range nodes.Items {
 		found = append(found, prefixes(n.Spec.PodCIDRs...)...)
 	}
-	for _, source := range []struct {
-		kind  string
-		field []string
-	}{{"IPPool", []string{"spec", "cidr"}}, {"CiliumNode", []string{"spec", "ipam", "podCIDRs"}}} {
-		var list unstructured.UnstructuredList
-		if err := r.List(ctx, source.kind, "", &list); err != nil {
-			if notServed(err) {
-				continue
-			}
+	for _, kind := range []string{"IPPool", "CiliumNode"} {
+		var pools list[seenPool]
+		if err := r.List(ctx, kind, "", &pools); err != nil && !notServed(err) {
 			return nil, err
 		}
-		for _, item := range list.Items {
-			if s, ok, _ := unstructured.NestedString(item.Object, source.field...); ok {
-				found = append(found, prefixes(s)...)
-			}
-			if s, ok, _ := unstructured.NestedStringSlice(item.Object, source.field...); ok {
-				found = append(found, prefixes(s...)...)
-			}
+		for _, p := range pools.Items {
+			found = append(found, prefixes(append(p.Spec.IPAM.PodCIDRs, p.Spec.CIDR)...)...)
 		}
 	}
 	if len(found) == 0 {
@@ -228,7 +212,7 @@ func (n *Network) resolvers(ctx context.Context, r Reader, text string) error {
 	if len(n.DNS) > 0 {
 		return nil
 	}
-	var dns corev1.Service
+	var dns seenService
 	err := r.Get(ctx, Ref{"Service", "kube-dns", "kube-system"}, &dns)
 	if err != nil && !notServed(err) {
 		return err
@@ -249,8 +233,7 @@ func (n *Network) resolvers(ctx context.Context, r Reader, text string) error {
 
 // serves says whether the cluster knows a kind at all.
 func serves(ctx context.Context, r Reader, kind string) (bool, error) {
-	var list unstructured.UnstructuredList
-	err := r.List(ctx, kind, "", &list)
+	err := r.List(ctx, kind, "", &struct{}{})
 	if notServed(err) {
 		return false, nil
 	}

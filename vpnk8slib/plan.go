@@ -1,15 +1,11 @@
 package vpnk8slib
 
-import (
-	"context"
-
-	"k8s.io/apimachinery/pkg/runtime"
-)
+import "context"
 
 // Cluster is all that Reconcile needs of Kubernetes.
 type Cluster interface {
 	// Apply makes obj's fields true in the manager's name, by server-side apply. It writes nothing where they are true already.
-	Apply(ctx context.Context, manager string, obj runtime.ApplyConfiguration) error
+	Apply(ctx context.Context, manager string, obj *Object) error
 	// Delete removes the named object. An absent one is no error.
 	Delete(ctx context.Context, ref Ref) error
 }
@@ -22,7 +18,7 @@ func (r Ref) String() string { return r.Kind + " " + r.Name }
 // Step applies one object, or deletes one.
 type Step struct {
 	Manager string
-	Apply   runtime.ApplyConfiguration
+	Apply   *Object
 	Delete  Ref // where Apply is nil
 }
 

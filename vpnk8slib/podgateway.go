@@ -7,9 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	k8score "k8s.io/api/core/v1"
-	corev1 "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
 const podGatewayName = "pod-gateway"
@@ -64,10 +61,10 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 			"client-init.sh":    clientInitScript,
 			"client-sidecar.sh": clientSidecarScript,
 		},
-		init:       []*corev1.ContainerApplyConfiguration{script("vpn-route-init", c.Image, "client-init.sh").WithSecurityContext(netAdmin())},
-		containers: []*corev1.ContainerApplyConfiguration{script("vpn-route-sidecar", c.Image, "client-sidecar.sh").WithSecurityContext(netAdmin())},
+		init:       []container{script("vpn-route-init", c.Image, "client-init.sh", netAdmin())},
+		containers: []container{script("vpn-route-sidecar", c.Image, "client-sidecar.sh", netAdmin())},
 		// The workload must be able neither to change routes nor to send around them.
-		workload: corev1.SecurityContext().WithCapabilities(corev1.Capabilities().WithDrop("NET_ADMIN", "NET_RAW")),
+		workload: &securityContext{Capabilities: &capabilities{Drop: []string{"NET_ADMIN", "NET_RAW"}}},
 	}, nil
 }
 
@@ -98,28 +95,26 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 			"gateway-sidecar.sh": gatewaySidecarScript,
 		},
 		// The image switches net.ipv4.ip_forward on, and /proc/sys can be written in a privileged container only.
-		init: []*corev1.ContainerApplyConfiguration{script("gateway-init", g.Image, "gateway-init.sh").
-			WithSecurityContext(corev1.SecurityContext().WithPrivileged(true))},
-		containers: []*corev1.ContainerApplyConfiguration{script("gateway-sidecar", g.Image, "gateway-sidecar.sh").
-			WithSecurityContext(netAdmin("NET_BIND_SERVICE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE"))},
+		init: []container{script("gateway-init", g.Image, "gateway-init.sh", &securityContext{Privileged: ptr(true)})},
+		containers: []container{script("gateway-sidecar", g.Image, "gateway-sidecar.sh",
+			netAdmin("NET_BIND_SERVICE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE"))},
 		// A userspace WireGuard needs /dev/net/tun, which container runtimes hand to privileged containers only.
-		workload: corev1.SecurityContext().WithPrivileged(true),
+		workload: &securityContext{Privileged: ptr(true)},
 		// A mesh must not take the tunnel's packets for its own.
 		labels: map[string]string{"istio.io/dataplane-mode": "none"},
 	}, nil
 }
 
 // netAdmin is a container that may change the pod's network and nothing else. NET_RAW is for the image's ping.
-func netAdmin(more ...string) *corev1.SecurityContextApplyConfiguration {
-	caps := corev1.Capabilities().WithDrop("ALL").WithAdd("NET_ADMIN", "NET_RAW")
-	for _, c := range more {
-		caps.WithAdd(k8score.Capability(c))
+func netAdmin(more ...string) *securityContext {
+	return &securityContext{
+		AllowPrivilegeEscalation: ptr(false),
+		Capabilities:             &capabilities{Add: append([]string{"NET_ADMIN", "NET_RAW"}, more...), Drop: []string{"ALL"}},
 	}
-	return corev1.SecurityContext().WithCapabilities(caps).WithAllowPrivilegeEscalation(false)
 }
 
-func script(name, image, file string) *corev1.ContainerApplyConfiguration {
-	return corev1.Container().WithName(name).WithImage(image).WithCommand("/bin/bash", configMount+"/"+file)
+func script(name, image, file string, as *securityContext) container {
+	return container{Name: name, Image: image, Command: []string{"/bin/bash", configMount + "/" + file}, SecurityContext: as}
 }
 
 // shell writes settings that root sources: each value typed before it comes here, and quoted all the same.

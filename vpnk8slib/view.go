@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -33,7 +31,7 @@ func ObserveClient(ctx context.Context, r Reader, a App, o Overrides) (v ClientV
 	if err := v.readState(ctx, r, a); err != nil {
 		return v, err
 	}
-	var policies networkingv1.NetworkPolicyList
+	var policies list[seenPolicy]
 	if err := r.List(ctx, "NetworkPolicy", a.Namespace, &policies); err != nil {
 		return v, err
 	}
@@ -56,11 +54,11 @@ func ObserveGateway(ctx context.Context, r Reader, a App, o Overrides) (GatewayV
 
 // observe reads what both ends need.
 func observe(ctx context.Context, r Reader, a App, o Overrides) (v GatewayView, err error) {
-	var account corev1.ServiceAccount
+	var account seenAccount
 	if err := r.Get(ctx, Ref{"ServiceAccount", a.Name, a.Namespace}, &account); err != nil {
 		return v, err
 	}
-	v.Owner = account.UID
+	v.Owner = types.UID(account.Metadata.UID)
 	v.Network, err = Discover(ctx, r, o)
 	return v, err
 }
@@ -76,7 +74,7 @@ func named(err error, a App) error {
 
 // readState reads what an earlier hook kept. What cannot be read counts as never routed: the pod stays as it is, closed.
 func (v *ClientView) readState(ctx context.Context, r Reader, a App) error {
-	var kept corev1.ConfigMap
+	var kept seenConfigMap
 	err := r.Get(ctx, Ref{"ConfigMap", a.clientState(), a.Namespace}, &kept)
 	if notServed(err) {
 		return nil
@@ -113,15 +111,15 @@ func (v *ClientView) probe(ctx context.Context, r Reader, policy bool) error {
 
 // kubelet is an address inside the cluster that no policy of ours admits: a node's kubelet.
 func kubelet(ctx context.Context, r Reader) (netip.AddrPort, error) {
-	var nodes corev1.NodeList
+	var nodes list[seenNode]
 	if err := r.List(ctx, "Node", "", &nodes); err != nil {
 		return netip.AddrPort{}, fmt.Errorf("cannot find a target to measure enforcement with: %w", err)
 	}
 	for _, n := range nodes.Items {
 		for _, a := range n.Status.Addresses {
 			addr, err := netip.ParseAddr(a.Address)
-			if port := n.Status.DaemonEndpoints.KubeletEndpoint.Port; err == nil && a.Type == corev1.NodeInternalIP && port > 0 {
-				return netip.AddrPortFrom(addr, uint16(port)), nil
+			if port := n.Status.DaemonEndpoints.KubeletEndpoint.Port; err == nil && a.Type == "InternalIP" && port > 0 {
+				return netip.AddrPortFrom(addr, port), nil
 			}
 		}
 	}

@@ -11,8 +11,6 @@ import (
 	"github.com/canonical/pebble/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/runtime"
-	netv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
@@ -33,7 +31,7 @@ func (r *recorder) did(what string) error {
 	return nil
 }
 
-func (r *recorder) Apply(_ context.Context, manager string, _ runtime.ApplyConfiguration) error {
+func (r *recorder) Apply(_ context.Context, manager string, _ *vpnk8slib.Object) error {
 	return r.did("apply-" + manager)
 }
 func (r *recorder) Delete(_ context.Context, ref vpnk8slib.Ref) error {
@@ -70,8 +68,8 @@ func (r *recorder) env() Env {
 func everything() Desired {
 	return Desired{
 		Protect: vpnk8slib.Plan{
-			{Manager: "policy", Apply: netv1ac.NetworkPolicy("policy", "downloads")},
-			{Manager: "template", Apply: netv1ac.NetworkPolicy("template", "downloads")},
+			{Manager: "policy", Apply: &vpnk8slib.Object{}},
+			{Manager: "template", Apply: &vpnk8slib.Object{}},
 		},
 		Workloads: []Workload{
 			{Container: "old", Mode: Stopped},

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib"
@@ -18,8 +17,8 @@ import (
 // answering is a cluster of which every question has the same answer.
 type answering struct{ err error }
 
-func (a answering) Get(context.Context, vpnk8slib.Ref, runtime.Object) error   { return a.err }
-func (a answering) List(context.Context, string, string, runtime.Object) error { return a.err }
+func (a answering) Get(context.Context, vpnk8slib.Ref, any) error   { return a.err }
+func (a answering) List(context.Context, string, string, any) error { return a.err }
 
 // Who has to act decides: the operator is told in a status, Juju tries again what is the API server's own trouble.
 func TestSeeVPN(t *testing.T) {

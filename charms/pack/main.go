@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// budget is what one packed charm should be at most, in bytes. Packing says so where it is more; it does not fail.
+// budget is what one packed charm should be at most, in bytes. Packing fails where it is more: Juju copies a charm into every new pod of it.
 const budget = 6_000_000
 
 func main() {
@@ -47,11 +47,10 @@ func run(args []string) error {
 			if err != nil {
 				return fmt.Errorf("cannot pack %s for %s: %w", dir, arch, err)
 			}
-			note := ""
+			fmt.Printf("%s  %.2f MB\n", path, float64(size)/1e6)
 			if size > budget {
-				note = fmt.Sprintf("  (over the budget of %.0f MB)", budget/1e6)
+				return fmt.Errorf("%s is over the budget of %.0f MB", path, budget/1e6)
 			}
-			fmt.Printf("%s  %.2f MB%s\n", path, float64(size)/1e6, note)
 		}
 	}
 	return nil

@@ -128,22 +128,14 @@ func commands(w world.World) map[string]func(*testscript.TestScript, bool, []str
 		},
 		// blocked MODEL/POD CONTAINER: nothing of tcp, udp and icmp gets out, and an unprotected pod's same probe does
 		"blocked": func(ts *testscript.TestScript, _ bool, a []string) {
-			for _, kind := range []string{"http", "udp", "icmp"} {
-				dst := outside.Next()
-				seen, err := w.Probe(ctx, a[0], a[1], kind, dst)
-				ts.Check(err)
-				packets, err := w.OnUplink(ctx, dst)
-				ts.Check(err)
-				if seen.Answered() || packets > 0 {
-					ts.Fatalf("LEAK: %s from %s to %s: %s, %d packets left outside the tunnel", kind, a[0], dst, seen, packets)
-				}
-				control, err := w.Control(ctx, kind, dst)
-				ts.Check(err)
-				if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 || control.Source != nodeAddress {
-					ts.Fatalf("the control is blind: %s to %s from an unprotected pod: %s, %d packets counted, %v", kind, dst, control, packets, err)
+			for kind, seen := range confined(ts, w, a[0], a[1]) {
+				if seen.Answered() {
+					ts.Fatalf("%s from %s got out: %s", kind, a[0], seen)
 				}
 			}
 		},
+		// confined MODEL/POD CONTAINER: what gets out leaves through the tunnel, and an unprotected pod's same probe does not
+		"confined": func(ts *testscript.TestScript, _ bool, a []string) { confined(ts, w, a[0], a[1]) },
 		// internal MODEL/POD CONTAINER URL: the pod reaches something in the cluster by its name
 		"internal": func(ts *testscript.TestScript, _ bool, a []string) {
 			ts.Check(world.Until(ctx, 30*time.Second, func() string {
@@ -178,4 +170,28 @@ func commands(w world.World) map[string]func(*testscript.TestScript, bool, []str
 			}))
 		},
 	}
+}
+
+// confined sends a probe of each kind and tells what came of it. None may leave outside the tunnel, and each time an
+// unprotected pod shows that the same would have been seen.
+func confined(ts *testscript.TestScript, w world.World, pod, container string) map[string]world.Seen {
+	ctx := context.Background()
+	all := map[string]world.Seen{}
+	for _, kind := range []string{"http", "udp", "icmp"} {
+		dst := outside.Next()
+		seen, err := w.Probe(ctx, pod, container, kind, dst)
+		ts.Check(err)
+		packets, err := w.OnUplink(ctx, dst)
+		ts.Check(err)
+		if packets > 0 || seen.Source == nodeAddress {
+			ts.Fatalf("LEAK: %s from %s to %s: %s, %d packets left outside the tunnel", kind, pod, dst, seen, packets)
+		}
+		control, err := w.Control(ctx, kind, dst)
+		ts.Check(err)
+		if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 || !control.Answered() {
+			ts.Fatalf("the control is blind: %s to %s from an unprotected pod: %s, %d packets counted, %v", kind, dst, control, packets, err)
+		}
+		all[kind] = seen
+	}
+	return all
 }

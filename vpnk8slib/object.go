@@ -1,0 +1,119 @@
+package vpnk8slib
+
+// Object is one object as server-side apply takes it: a field that is not set is not claimed, so every one here may be
+// left out. These are the few fields that we send; client-go's apply configurations would bring every API with them and
+// make a charm twice as large (docs/decisions/007-own-objects.md).
+type Object struct {
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"`
+	Metadata   Metadata          `json:"metadata"`
+	Data       map[string]string `json:"data,omitempty"` // of a ConfigMap
+	Spec       any               `json:"spec,omitempty"`
+}
+
+// Metadata is a Kubernetes ObjectMeta.
+type Metadata struct {
+	Name            string            `json:"name,omitempty"`
+	Namespace       string            `json:"namespace,omitempty"`
+	Labels          map[string]string `json:"labels,omitempty"`
+	Annotations     map[string]string `json:"annotations,omitempty"`
+	OwnerReferences []owner           `json:"ownerReferences,omitempty"`
+}
+
+// Ref names the object.
+func (o Object) Ref() Ref { return Ref{o.Kind, o.Metadata.Name, o.Metadata.Namespace} }
+
+// own is an object of our own for an application: labelled, and owned so that it goes with it.
+func (a App) own(version, kind, name string) *Object {
+	return &Object{APIVersion: version, Kind: kind, Metadata: Metadata{
+		Name: name, Namespace: a.Namespace, Labels: a.labels(), OwnerReferences: a.owner(),
+	}}
+}
+
+type owner struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Name       string `json:"name"`
+	UID        string `json:"uid"`
+}
+
+type statefulSetSpec struct {
+	Template podTemplate `json:"template"`
+}
+
+type podTemplate struct {
+	Metadata Metadata `json:"metadata"`
+	Spec     podSpec  `json:"spec"`
+}
+
+type podSpec struct {
+	Volumes        []volume    `json:"volumes,omitempty"`
+	InitContainers []container `json:"initContainers,omitempty"`
+	Containers     []container `json:"containers,omitempty"`
+}
+
+type volume struct {
+	Name      string         `json:"name"`
+	ConfigMap *configMapName `json:"configMap,omitempty"`
+	EmptyDir  *struct{}      `json:"emptyDir,omitempty"`
+}
+
+type configMapName struct {
+	Name string `json:"name"`
+}
+
+type container struct {
+	Name            string           `json:"name"`
+	Image           string           `json:"image,omitempty"`
+	Command         []string         `json:"command,omitempty"`
+	SecurityContext *securityContext `json:"securityContext,omitempty"`
+	VolumeMounts    []volumeMount    `json:"volumeMounts,omitempty"`
+}
+
+type volumeMount struct {
+	Name      string `json:"name"`
+	MountPath string `json:"mountPath"`
+	ReadOnly  bool   `json:"readOnly,omitempty"`
+}
+
+type securityContext struct {
+	Privileged               *bool         `json:"privileged,omitempty"`
+	AllowPrivilegeEscalation *bool         `json:"allowPrivilegeEscalation,omitempty"`
+	Capabilities             *capabilities `json:"capabilities,omitempty"`
+}
+
+type capabilities struct {
+	Add  []string `json:"add,omitempty"`
+	Drop []string `json:"drop,omitempty"`
+}
+
+type policySpec struct {
+	PodSelector labelSelector `json:"podSelector"`
+	PolicyTypes []string      `json:"policyTypes"`
+	Egress      []policyRule  `json:"egress"`
+}
+
+type labelSelector struct {
+	MatchLabels map[string]string `json:"matchLabels,omitempty"`
+}
+
+type policyRule struct {
+	Ports []policyPort `json:"ports,omitempty"`
+	To    []policyPeer `json:"to,omitempty"`
+}
+
+type policyPort struct {
+	Protocol string `json:"protocol"`
+	Port     uint16 `json:"port"`
+}
+
+type policyPeer struct {
+	NamespaceSelector *labelSelector `json:"namespaceSelector,omitempty"`
+	IPBlock           *ipBlock       `json:"ipBlock,omitempty"`
+}
+
+type ipBlock struct {
+	CIDR string `json:"cidr"`
+}
+
+func ptr[T any](v T) *T { return &v }

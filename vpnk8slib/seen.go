@@ -1,0 +1,98 @@
+package vpnk8slib
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// What is read of the cluster, field by field, as its API spells it.
+
+type list[T any] struct {
+	Items []T `json:"items"`
+}
+
+type seenMetadata struct {
+	Name   string            `json:"name"`
+	UID    string            `json:"uid"`
+	Labels map[string]string `json:"labels"`
+}
+
+type seenConfigMap struct {
+	Data map[string]string `json:"data"`
+}
+
+type seenAccount struct {
+	Metadata seenMetadata `json:"metadata"`
+}
+
+type seenNode struct {
+	Spec struct {
+		PodCIDRs []string `json:"podCIDRs"`
+	} `json:"spec"`
+	Status struct {
+		Addresses []struct {
+			Type    string `json:"type"`
+			Address string `json:"address"`
+		} `json:"addresses"`
+		DaemonEndpoints struct {
+			KubeletEndpoint struct {
+				Port uint16 `json:"Port"`
+			} `json:"kubeletEndpoint"`
+		} `json:"daemonEndpoints"`
+	} `json:"status"`
+}
+
+type seenPod struct {
+	Spec struct {
+		Containers []struct {
+			Command []string `json:"command"`
+			Args    []string `json:"args"`
+		} `json:"containers"`
+	} `json:"spec"`
+}
+
+type seenService struct {
+	Spec struct {
+		ClusterIPs []string   `json:"clusterIPs"`
+		Ports      []seenPort `json:"ports"`
+	} `json:"spec"`
+}
+
+type seenPort struct {
+	Port uint16 `json:"port"`
+}
+
+type seenEndpointSlice struct {
+	Metadata  seenMetadata `json:"metadata"`
+	Endpoints []struct {
+		Addresses []string `json:"addresses"`
+	} `json:"endpoints"`
+	Ports []seenPort `json:"ports"`
+}
+
+type seenServiceCIDR struct {
+	Spec struct {
+		CIDRs []string `json:"cidrs"`
+	} `json:"spec"`
+}
+
+// seenPool is Calico's IPPool and Cilium's CiliumNode: of either, the networks that it hands out to pods.
+type seenPool struct {
+	Spec struct {
+		CIDR string `json:"cidr"`
+		IPAM struct {
+			PodCIDRs []string `json:"podCIDRs"`
+		} `json:"ipam"`
+	} `json:"spec"`
+}
+
+type seenPolicy struct {
+	Metadata seenMetadata `json:"metadata"`
+	Spec     struct {
+		PodSelector metav1.LabelSelector `json:"podSelector"`
+		Egress      []seenRule           `json:"egress"`
+	} `json:"spec"`
+}
+
+type seenRule struct {
+	To []struct {
+		IPBlock *ipBlock `json:"ipBlock"`
+	} `json:"to"`
+}
