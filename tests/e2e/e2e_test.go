@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"archive/zip"
 	"context"
 	"fmt"
 	"os"
@@ -104,6 +105,12 @@ func commands(w world.World) map[string]func(*testscript.TestScript, bool, []str
 		"deploy": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.App(ctx, a[0], a[1])) },
 		// subscribe MODEL: adds the lab's VPN key as a Juju secret, grants it to gluetun and configures it
 		"subscribe": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Subscribe(ctx, a[0])) },
+		// rekey MODEL: puts the subscription's key into its secret again
+		"rekey": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Rekey(ctx, a[0])) },
+		// pack FOLDER: zips a folder of the story as FOLDER.charm
+		"pack": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(pack(ts.MkAbs(a[0]), ts.MkAbs(a[0]+".charm")))
+		},
 		// status MODEL UNIT WORKLOAD-STATUS [TEXT]: waits for it
 		"status": func(ts *testscript.TestScript, _ bool, a []string) {
 			ts.Check(w.WaitStatus(ctx, 3*time.Minute, a[0], a[1], a[2], strings.Join(a[3:], " ")))
@@ -194,4 +201,34 @@ func confined(ts *testscript.TestScript, w world.World, pod, container string) m
 		all[kind] = seen
 	}
 	return all
+}
+
+// pack zips a charm whose dispatch is a script.
+func pack(folder, file string) error {
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	z := zip.NewWriter(out)
+	files, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		header := &zip.FileHeader{Name: filepath.Base(path), Method: zip.Deflate}
+		header.SetMode(0o755)
+		w, err := z.CreateHeader(header)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(text); err != nil {
+			return err
+		}
+	}
+	return z.Close()
 }

@@ -72,6 +72,17 @@ func (i Info) GatewayOptions() map[string]string {
 
 // Key adds the subscription's private key as a Juju secret and returns its URI.
 func (d Deploy) Key(ctx context.Context, model string) (string, error) {
+	uri, err := d.putKey(ctx, model, "add-secret")
+	return strings.TrimSpace(uri), err
+}
+
+// Rekey makes it the secret's newest revision.
+func (d Deploy) Rekey(ctx context.Context, model string) error {
+	_, err := d.putKey(ctx, model, "update-secret")
+	return err
+}
+
+func (d Deploy) putKey(ctx context.Context, model, command string) (string, error) {
 	info, err := d.Info(ctx)
 	if err != nil {
 		return "", err
@@ -80,8 +91,7 @@ func (d Deploy) Key(ctx context.Context, model string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read the subscription's key: %w", err)
 	}
-	uri, err := d.Juju(ctx, "add-secret", "-m", model, "vpn-key", "private-key="+strings.TrimSpace(string(key)))
-	return strings.TrimSpace(uri), err
+	return d.Juju(ctx, command, "-m", model, "vpn-key", "private-key="+strings.TrimSpace(string(key)))
 }
 
 // Subscribe gives gluetun the lab's subscription: secret, grant, options.

@@ -140,8 +140,10 @@ func (w World) Units(ctx context.Context, model string) (map[string]UnitStatus, 
 	return units, nil
 }
 
-// WaitStatus waits until a unit's workload status is current, its message contains text, and its agent is idle.
+// WaitStatus waits until a unit's workload status is current, its message contains text, and its agent is idle: twice, a
+// moment apart, because an agent is idle too before it has heard of what was just done.
 func (w World) WaitStatus(ctx context.Context, limit time.Duration, model, unit, current, text string) error {
+	seen := 0
 	err := Until(ctx, limit, func() string {
 		units, err := w.Units(ctx, model)
 		if err != nil {
@@ -152,7 +154,11 @@ func (w World) WaitStatus(ctx context.Context, limit time.Duration, model, unit,
 			return "there is no unit " + unit
 		}
 		if u.Workload != current || !strings.Contains(u.Message, text) || u.Agent != "idle" {
+			seen = 0
 			return fmt.Sprintf("%s is %s %q (agent %s), not %s %q", unit, u.Workload, u.Message, u.Agent, current, text)
+		}
+		if seen++; seen == 1 {
+			return "seen once"
 		}
 		return ""
 	})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -204,38 +203,4 @@ func wait(ctx context.Context, limit time.Duration, try func() error) (err error
 		}
 	}
 	return err
-}
-
-// sysctls that the kubelet changes for the whole machine; there is no namespace for them.
-var sysctls = []string{"vm.overcommit_memory", "vm.panic_on_oom", "kernel.panic", "kernel.panic_on_oops", "kernel.keys.root_maxkeys", "kernel.keys.root_maxbytes"}
-
-func sysctlPath(name string) string {
-	return filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/"))
-}
-
-// saveSysctls keeps the values of before the first lab: a second one must not save the first one's.
-func saveSysctls(lab where.Lab) error {
-	for _, s := range sysctls {
-		v, err := os.ReadFile(sysctlPath(s))
-		if err != nil {
-			continue // this kernel has none
-		}
-		if err := os.MkdirAll(lab.Path("sysctl"), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(lab.Path("sysctl", s), v, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func restoreSysctls(lab where.Lab) error {
-	var errs []error
-	for _, s := range sysctls {
-		if v, err := os.ReadFile(lab.Path("sysctl", s)); err == nil {
-			errs = append(errs, os.WriteFile(sysctlPath(s), v, 0o644))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -20,7 +20,11 @@ import (
 	"golang.org/x/net/ipv4"
 )
 
-const patience = 2 * time.Second
+const (
+	patience = 2 * time.Second
+	// every: twenty a second, so that a gap in a protection, or one lost packet of a control, decides nothing.
+	every = 50 * time.Millisecond
+)
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == "sleep" { // to have a container that does nothing
@@ -94,13 +98,33 @@ func udp(dst string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	if _, err := conn.Write([]byte("who am I")); err != nil {
-		return "", err
+	buf, n := make([]byte, 200), 0
+	err = ask(conn, func() error { _, err := conn.Write([]byte("who am I")); return err }, func() (err error) { n, err = conn.Read(buf); return err })
+	return string(buf[:n]), err
+}
+
+// ask sends again and again until an answer comes, or patience ends. An error of sending ends it at once: it is the answer
+// of this pod's own network.
+func ask(conn interface{ SetReadDeadline(time.Time) error }, send, receive func() error) error {
+	if err := send(); err != nil {
+		return err
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
-	buf := make([]byte, 200)
-	n, err := conn.Read(buf)
-	return string(buf[:n]), err
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				_ = send() // the first one's error was told
+			}
+		}
+	}()
+	return receive()
 }
 
 // ping uses the kernel's own ping socket, which needs no capability.
@@ -115,11 +139,9 @@ func ping(dst string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := conn.WriteTo(data, &net.UDPAddr{IP: net.ParseIP(dst)}); err != nil {
-		return "", err
-	}
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
-	_, from, err := conn.ReadFrom(make([]byte, 1500))
+	var from net.Addr
+	err = ask(conn, func() error { _, err := conn.WriteTo(data, &net.UDPAddr{IP: net.ParseIP(dst)}); return err },
+		func() (err error) { _, from, err = conn.ReadFrom(make([]byte, 1500)); return err })
 	if err != nil {
 		return "", err
 	}
