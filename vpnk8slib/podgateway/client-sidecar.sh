@@ -2,6 +2,9 @@
 # Keeps the overlay up and the pod closed, for ever. The image's own loop ends at its first failure and would leave the
 # next try to the kubelet, who waits longer each time, up to five minutes.
 . /config/close.sh
+# The first process of a container ignores what it has no trap for, and a shell acts on one only between its commands:
+# without both, the pod's end would wait thirty seconds for this.
+trap 'exit 0' TERM
 close_pod
 (
   ip monitor route | while read -r change; do
@@ -13,7 +16,9 @@ close_pod
 ) &
 while :; do
   have_overlay
-  /bin/client_sidecar.sh
+  /bin/client_sidecar.sh &
+  wait $!
   close_pod
-  sleep 5
+  sleep 5 &
+  wait $!
 done
