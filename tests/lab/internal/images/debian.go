@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
@@ -58,11 +59,7 @@ func netRoot() debian {
 }
 
 func multiarch() string {
-	out, err := exec.Command("dpkg-architecture", "-qDEB_HOST_MULTIARCH").Output()
-	if err == nil {
-		return strings.TrimSpace(string(out))
-	}
-	return "x86_64-linux-gnu"
+	return map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux-gnu"
 }
 
 // write makes the root from nothing.
