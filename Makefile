@@ -3,48 +3,55 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 export CGO_ENABLED ?= 0
+# One set of flags for every command, so that they share what they build.
+export GOFLAGS ?= -trimpath
 
 # LAB=lab is the lab that this repository builds; LAB=microk8s is your own MicroK8s and Juju.
 export LAB ?= lab
 export LAB_DIR ?= $(CURDIR)/build/lab
 CHARMS := gluetun-k8s charms/qbittorrent-k8s charms/multimeter-k8s
 LABCTL := build/bin/lab
-MODULES := . tests/lab tests/lab/node tests/lab/coredns tests/lab/juju
+# Modules with code of ours beside the root's; tests/lab/node and tests/lab/coredns hold little more than their requirements.
+NESTED := tests/lab tests/lab/juju
+TAGS := integration datapath e2e bench
 
-.PHONY: help build test unit integration datapath e2e lab-test lab-up lab-down demo bench pack golden lint clean deps
+.PHONY: help build test unit race integration datapath e2e lab-test lab-up lab-down demo bench pack golden lint clean deps
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## Build the library and every charm
-	go build -trimpath ./...
+	go build ./...
 
-test: deps lint unit pack integration datapath lab-test e2e ## Everything, fast first
+test: deps lint unit race pack integration datapath lab-test e2e ## Everything, fast first
 
 unit: ## Unit and contract tests; needs only Go
-	go test -trimpath ./vpnk8slib/... ./charms/... ./gluetun-k8s/... ./tests/contract/...
+	go test ./vpnk8slib/... ./charms/... ./gluetun-k8s/... ./tests/contract/...
+
+race: ## Unit tests with the race detector; needs a C compiler
+	CGO_ENABLED=1 GOFLAGS= go test -race ./vpnk8slib/... ./charms/hook/... ./charms/*-k8s ./gluetun-k8s/...
 
 integration: deps $(LABCTL) ## The library against a real kube-apiserver
-	go test -trimpath -tags integration ./tests/integration/...
+	go test -tags integration ./tests/integration/...
 
 datapath: deps ## Packets in network namespaces
-	go test -trimpath -tags datapath ./tests/datapath/...
+	go test -tags datapath ./tests/datapath/...
 
 lab-test: deps $(LABCTL) ## The lab's own tests
 	$(LABCTL) build
-	cd tests/lab && go test -trimpath ./...
-	cd tests/lab/juju && go test -trimpath ./...
+	cd tests/lab && go test ./...
+	cd tests/lab/juju && go test ./...
 
 e2e: deps pack $(LABCTL) ## Whole stories on the lab: real juju, real pods, real packets
 	$(LABCTL) build
-	go test -trimpath -tags e2e -timeout 50m -v ./tests/e2e/...
+	go test -tags e2e -timeout 50m -v ./tests/e2e/...
 
 demo: deps pack $(LABCTL) ## The main job in one command, with the four flows shown
 	$(LABCTL) build
-	go run -trimpath ./tests/e2e/demo
+	go run ./tests/e2e/demo
 
 bench: deps pack $(LABCTL) ## Budgets of one dispatch, into build/bench.json
-	go test -trimpath -tags bench -timeout 20m -v ./tests/bench/...
+	go test -tags bench -timeout 20m -v ./tests/bench/...
 
 lab-up: deps $(LABCTL) ## Bring the lab up (LAB_DIR is its state folder)
 	$(LABCTL) build
@@ -54,15 +61,17 @@ lab-down: $(LABCTL) ## Take the lab down; nothing is left
 	$(LABCTL) down
 
 pack: ## Write build/<charm>_<arch>.charm for every charm
-	go run -trimpath ./charms/pack -out build $(CHARMS)
+	go run ./charms/pack -out build $(CHARMS)
 
 golden: ## Rewrite the golden files of the unit tests
 	go test $$(git grep -l 'flag.Bool("update"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') -update
 
 lint: ## gofmt, go vet with every tag, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
-	go vet -tags 'integration datapath e2e bench' ./...
-	go tool staticcheck -tags 'integration datapath e2e bench' ./...
+	go vet -tags '$(TAGS)' ./...
+	go build -o build/bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	build/bin/staticcheck -tags '$(TAGS)' ./...
+	for m in $(NESTED); do (cd $$m && go vet ./... && $(CURDIR)/build/bin/staticcheck ./...); done
 
 clean: ## Remove what was built here (not the caches)
 	rm -rf build
@@ -71,4 +80,4 @@ deps: ## Install what the tests and the lab need (apt packages, by name)
 	@tests/lab/deps.sh
 
 $(LABCTL): $(shell git ls-files 'tests/lab/*.go' 'tests/lab/go.*' 2>/dev/null)
-	cd tests/lab && go build -trimpath -o $(CURDIR)/$(LABCTL) ./cmd/lab
+	cd tests/lab && go build -o $(CURDIR)/$(LABCTL) ./cmd/lab

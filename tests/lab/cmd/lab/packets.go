@@ -85,7 +85,7 @@ func execute(ctx context.Context, lab where.Lab, args []string) error {
 		enter, args = node.EnterNetwork, args[1:]
 	}
 	if len(args) < 2 || args[0] != "--" {
-		return errors.New("usage: lab exec [--net | --pod NS/POD] -- CMD ...")
+		return errors.New("usage: lab exec [--net | --pod NS/POD] -- CMD")
 	}
 	cmd, err := enter(ctx, lab, args[1:]...)
 	if err != nil {

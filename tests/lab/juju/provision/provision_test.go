@@ -2,8 +2,10 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,7 +20,49 @@ import (
 	"github.com/charmarr/charmarr-go/tests/lab/juju/model"
 )
 
-// cluster is a controller with one model, kept in step with the cluster of $KUBECONFIG: a lab's, see "lab info".
+// inside is set, to the cluster's kubeconfig, where the tests run in the network of a lab.
+const inside = "PROVISION_INSIDE"
+
+// TestMain runs the tests twice: outside, where it brings up a lab of its own and starts itself inside it, and inside.
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	if err := outside(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func outside() error {
+	dir, err := os.MkdirTemp("", "provision")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program, state := filepath.Join(dir, "lab"), filepath.Join(dir, "state")
+	build := exec.Command("go", "build", "-o", program, "./cmd/lab")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build the lab: %w\n%s", err, out)
+	}
+	lab := func(args ...string) error {
+		cmd := exec.Command(program, args...)
+		cmd.Env = append(os.Environ(), "LAB_DIR="+state, inside+"="+filepath.Join(state, "pki", "admin.kubeconfig"))
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		return cmd.Run()
+	}
+	if err := lab("up"); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = lab(append([]string{"exec", "--net", "--", self}, os.Args[1:]...)...)
+	}
+	return errors.Join(err, lab("down"))
+}
+
+// cluster is a controller with one model, kept in step with a lab's cluster.
 type cluster struct {
 	*testing.T
 	c *model.Controller
@@ -28,13 +72,7 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	kubeconfig := os.Getenv("KUBECONFIG")
-	if kubeconfig == "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal("KUBECONFIG is not set: these tests need a lab")
-		}
-		t.Skip("KUBECONFIG is not set: these tests need a lab")
-	}
+	kubeconfig := os.Getenv(inside)
 	c := model.New()
 	p, err := New(c, Settings{
 		Kubeconfig: kubeconfig, ControllerUUID: c.UUID, ControllerAddresses: []string{"10.44.0.1:1"}, CACert: "no certificate",

@@ -192,25 +192,25 @@ func (s settings) validate() error {
 	case !ok:
 		return fmt.Errorf("VPN provider settings: VPN provider name is not valid: %q", s.provider)
 	case s.key == "":
-		return errors.New("Wireguard settings: private key is not set")
+		return errors.New("cannot use the WireGuard settings: private key is not set")
 	case !isKey(s.key):
-		return errors.New("Wireguard settings: private key is not valid")
+		return errors.New("cannot use the WireGuard settings: private key is not valid")
 	case p.preshared && s.preshared == "":
-		return errors.New("Wireguard settings: pre-shared key is not set")
+		return errors.New("cannot use the WireGuard settings: pre-shared key is not set")
 	case s.preshared != "" && !isKey(s.preshared):
-		return errors.New("Wireguard settings: pre-shared key is not valid")
+		return errors.New("cannot use the WireGuard settings: pre-shared key is not valid")
 	case len(s.addresses) == 0:
-		return errors.New("Wireguard settings: interface address is not set")
+		return errors.New("cannot use the WireGuard settings: interface address is not set")
 	case s.provider == "custom" && s.public == "":
-		return errors.New("Wireguard server selection settings: public key is not set")
+		return errors.New("cannot use the WireGuard server selection settings: public key is not set")
 	case s.provider == "custom" && !s.endpoint.IsValid():
-		return errors.New("Wireguard server selection settings: endpoint IP is not set")
+		return errors.New("cannot use the WireGuard server selection settings: endpoint IP is not set")
 	case s.provider == "custom" && s.port == 0:
-		return errors.New("Wireguard server selection settings: endpoint port is not set")
+		return errors.New("cannot use the WireGuard server selection settings: endpoint port is not set")
 	case s.provider == "custom" && len(s.countries)+len(s.cities) > 0:
 		return errors.New("server selection settings: the country or city specified is not valid: no server has any for provider custom")
 	case s.port != 0 && p.ports != nil && !slices.Contains(p.ports, s.port):
-		return fmt.Errorf("Wireguard server selection settings: endpoint port %d is not allowed for provider %s", s.port, s.provider)
+		return fmt.Errorf("cannot use the WireGuard server selection settings: endpoint port %d is not allowed for provider %s", s.port, s.provider)
 	case s.dot:
 		return errors.New("the stand-in has no DNS server: set DOT=off")
 	case !s.dns.IsValid():

@@ -31,7 +31,6 @@ type vpn struct {
 	mu       sync.Mutex
 	status   string // running says that the interface is configured, not that anything passes
 	publicIP string // asked for once per tunnel, and kept while a peer is silently dead
-	wanted   chan string
 	device   *device.Device
 }
 
