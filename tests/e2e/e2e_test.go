@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	vpnAddress  = "192.0.2.2"    // what the far end sees of traffic through the tunnel
-	nodeAddress = "198.51.100.1" // what it sees of a leak
+	vpnAddress   = "192.0.2.2"    // what the far end sees of traffic through the tunnel
+	nodeAddress  = "198.51.100.1" // what it sees of a leak
+	nodeAddress6 = "2001:db8:51::1"
 )
 
 var outside world.Outside
@@ -141,6 +142,8 @@ func commands(w world.World) map[string]func(*testscript.TestScript, bool, []str
 				}
 			}
 		},
+		// silent MODEL/POD: what anything at all in the pod's network sends of its own leaves through the tunnel or not at all
+		"silent": func(ts *testscript.TestScript, _ bool, a []string) { silent(ts, w, a[0]) },
 		// confined MODEL/POD CONTAINER: what gets out leaves through the tunnel, and an unprotected pod's same probe does not
 		"confined": func(ts *testscript.TestScript, _ bool, a []string) { confined(ts, w, a[0], a[1]) },
 		// internal MODEL/POD CONTAINER URL: the pod reaches something in the cluster by its name
@@ -184,13 +187,16 @@ func commands(w world.World) map[string]func(*testscript.TestScript, bool, []str
 func confined(ts *testscript.TestScript, w world.World, pod, container string) map[string]world.Seen {
 	ctx := context.Background()
 	all := map[string]world.Seen{}
-	for _, kind := range []string{"http", "udp", "icmp"} {
-		dst := outside.Next()
+	for _, probe := range []struct {
+		kind string
+		next func() string
+	}{{"http", outside.Next}, {"udp", outside.Next}, {"icmp", outside.Next}, {"http", outside.Next6}, {"udp", outside.Next6}} {
+		kind, dst := probe.kind, probe.next()
 		seen, err := w.Probe(ctx, pod, container, kind, dst)
 		ts.Check(err)
 		packets, err := w.OnUplink(ctx, dst)
 		ts.Check(err)
-		if packets > 0 || seen.Source == nodeAddress {
+		if packets > 0 || seen.Source == nodeAddress || seen.Source == nodeAddress6 {
 			ts.Fatalf("LEAK: %s from %s to %s: %s, %d packets left outside the tunnel", kind, pod, dst, seen, packets)
 		}
 		control, err := w.Control(ctx, kind, dst)
@@ -198,9 +204,30 @@ func confined(ts *testscript.TestScript, w world.World, pod, container string) m
 		if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 || !control.Answered() {
 			ts.Fatalf("the control is blind: %s to %s from an unprotected pod: %s, %d packets counted, %v", kind, dst, control, packets, err)
 		}
-		all[kind] = seen
+		all[kind+" to "+dst] = seen
 	}
 	return all
+}
+
+// silent sends from inside a pod's network as root, with this machine's own programs: for a pod whose workload has no probe.
+func silent(ts *testscript.TestScript, w world.World, pod string) {
+	ctx := context.Background()
+	for _, command := range []string{"ping -c 5 -i 0.2 -W 1 %s", "busybox nc -w 1 -z %s 443", "busybox nc -w 1 -z %s 80", "busybox nslookup -timeout=1 canary.test %s"} {
+		for _, next := range []func() string{outside.Next, outside.Next6} {
+			dst := next()
+			line := strings.Fields(fmt.Sprintf(command, dst))
+			_, _ = w.Lab(ctx, append([]string{"exec", "--pod", pod, "--"}, line...)...) // that it fails is what is hoped for
+			packets, err := w.OnUplink(ctx, dst)
+			ts.Check(err)
+			if packets > 0 {
+				ts.Fatalf("LEAK: %s in %s: %d packets left outside the tunnel", strings.Join(line, " "), pod, packets)
+			}
+			_, _ = w.Lab(ctx, append([]string{"exec", "--pod", "default/plain", "--"}, line...)...)
+			if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 {
+				ts.Fatalf("the control is blind: %s in an unprotected pod: %d packets counted, %v", strings.Join(line, " "), packets, err)
+			}
+		}
+	}
 }
 
 // pack zips a charm whose dispatch is a script.

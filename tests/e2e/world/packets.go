@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -72,5 +71,11 @@ type Outside struct{ next int }
 // Next is an address that nothing has sent to yet.
 func (o *Outside) Next() string {
 	o.next++
-	return "203.0.113." + strconv.Itoa(9+o.next)
+	return fmt.Sprintf("198.18.%d.%d", o.next/250, o.next%250+1)
+}
+
+// Next6 is one of IPv6.
+func (o *Outside) Next6() string {
+	o.next++
+	return fmt.Sprintf("2001:db8:113::%x", 0x1000+o.next)
 }

@@ -22,7 +22,7 @@ type values struct {
 	NodeIP, NodeIP6, PodCIDR, PodCIDR6                    string
 	NodePods, NodePods6, PodGateway, PodGateway6          string
 	Services, Services6, ClusterDNS, UplinkIP, UplinkIP6  string
-	InetIP, InetIP6, Resolver, World, World6, VPNEndpoint string
+	InetIP, InetIP6, Resolver, World, World6, Probes, VPNEndpoint string
 	VPNExit                                               string
 }
 
@@ -31,7 +31,7 @@ func valuesOf(lab where.Lab) values {
 		where.NodeIP, where.NodeIP6, where.PodCIDR, where.PodCIDR6,
 		where.NodePods, where.NodePods6, where.PodGateway, where.PodGateway6,
 		where.Services, where.Services6, where.ClusterDNS, where.UplinkIP, where.UplinkIP6,
-		where.InetIP, where.InetIP6, where.Resolver, where.World, where.World6, where.VPNEndpoint, where.VPNExit}
+		where.InetIP, where.InetIP6, where.Resolver, where.World, where.World6, where.Probes, where.VPNEndpoint, where.VPNExit}
 }
 
 // fill returns one of the files with its values.

@@ -27,6 +27,8 @@ const (
 	Resolver            = "198.51.100.53" // of the pretend internet provider
 	// The pretend internet: every address of these networks answers.
 	World, World6 = "203.0.113.0/24", "2001:db8:113::/64"
+	// Probes is for those who want a destination of their own each: more of the same, of which there are many.
+	Probes = "198.18.0.0/15"
 
 	// The VPN provider.
 	VPNEndpoint, VPNPort = "198.51.100.200", 51820

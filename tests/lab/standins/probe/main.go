@@ -68,7 +68,7 @@ func word(err error) string {
 
 func fetch(dst string) (string, error) {
 	if !strings.Contains(dst, "://") {
-		dst = "http://" + dst + "/"
+		dst = "http://" + net.JoinHostPort(dst, "80") + "/"
 	}
 	c := http.Client{Timeout: patience}
 	r, err := c.Get(dst)

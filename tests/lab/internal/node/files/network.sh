@@ -30,6 +30,7 @@ ip -n inet addr add {{.Resolver}}/24 dev segment0
 ip -n inet addr add {{.InetIP6}}/64 dev segment0 nodad
 ip -n inet link set segment0 up
 ip -n inet route add local {{.World}} dev lo
+ip -n inet route add local {{.Probes}} dev lo
 ip -n inet -6 route add local {{.World6}} dev lo
 ip -n inet route add {{.VPNExit}}/32 via {{.VPNEndpoint}}
 ip netns exec inet sysctl -qw net.ipv6.ip_nonlocal_bind=1 net.ipv4.ip_nonlocal_bind=1
@@ -67,7 +68,7 @@ table inet uplink {
   set seen6 { type ipv6_addr; flags dynamic; counter; }
   chain count {
     type filter hook postrouting priority 300;
-    oifname uplink0 ip daddr {{.World}} add @seen4 { ip daddr }
+    oifname uplink0 ip daddr { {{.World}}, {{.Probes}} } add @seen4 { ip daddr }
     oifname uplink0 ip6 daddr {{.World6}} add @seen6 { ip6 daddr }
   }
 }
