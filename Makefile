@@ -60,8 +60,9 @@ lab-up: deps $(LABCTL) ## Bring the lab up (LAB_DIR is its state folder)
 lab-down: $(LABCTL) ## Take the lab down; nothing is left
 	$(LABCTL) down
 
-pack: ## Write build/<charm>_<arch>.charm for every charm
+pack: ## Write build/<charm>_<arch>.charm for every charm, and read each with Juju's own parser
 	go run ./charms/pack -out build $(CHARMS)
+	cd tests/lab/juju && go run ./cmd/readcharm $(CURDIR)/build/*.charm
 
 golden: ## Rewrite the golden files of the unit tests
 	go test $$(git grep -l 'flag.Bool("update"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') -update
