@@ -212,7 +212,7 @@ func confined(ts *testscript.TestScript, w world.World, pod, container string) m
 // silent sends from inside a pod's network as root, with this machine's own programs: for a pod whose workload has no probe.
 func silent(ts *testscript.TestScript, w world.World, pod string) {
 	ctx := context.Background()
-	for _, command := range []string{"ping -c 5 -i 0.2 -W 1 %s", "busybox nc -w 1 -z %s 443", "busybox nc -w 1 -z %s 80", "busybox nslookup -timeout=1 canary.test %s"} {
+	for _, command := range []string{"ping -c 5 -i 0.2 -W 1 %s", "timeout 1 bash -c <>/dev/tcp/%s/443", "timeout 1 bash -c <>/dev/tcp/%s/80", "timeout 2 busybox nslookup canary.test %s"} {
 		for _, next := range []func() string{outside.Next, outside.Next6} {
 			dst := next()
 			line := strings.Fields(fmt.Sprintf(command, dst))

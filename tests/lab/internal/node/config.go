@@ -18,12 +18,12 @@ var files embed.FS
 
 // values are what the files under files/ are filled with.
 type values struct {
-	Dir, Cgroup, Node                                     string
-	NodeIP, NodeIP6, PodCIDR, PodCIDR6                    string
-	NodePods, NodePods6, PodGateway, PodGateway6          string
-	Services, Services6, ClusterDNS, UplinkIP, UplinkIP6  string
+	Dir, Cgroup, Node                                             string
+	NodeIP, NodeIP6, PodCIDR, PodCIDR6                            string
+	NodePods, NodePods6, PodGateway, PodGateway6                  string
+	Services, Services6, ClusterDNS, UplinkIP, UplinkIP6          string
 	InetIP, InetIP6, Resolver, World, World6, Probes, VPNEndpoint string
-	VPNExit                                               string
+	VPNExit                                                       string
 }
 
 func valuesOf(lab where.Lab) values {
@@ -55,7 +55,7 @@ func writeConfigs(lab where.Lab) error {
 	for name, to := range map[string]string{
 		"containerd.toml": "etc/containerd.toml", "kubelet.yaml": "etc/kubelet.yaml", "proxy.yaml": "etc/proxy.yaml",
 		"network.sh": "etc/network.sh", "cni.conflist": "cni/10-lab.conflist", "manifests.yaml": "etc/manifests.yaml",
-		"resolv.conf": "etc/resolv.conf",
+		"resolv.conf": "etc/resolv.conf", "audit.yaml": "etc/audit.yaml",
 	} {
 		data, err := fill(lab, name)
 		if err != nil {

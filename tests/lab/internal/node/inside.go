@@ -104,6 +104,7 @@ func programs(lab where.Lab) []program {
 		"--token-auth-file="+lab.Path("pki/tokens.csv"), "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local", "--service-account-key-file="+lab.Path("pki/sa.pub"),
 		"--service-account-signing-key-file="+lab.Path("pki/sa.key"), "--kubelet-preferred-address-types=InternalIP", "--profiling=false",
+		"--audit-policy-file="+lab.Path("etc/audit.yaml"), "--audit-log-path="+lab.Path("log/audit.log"),
 		"--",
 		"--kubeconfig="+kubeconfig("kcm"), "--bind-address=127.0.0.1", "--leader-elect=false", "--use-service-account-credentials=true",
 		"--service-account-private-key-file="+lab.Path("pki/sa.key"), "--root-ca-file="+lab.Path("pki/ca.crt"),

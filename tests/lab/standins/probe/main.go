@@ -149,9 +149,16 @@ func ping(dst string) (string, error) {
 	return "answer from " + host, nil
 }
 
+// resolve asks again each second: one lost packet is not yet a resolver that does not answer.
 func resolve(name string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	addrs, err := net.DefaultResolver.LookupHost(ctx, name)
-	return strings.Join(addrs, " "), err
+	var last error
+	for range 5 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		addrs, err := net.DefaultResolver.LookupHost(ctx, name)
+		cancel()
+		if last = err; err == nil || word(err) != "no answer" {
+			return strings.Join(addrs, " "), err
+		}
+	}
+	return "", last
 }
