@@ -37,6 +37,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.Config, o.ConfigErr = hook.Config[Config](); o.ConfigErr != nil && !errors.As(o.ConfigErr, &wrong) {
 		return o, o.ConfigErr
 	}
+	hide(o.ConfigErr)
 	if o.ConfigErr == nil {
 		o.ConfigErr = complete(o.Config)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
@@ -29,6 +30,21 @@ type Config struct {
 	VXLANID         int             `json:"vxlan-id" validate:"min=1,max=16777215"`
 	VXLANPort       int             `json:"vxlan-port" validate:"min=1,max=65535"`
 	PodGatewayImage string          `json:"pod-gateway-image" validate:"required,image"`
+}
+
+// hide takes the values out of what a status says of options into which somebody may have put a key: `juju status` is read
+// by more people than the options are.
+func hide(err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			hide(e)
+		}
+		return
+	}
+	var wrong *hook.OptionError
+	if errors.As(err, &wrong) && slices.Contains([]string{"custom-overrides", "wireguard-public-key", "wireguard-addresses"}, wrong.Name) {
+		wrong.Value = "(not shown)"
+	}
 }
 
 // words splits a list as people write it: by commas, with spaces around them.

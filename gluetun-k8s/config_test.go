@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+)
+
+// configured reads options as a hook does: through config-get, which prints those that are set.
+func configured(t *testing.T, options map[string]any) (Config, error) {
+	t.Helper()
+	all := map[string]any{"vpn-type": "wireguard", "probe-targets": "1.1.1.1:443", "vxlan-id": 42, "vxlan-port": 4790, "pod-gateway-image": "example.org/pod-gateway:1"}
+	maps.Copy(all, options)
+	printed, err := json.Marshal(all)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "options.json"), printed, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config-get"), fmt.Appendf(nil, "#!/bin/sh\nexec cat '%s/options.json'\n", dir), 0o700))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return hook.Config[Config]()
+}
+
+// A key in the wrong option is refused, and the status does not repeat it.
+func TestStatusRepeatsNoKey(t *testing.T) {
+	tests := []struct {
+		summary, option, value string
+	}{
+		{"among the overrides", "custom-overrides", "WIREGUARD_PRIVATE_KEY=" + privateKey},
+		{"as the server's, without its last letter", "wireguard-public-key", privateKey[:43]},
+		{"as an address", "wireguard-addresses", privateKey},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			o := ready(t)
+			// Two wrong options: their errors come joined.
+			o.Config, o.ConfigErr = configured(t, map[string]any{test.option: test.value, "vxlan-port": 0})
+			hide(o.ConfigErr)
+			status := Reconcile(o).Status
+			assert.Equal(t, "blocked", status.Kind)
+			assert.Contains(t, status.Message, "cannot use option "+test.option)
+			assert.NotContains(t, status.Message, privateKey[:43])
+			assert.Contains(t, status.Message, `vxlan-port="0"`, "what is no secret is named")
+		})
+	}
+	_, err := configured(t, nil)
+	require.NoError(t, err, "the other options of this test are good")
+}
