@@ -110,8 +110,8 @@ func Reconcile(o Observed) hook.Desired {
 	planned := plans(o, data, &d)
 	why, open := hook.First(
 		hook.Leads(o.Unit), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
-		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret)), hook.Valid(o.ViewErr), hook.Valid(planned),
-		patched(o), hook.Up(container, o.Container.Up),
+		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret)), hook.Valid(o.ViewErr), hook.Valid(fits(o.Config, o.View.Network)),
+		hook.Valid(planned), patched(o), hook.Up(container, o.Container.Up),
 	)
 	w := hook.Workload{Container: container}
 	switch {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -92,6 +93,32 @@ func withSecret(c Config, s Secret) error {
 	return nil
 }
 
+// fits says what does not go with this cluster's network.
+func fits(c Config, n vpnk8slib.Network) error {
+	if len(c.Addresses) > 0 && len(usable(c.Addresses, n)) == 0 {
+		return errors.New("wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config gluetun wireguard-addresses=<with the IPv4 address of your provider's file>")
+	}
+	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
+	for _, t := range c.ProbeTargets {
+		if inside.Contains(t.Addr()) {
+			return fmt.Errorf("probe-targets has %s, which is reached beside the tunnel: juju config gluetun probe-targets=1.1.1.1:443,9.9.9.9:443", t)
+		}
+	}
+	return nil
+}
+
+// usable leaves IPv6 addresses out where the pod has none: gluetun refuses to start with one (settings/wireguard.go), and
+// providers write both on one line.
+func usable(a addresses, n vpnk8slib.Network) (out addresses) {
+	v6 := len(n.Pods.Only(true)) > 0
+	for _, p := range a {
+		if v6 || p.Addr().Is4() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // endpoint is where gluetun's own packets go.
 func endpoint(c Config) vpnk8slib.Endpoint {
 	port := providers[c.Provider].port
@@ -115,7 +142,7 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 		"FIREWALL_OUTBOUND_SUBNETS": n.Direct().String(), "FIREWALL_INPUT_PORTS": inputPorts(c),
 	}
 	for name, value := range map[string]string{
-		"WIREGUARD_ADDRESSES": c.Addresses.String(), "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
+		"WIREGUARD_ADDRESSES": usable(c.Addresses, n).String(), "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
 		"SERVER_COUNTRIES": strings.Join(c.Countries, ","), "SERVER_CITIES": strings.Join(c.Cities, ","),
 	} {
 		if value != "" {

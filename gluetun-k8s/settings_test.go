@@ -8,7 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
 const (
@@ -235,5 +237,48 @@ func TestEndpoint(t *testing.T) {
 	assert.Equal(t, netip.MustParseAddr("198.51.100.200"), endpoint(c).Addr)
 	for name, p := range providers {
 		assert.Equal(t, p.server, p.port == 0, "%s: the port of its servers", name)
+	}
+}
+
+// What a provider's file holds is taken as it is, on clusters with IPv6 and without.
+func TestFits(t *testing.T) {
+	dual := hooktest.Network(t)
+	v4 := dual
+	v4.Pods, v4.Services = dual.Pods.Only(false), dual.Services.Only(false)
+	const both, six = "addresses=10.64.0.2/32,fc00:bbbb::2/128", "addresses=fc00:bbbb::2/128"
+	tests := []struct {
+		summary string
+		option  string
+		network vpnk8slib.Network
+		wrong   string
+		env     string // WIREGUARD_ADDRESSES
+	}{
+		{"both families, a cluster with both", both, dual, "", "10.64.0.2/32,fc00:bbbb::2/128"},
+		{"both families, a cluster without IPv6", both, v4, "", "10.64.0.2/32"},
+		{"IPv6 only, a cluster with both", six, dual, "", "fc00:bbbb::2/128"},
+		{"IPv6 only, a cluster without", six, v4, "has IPv6 addresses only", ""},
+		{"none given: the provider's own", "addresses=", v4, "", ""},
+		{"a target outside", "probe=9.9.9.9:443", v4, "", ""},
+		{"a target inside the tunnel", "probe=10.2.0.1:53", v4, "", ""},
+		{"a target that is a Service", "probe=9.9.9.9:443,10.43.0.10:53", v4, "probe-targets has 10.43.0.10:53, which is reached beside the tunnel", ""},
+		{"a target that is the API server", "probe=10.44.0.1:6443", v4, "which is reached beside the tunnel", ""},
+		{"a target in this very pod", "probe=127.0.0.1:8000", v4, "which is reached beside the tunnel", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			c, errs := options(t, "provider=nordvpn", test.option)
+			require.Empty(t, errs)
+			err := fits(c, test.network)
+			o := ready(t)
+			o.Config.Addresses, o.Config.ProbeTargets, o.View.Network = c.Addresses, c.ProbeTargets, test.network
+			if test.wrong != "" {
+				assert.ErrorContains(t, err, test.wrong)
+				assert.Equal(t, hook.Blocked(err.Error()), Reconcile(o).Status)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, "active", Reconcile(o).Status.Kind)
+			assert.Equal(t, test.env, environment(c, Secret{PrivateKey: privateKey}, test.network)["WIREGUARD_ADDRESSES"])
+		})
 	}
 }
