@@ -39,7 +39,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	}
 	hide(o.ConfigErr)
 	if o.ConfigErr == nil {
-		o.ConfigErr = complete(o.Config)
+		o.ConfigErr = complete(o.Config, o.App)
 	}
 	if o.Secret, o.SecretErr = secret(o.Config.KeySecret, o.App); o.SecretErr != nil && !errors.Is(o.SecretErr, errOperator) {
 		return o, o.SecretErr
@@ -58,7 +58,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		return o, err
 	}
 	o.Consumers = vpnk8slib.Consumers(rels)
-	if up, known := o.Container.Checks[tunnelCheck]; up && known && o.Container.Running {
+	if o.Container.Running { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
 	}
 	look, cancel := context.WithTimeout(ctx, hook.Look)
@@ -110,7 +110,7 @@ func Reconcile(o Observed) hook.Desired {
 	planned := plans(o, data, &d)
 	why, open := hook.First(
 		hook.Leads(o.Unit), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
-		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret)), hook.Valid(o.ViewErr), hook.Valid(fits(o.Config, o.View.Network)),
+		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret)), hook.Valid(o.ViewErr), hook.Valid(fits(o.Config, o.View.Network, o.App)),
 		hook.Valid(planned), patched(o), hook.Up(container, o.Container.Up),
 	)
 	w := hook.Workload{Container: container}

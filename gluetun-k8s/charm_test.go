@@ -18,7 +18,7 @@ func ready(t *testing.T) Observed {
 	c, errs := options(t, "provider=custom", "addresses=10.2.0.2/32", "public="+publicKey, "ip=198.51.100.200", "port=51820")
 	require.Empty(t, errs)
 	c.VXLANID, c.VXLANPort, c.PodGatewayImage = 42, vpnk8slib.VXLANPort, vpnk8slib.PodGatewayImage
-	require.NoError(t, complete(c))
+	require.NoError(t, complete(c, "gluetun"))
 	return Observed{
 		Unit: hooktest.Leader("gluetun"), Config: c, Secret: Secret{PrivateKey: privateKey},
 		View: vpnk8slib.GatewayView{Network: hooktest.Network(t), Owner: "6f6b3c5e-0000-4000-8000-000000000001"},

@@ -48,23 +48,23 @@ func readSecret(content map[string]string) (s Secret, err error) {
 }
 
 // complete says what is missing, or does not go together. gluetun would say it in its log only, after its start.
-func complete(c Config) error {
+func complete(c Config, app string) error {
 	p, known := providers[c.Provider]
 	set := func(option, to string) error {
-		return fmt.Errorf("set %s for vpn-provider=%s: juju config gluetun %s=%s", option, c.Provider, option, to)
+		return fmt.Errorf("set %s for vpn-provider=%s: juju config %s %s=%s", option, c.Provider, app, option, to)
 	}
 	no := func(option string) error {
-		return fmt.Errorf("%s cannot be used with vpn-provider=%s: juju config gluetun --reset %s", option, c.Provider, option)
+		return fmt.Errorf("%s cannot be used with vpn-provider=%s: juju config %s --reset %s", option, c.Provider, app, option)
 	}
 	switch {
 	case !known:
-		return fmt.Errorf("choose a provider: juju config gluetun vpn-provider=<%s>", strings.Join(slices.Sorted(maps.Keys(providers)), "|"))
+		return fmt.Errorf("choose a provider: juju config %s vpn-provider=<%s>", app, strings.Join(slices.Sorted(maps.Keys(providers)), "|"))
 	case c.Type == "openvpn":
-		return errors.New("vpn-type=openvpn is not supported yet: juju config gluetun vpn-type=wireguard")
+		return fmt.Errorf("vpn-type=openvpn is not supported yet: juju config %s vpn-type=wireguard", app)
 	case c.DNSOverTLS:
-		return errors.New("dns-over-tls=true cannot be used with the routing method pod-gateway: its clients ask the cluster's resolver; juju config gluetun dns-over-tls=false")
+		return fmt.Errorf("dns-over-tls=true cannot be used with the routing method pod-gateway: its clients ask the cluster's resolver; juju config %s dns-over-tls=false", app)
 	case c.KeySecret == "":
-		return errors.New("give the key: juju add-secret vpn-key private-key=<key>; juju grant-secret vpn-key gluetun; juju config gluetun wireguard-private-key-secret=secret:<id>")
+		return fmt.Errorf("give the key: juju add-secret vpn-key private-key=<key>; juju grant-secret vpn-key %[1]s; juju config %[1]s wireguard-private-key-secret=secret:<id>", app)
 	case p.addresses && len(c.Addresses) == 0:
 		return set("wireguard-addresses", "<Address of your provider's file>")
 	case p.server && !c.EndpointIP.IsValid():
@@ -94,14 +94,14 @@ func withSecret(c Config, s Secret) error {
 }
 
 // fits says what does not go with this cluster's network.
-func fits(c Config, n vpnk8slib.Network) error {
+func fits(c Config, n vpnk8slib.Network, app string) error {
 	if len(c.Addresses) > 0 && len(usable(c.Addresses, n)) == 0 {
-		return errors.New("wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config gluetun wireguard-addresses=<with the IPv4 address of your provider's file>")
+		return fmt.Errorf("wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config %s wireguard-addresses=<with the IPv4 address of your provider's file>", app)
 	}
 	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 	for _, t := range c.ProbeTargets {
 		if inside.Contains(t.Addr()) {
-			return fmt.Errorf("probe-targets has %s, which is reached beside the tunnel: juju config gluetun probe-targets=1.1.1.1:443,9.9.9.9:443", t)
+			return fmt.Errorf("probe-targets has %s, which is reached beside the tunnel: juju config %s probe-targets=1.1.1.1:443,9.9.9.9:443", t, app)
 		}
 	}
 	return nil
@@ -131,7 +131,7 @@ func endpoint(c Config) vpnk8slib.Endpoint {
 // environment is gluetun's, in names that v3.40, v3.41 and later read alike; none of them is a secret.
 func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 	env := map[string]string{
-		"VPN_SERVICE_PROVIDER": c.Provider, "VPN_TYPE": "wireguard", "VPN_INTERFACE": "tun0",
+		"VPN_SERVICE_PROVIDER": c.Provider, "VPN_TYPE": "wireguard", "VPN_INTERFACE": tunnelDevice,
 		"WIREGUARD_PRIVATE_KEY_SECRETFILE": keyFile, "WIREGUARD_MTU": "1320",
 		"HTTP_CONTROL_SERVER_ADDRESS": control, "HTTP_CONTROL_SERVER_LOG": "off", "HTTP_CONTROL_SERVER_AUTH_CONFIG_FILEPATH": authFile,
 		"HEALTH_SERVER_ADDRESS": "127.0.0.1:9999", "HEALTH_TARGET_ADDRESS": c.ProbeTargets[0].String(), "HEALTH_ICMP_TARGET_IPS": hosts(c.ProbeTargets),

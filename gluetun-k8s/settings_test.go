@@ -135,7 +135,7 @@ func TestSettings(t *testing.T) {
 		t.Run(test.summary, func(t *testing.T) {
 			c, errs := options(t, test.options...)
 			test.secret.PrivateKey = privateKey
-			for _, err := range []error{complete(c), withSecret(c, test.secret)} {
+			for _, err := range []error{complete(c, "gluetun"), withSecret(c, test.secret)} {
 				if err != nil && len(errs) == 0 {
 					errs = append(errs, err)
 				}
@@ -268,7 +268,7 @@ func TestFits(t *testing.T) {
 		t.Run(test.summary, func(t *testing.T) {
 			c, errs := options(t, "provider=nordvpn", test.option)
 			require.Empty(t, errs)
-			err := fits(c, test.network)
+			err := fits(c, test.network, "gluetun")
 			o := ready(t)
 			o.Config.Addresses, o.Config.ProbeTargets, o.View.Network = c.Addresses, c.ProbeTargets, test.network
 			if test.wrong != "" {

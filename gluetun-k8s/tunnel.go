@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/charmarr/charmarr-go/charms/hook"
 )
+
+const tunnelDevice = "tun0"
 
 // Tunnel is how it is now. Up: a packet came back through it in this very hook; gluetun's own word for its state is
 // older than that, and stays good for minutes after the other end has died.
@@ -22,13 +22,13 @@ type Tunnel struct {
 	Seen netip.Addr // what the world sees, as gluetun asked it once
 }
 
-// seeTunnel tries all targets at once, for two seconds in all. The charm's container shares the pod's network.
+// seeTunnel tries all targets at once, for at most a second and a half: a hook has two. The charm's container shares the pod's network.
 func seeTunnel(ctx context.Context, t targets, apiKey string) (out Tunnel) {
-	ctx, cancel := context.WithTimeout(ctx, hook.Look)
+	ctx, cancel := context.WithTimeout(ctx, 1500*time.Millisecond)
 	defer cancel()
 	answers := make(chan bool, len(t))
 	for _, target := range t {
-		go func() { answers <- reach(ctx, target) }()
+		go func() { answers <- reach(ctx, tunnelDevice, target) }()
 	}
 	for range t {
 		if <-answers {
@@ -37,16 +37,16 @@ func seeTunnel(ctx context.Context, t targets, apiKey string) (out Tunnel) {
 		}
 	}
 	if out.Up {
-		out.Seen = publicIP(ctx, apiKey)
+		out.Seen = publicIP(ctx, control, apiKey)
 	}
 	return out
 }
 
-// reach makes a connection that can leave through the tunnel only: bound to its interface. A refusal has come back as well.
-func reach(ctx context.Context, target netip.AddrPort) bool {
+// reach makes a connection that can leave through one interface only: bound to it. A refusal has come back as well.
+func reach(ctx context.Context, device string, target netip.AddrPort) bool {
 	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
-		if control := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), "tun0") }); control != nil {
+		if control := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), device) }); control != nil {
 			return control
 		}
 		if errors.Is(err, unix.EPERM) {
@@ -62,7 +62,7 @@ func reach(ctx context.Context, target netip.AddrPort) bool {
 }
 
 // publicIP asks gluetun, who asked the world once when the tunnel came up. No answer is none.
-func publicIP(ctx context.Context, apiKey string) (addr netip.Addr) {
+func publicIP(ctx context.Context, control, apiKey string) (addr netip.Addr) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+control+"/v1/publicip/ip", nil)
@@ -75,6 +75,9 @@ func publicIP(ctx context.Context, apiKey string) (addr netip.Addr) {
 		return addr
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return addr
+	}
 	var answer struct {
 		PublicIP netip.Addr `json:"public_ip"`
 	}

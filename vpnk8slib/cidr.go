@@ -22,8 +22,8 @@ func ParseCIDRs(s string) (CIDRs, error) {
 		if p != p.Masked() {
 			return nil, fmt.Errorf("cannot use network %s: it has host bits, write %s", p, p.Masked())
 		}
-		if p.Bits() == 0 {
-			return nil, fmt.Errorf("cannot use network %s: it holds every address, name the cluster's networks only", p)
+		if shortest := widest(p.Addr()); p.Bits() < shortest {
+			return nil, fmt.Errorf("cannot use network %s: it is wider than any cluster's (/%d), name the cluster's pod and service networks only", p, shortest)
 		}
 		for _, q := range out {
 			if p.Overlaps(q) {
@@ -36,6 +36,16 @@ func ParseCIDRs(s string) (CIDRs, error) {
 		return nil, fmt.Errorf("cannot find a network in %q: write them as 10.1.0.0/16,10.152.183.0/24", s)
 	}
 	return out, nil
+}
+
+// widest is the shortest prefix that a cluster's network has. Two halves of the world would open the kill switch like the
+// whole. 10.0.0.0/8 is as wide as any private network; IPv6 pod networks are /48 or longer, because the controller manager
+// takes at most 16 bits off a node's /64.
+func widest(a netip.Addr) int {
+	if a.Is4() {
+		return 8
+	}
+	return 32
 }
 
 // String is the form on the wire.

@@ -175,11 +175,12 @@ func TestTheProvidersNetworksAreIgnored(t *testing.T) {
 	c := routed(t)
 	before, err := json.Marshal(plan(t, c))
 	require.NoError(t, err)
-	c.Link.Gateway.ClusterCIDRs, err = vpnk8slib.ParseCIDRs("0.0.0.0/1,128.0.0.0/1")
+	c.Link.Gateway.ClusterCIDRs, err = vpnk8slib.ParseCIDRs("203.0.113.0/24,128.0.0.0/8")
 	require.NoError(t, err)
 	after, err := json.Marshal(plan(t, c)[:3])
 	require.NoError(t, err)
-	assert.NotContains(t, string(after), "128.0.0.0/1")
+	assert.NotContains(t, string(after), "128.0.0.0/8")
+	assert.NotContains(t, string(after), "203.0.113.0/24")
 	assert.Contains(t, string(before), string(after[1:len(after)-1]), "kill switch, settings and template are the same to the letter")
 }
 
