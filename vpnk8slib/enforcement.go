@@ -2,10 +2,9 @@ package vpnk8slib
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 )
 
@@ -41,18 +40,36 @@ func (p EnforcementProbe) verdict() Enforcement {
 	}
 }
 
-// answerTime is how long an address inside the cluster may take to answer.
-const answerTime = 300 * time.Millisecond
+// answerTime is how long an address inside the cluster may take to answer. Silence is only asked for once per pod.
+const answerTime = time.Second
 
-// answers says whether anything came back. A refusal is an answer: the packet got there.
+// answers says whether a TLS server said anything. A connection alone proves nothing: in a mesh ztunnel accepts every one
+// inside the pod, and only then tries to go on.
 func answers(ctx context.Context, target netip.AddrPort) bool {
-	d := net.Dialer{Timeout: answerTime}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", target.String())
-	if err == nil {
-		_ = conn.Close()
-		return true
+	if err != nil {
+		return false
 	}
-	return errors.Is(err, syscall.ECONNREFUSED)
+	defer conn.Close()
+	heard := &listener{Conn: conn}
+	// Who it is does not matter here, and nothing is told to it.
+	_ = tls.Client(heard, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx)
+	return heard.any
+}
+
+// listener notes whether anything was heard.
+type listener struct {
+	net.Conn
+	any bool
+}
+
+func (l *listener) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	l.any = l.any || n > 0
+	return n, err
 }
 
 // ownAddress is this pod's first address; it changes with every new pod.

@@ -42,6 +42,7 @@ func NewKube(config *rest.Config) (Kube, error) {
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
 	c := rest.CopyConfig(config)
 	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	c.QPS = -1 // client-go holds a process to 5 requests a second; a hook has a dozen, and ends
 	client, err := rest.UnversionedRESTClientFor(c)
 	if err != nil {
 		return Kube{}, fmt.Errorf("cannot make a Kubernetes client: %w", err)

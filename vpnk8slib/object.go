@@ -66,8 +66,22 @@ type container struct {
 	Name            string           `json:"name"`
 	Image           string           `json:"image,omitempty"`
 	Command         []string         `json:"command,omitempty"`
+	Env             []envVar         `json:"env,omitempty"`
 	SecurityContext *securityContext `json:"securityContext,omitempty"`
 	VolumeMounts    []volumeMount    `json:"volumeMounts,omitempty"`
+}
+
+type envVar struct {
+	Name      string     `json:"name"`
+	ValueFrom *envSource `json:"valueFrom,omitempty"`
+}
+
+type envSource struct {
+	FieldRef fieldRef `json:"fieldRef"`
+}
+
+type fieldRef struct {
+	FieldPath string `json:"fieldPath"`
 }
 
 type volumeMount struct {

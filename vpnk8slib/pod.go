@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"strconv"
@@ -47,12 +48,18 @@ func ReadPod() (Pod, error) {
 
 func see(routes []route) Pod {
 	p := Pod{Closed: true}
+	refused := uint64(math.MaxUint64) // from which metric on an IPv6 default counts for nothing
 	for _, r := range routes {
-		if r.reject {
-			p.Patched = p.Patched || (r.bits == 0 && !r.v6)
-			continue
+		switch {
+		case r.reject && r.bits == 0 && r.v6:
+			refused = min(refused, r.metric)
+		case r.reject && r.bits == 0:
+			p.Patched = true
 		}
-		if r.wide() && r.dev != overlayInterface && r.dev != "lo" {
+	}
+	for _, r := range routes {
+		shadowed := r.v6 && r.bits == 0 && r.metric > refused
+		if !r.reject && !shadowed && r.wide() && r.dev != overlayInterface && r.dev != "lo" {
 			p.Closed = false
 		}
 	}
@@ -79,6 +86,7 @@ func overlayUp() bool {
 type route struct {
 	dev    string
 	bits   int
+	metric uint64 // of IPv6: the smallest wins
 	v6     bool
 	local  bool // fc00::/7 and the like: unique local, never the world
 	reject bool
@@ -121,7 +129,8 @@ func parseRoutes(v4, v6 []byte) (routes []route, err error) {
 		}
 		bits, err1 := strconv.ParseUint(f[1], 16, 16)
 		flags, err2 := strconv.ParseUint(f[8], 16, 64)
-		if err := errors.Join(err1, err2); err != nil {
+		metric, err3 := strconv.ParseUint(f[5], 16, 32)
+		if err := errors.Join(err1, err2, err3); err != nil {
 			return nil, fmt.Errorf("cannot read the route %q: %w", lines.Text(), err)
 		}
 		// The kernel's own "nothing here" entry: a rejecting default of the highest metric on lo in every namespace. It is
@@ -130,7 +139,7 @@ func parseRoutes(v4, v6 []byte) (routes []route, err error) {
 			continue
 		}
 		local := strings.HasPrefix(f[0], "fc") || strings.HasPrefix(f[0], "fd")
-		routes = append(routes, route{dev: f[9], bits: int(bits), v6: true, local: local, reject: flags&rtfReject != 0})
+		routes = append(routes, route{dev: f[9], bits: int(bits), metric: metric, v6: true, local: local, reject: flags&rtfReject != 0})
 	}
 	return routes, nil
 }

@@ -20,6 +20,7 @@ const (
 	default6 = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"
 	global6  = "20000000000000000000000000000000 03 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"
 	local6   = "fc000000000000000000000000000000 07 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"
+	refused6 = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 00000001 00000001 00000000 00200200       lo\n"
 	link6    = "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000002 00000000 00000001     eth0\n"
 )
 
@@ -35,6 +36,8 @@ func TestWaysToTheWorld(t *testing.T) {
 		{"a default beside the overlay's", header + viaOverlay + viaEth0 + unreach, none6, false, true},
 		{"half the world", header + viaOverlay + halfEth0 + unreach, none6, false, true},
 		{"an IPv6 default", header + viaOverlay + unreach, none6 + default6, false, true},
+		{"an IPv6 default by advertisement, behind ours", header + viaOverlay + unreach, none6 + refused6 + default6, true, true},
+		{"all global IPv6, which ours does not cover", header + viaOverlay + unreach, refused6 + global6, false, true},
 		{"all global IPv6", header + viaOverlay + unreach, global6, false, true},
 		{"unique local IPv6", header + viaOverlay + unreach, local6, true, true},
 		{"no IPv6", header + viaOverlay + unreach, "", true, true},

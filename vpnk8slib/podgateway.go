@@ -40,7 +40,11 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 	if len(c.Network.DNS) == 0 || len(c.Network.Cluster()) == 0 {
 		return fragment{}, errors.New("cannot lay the route: the cluster's networks and DNS are not known")
 	}
+	// In a mesh the kubelet's questions for health come from ztunnel's addresses; the answers must go back there.
 	direct := c.Network.Direct()
+	for _, a := range ztunnel {
+		direct = append(direct, host(a))
+	}
 	settings := map[string]string{
 		"GATEWAY_NAME":                d.GatewayDNSName,
 		"K8S_DNS_IPS":                 join(c.Network.DNS, " "),
@@ -61,7 +65,7 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 			"client-init.sh":    clientInitScript,
 			"client-sidecar.sh": clientSidecarScript,
 		},
-		init:       []container{script("vpn-route-init", c.Image, "client-init.sh", netAdmin())},
+		init:       []container{onNode(script("vpn-route-init", c.Image, "client-init.sh", netAdmin()))},
 		containers: []container{script("vpn-route-sidecar", c.Image, "client-sidecar.sh", netAdmin())},
 		// The workload must be able neither to change routes nor to send around them.
 		workload: &securityContext{Capabilities: &capabilities{Drop: []string{"NET_ADMIN", "NET_RAW"}}},
@@ -115,6 +119,12 @@ func netAdmin(more ...string) *securityContext {
 
 func script(name, image, file string, as *securityContext) container {
 	return container{Name: name, Image: image, Command: []string{"/bin/bash", configMount + "/" + file}, SecurityContext: as}
+}
+
+// onNode tells a container its node's address: where the pod goes next is not known before, and no setting could say it.
+func onNode(c container) container {
+	c.Env = []envVar{{Name: "VPNK8S_NODE", ValueFrom: &envSource{FieldRef: fieldRef{"status.hostIP"}}}}
+	return c
 }
 
 // shell writes settings that root sources: each value typed before it comes here, and quoted all the same.

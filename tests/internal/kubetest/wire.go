@@ -50,7 +50,7 @@ func (s *Server) Wire(t testing.TB, token string) *Wire {
 	if token == "" {
 		token = adminToken
 	}
-	w.Config = &rest.Config{Host: server.URL, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{CAData: w.CA}, QPS: 1000, Burst: 1000}
+	w.Config = &rest.Config{Host: server.URL, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{CAData: w.CA}}
 	return w
 }
 
