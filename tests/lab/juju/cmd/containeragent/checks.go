@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,8 +56,13 @@ func watchContainer(ctx context.Context, container string) {
 			continue
 		}
 		for _, notice := range notices {
-			after = notice.LastRepeated
 			change, err := pebble.Change(notice.Key)
+			var gone *client.Error
+			if err != nil && !(errors.As(err, &gone) && gone.StatusCode == http.StatusNotFound) {
+				sleep(ctx, retryAfter)
+				break // asked again, from this notice on
+			}
+			after = notice.LastRepeated
 			if err != nil {
 				continue // Pebble forgets old changes
 			}
