@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,6 +34,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.Unit, err = hook.ReadUnit(); err != nil {
 		return o, err
 	}
+	o.Gateway = true
 	var wrong *hook.OptionError
 	if o.Config, o.ConfigErr = hook.Config[Config](); o.ConfigErr != nil && !errors.As(o.ConfigErr, &wrong) {
 		return o, o.ConfigErr
@@ -61,10 +63,17 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.Container.Running { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
 	}
+	resolvConf, err := hook.ResolvConf() // gluetun rewrites the file, and is started by no earlier hook than this pod's first
+	if err != nil {
+		return o, err
+	}
 	look, cancel := context.WithTimeout(ctx, hook.Look)
 	defer cancel()
-	app := vpnk8slib.App{Name: o.App, Namespace: o.Model}
-	o.View, o.ViewErr = vpnk8slib.ObserveGateway(look, env.Reader, app, vpnk8slib.Overrides{ClusterCIDRs: o.Config.ClusterCIDRs, Controllers: o.Controllers})
+	app := vpnk8slib.App{Name: o.App, Namespace: o.Model, Unit: o.Name}
+	o.View, o.ViewErr = vpnk8slib.ObserveGateway(look, env.Reader, app, vpnk8slib.Overrides{
+		ClusterCIDRs: o.Config.ClusterCIDRs, Services: hook.KnownServices(), Controllers: o.Controllers, ResolvConf: resolvConf,
+	})
+	hook.KeepServices(o.View.Network)
 	var answer apierrors.APIStatus
 	if _, open := hook.First(hook.Trusted(o.Unit, o.ViewErr)); open && errors.As(o.ViewErr, &answer) {
 		return o, fmt.Errorf("cannot look at the cluster: %w", o.ViewErr) // the API server's trouble: Juju tries this hook again
@@ -88,12 +97,12 @@ func secret(id, app string) (Secret, error) {
 	}
 	content, err := hook.Secret(id)
 	if errors.Is(err, hook.ErrNoSecret) {
-		return Secret{}, operatorError{fmt.Sprintf("cannot read the secret with the key: juju grant-secret <name> %s (its id is %s)", app, id)}
+		return Secret{}, operatorError{fmt.Sprintf("cannot read the secret with the key: juju grant-secret %s %s", id, app)}
 	}
 	if err != nil {
 		return Secret{}, err
 	}
-	s, err := readSecret(content)
+	s, err := readSecret(id, content)
 	if err != nil {
 		return Secret{}, operatorError{err.Error()}
 	}
@@ -107,10 +116,11 @@ func Reconcile(o Observed) hook.Desired {
 	if databag, err := data.Encode(); err == nil && o.ViewErr == nil {
 		d.Publish = map[string]map[string]string{hook.VPNEndpoint: databag}
 	}
-	planned := plans(o, data, &d)
+	unfit := fits(o.Config, o.View.Network, o.App)
+	planned := plans(o, data, unfit, &d)
 	why, open := hook.First(
 		hook.Leads(o.Unit), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
-		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret)), hook.Valid(o.ViewErr), hook.Valid(fits(o.Config, o.View.Network, o.App)),
+		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret)), hook.Valid(o.ViewErr), hook.Valid(unfit),
 		hook.Valid(planned), patched(o), hook.Up(container, o.Container.Up),
 	)
 	w := hook.Workload{Container: container}
@@ -131,9 +141,10 @@ func Reconcile(o Observed) hook.Desired {
 	return d
 }
 
-// plans adds the cluster's part. Without a complete configuration there is none: the firewall names the server's port.
-func plans(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (err error) {
-	if o.ViewErr != nil || o.ConfigErr != nil || !o.Leader || o.Leaving() {
+// plans adds the cluster's part. Without a configuration that is complete and fits there is none, and what was laid stays:
+// the firewall names the server's port, and an overlay in the cluster's own network would take its addresses away.
+func plans(o Observed, data vpnk8slib.ProviderData, unfit error, d *hook.Desired) (err error) {
+	if o.ViewErr != nil || o.ConfigErr != nil || unfit != nil || !o.Leader || o.Leaving() {
 		return nil
 	}
 	d.Protect, d.Release, err = vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
@@ -143,14 +154,21 @@ func plans(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (err error)
 	return err
 }
 
-// published is what consumers are told. It names this very pod: two addresses behind one name break pod-gateway.
+// published is what consumers are told. It names this very pod: two addresses behind one name break pod-gateway. Where the
+// networks do not go together, or an option is refused that networks or the tunnel's state are told by, the networks are left
+// out: the data then cannot be written, and what was said last stays.
 func published(o Observed) vpnk8slib.ProviderData {
 	data := vpnk8slib.ProviderData{
 		RoutingMethod:  vpnk8slib.RoutingMethods()[0],
 		GatewayDNSName: fmt.Sprintf("%s.%s-endpoints.%s.svc.%s", strings.ReplaceAll(o.Name, "/", "-"), o.App, o.Model, o.View.Network.Domain),
-		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VXLANIPNetwork: vpnk8slib.DefaultOverlay(),
-		ClusterCIDRs: o.View.Network.Cluster(), VPNConnected: o.Tunnel.Up,
+		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VPNConnected: o.Tunnel.Up,
 		InstanceName: o.App, Namespace: o.Model, Application: o.App,
+	}
+	refused := slices.ContainsFunc(hook.Refusals(o.ConfigErr), func(e *hook.OptionError) bool {
+		return e.Name == "cluster-cidrs" || e.Name == "probe-targets"
+	})
+	if !refused && apart(o.Config, o.View.Network, o.App) == nil {
+		data.VXLANIPNetwork, data.ClusterCIDRs = o.Config.Overlay, o.View.Network.Cluster()
 	}
 	if o.Tunnel.Up {
 		data.ExternalIP = o.Tunnel.Seen

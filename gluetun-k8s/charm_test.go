@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/netip"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,8 +20,10 @@ func ready(t *testing.T) Observed {
 	require.Empty(t, errs)
 	c.VXLANID, c.VXLANPort, c.PodGatewayImage = 42, vpnk8slib.VXLANPort, vpnk8slib.PodGatewayImage
 	require.NoError(t, complete(c, "gluetun"))
+	u := hooktest.Leader("gluetun")
+	u.Gateway = true
 	return Observed{
-		Unit: hooktest.Leader("gluetun"), Config: c, Secret: Secret{PrivateKey: privateKey},
+		Unit: u, Config: c, Secret: Secret{PrivateKey: privateKey},
 		View: vpnk8slib.GatewayView{Network: hooktest.Network(t), Owner: "6f6b3c5e-0000-4000-8000-000000000001"},
 		Pod:  vpnk8slib.Pod{Overlay: true}, Container: hook.Seen{Up: true, Running: true, Checks: map[string]bool{tunnelCheck: true}},
 		Tunnel: Tunnel{Up: true, Seen: netip.MustParseAddr("192.0.2.2")},
@@ -48,6 +51,9 @@ func TestReconcile(t *testing.T) {
 		{"a wrong option before the first start", func(o *Observed) { o.ConfigErr, o.Pod.Overlay = errors.New("cannot use option vpn-type"), false }, hook.Blocked("cannot use option vpn-type"), hook.Stopped},
 		{"the grant was taken back", func(o *Observed) { o.SecretErr = operatorError{"juju grant-secret"} }, hook.Blocked("juju grant-secret"), hook.AsIs},
 		{"not trusted", func(o *Observed) { o.ViewErr, o.Pod.Overlay = forbidden, false }, hook.Blocked("cannot get ServiceAccount gluetun: not allowed; run: juju trust gluetun --scope=cluster"), hook.Stopped},
+		{"the API server does not answer: no policy of ours is in its way", func(o *Observed) {
+			o.ViewErr = &url.Error{Op: "Get", URL: "https://10.44.0.1", Err: errors.New("no route")}
+		}, hook.Blocked("cannot reach the Kubernetes API server, and no policy of ours stands before it; see: kubectl get --raw /readyz"), hook.AsIs},
 		{"its Pebble does not answer", func(o *Observed) { o.Container = hook.Seen{} }, hook.Waiting("waiting for container gluetun"), hook.AsIs},
 		{"a second unit", func(o *Observed) { o.Name, o.Leader = "gluetun/1", false },
 			hook.Waiting("standing by: only the leader runs the workload; scale back with `juju scale-application gluetun 1`"), hook.Stopped},
@@ -94,6 +100,11 @@ func TestPublish(t *testing.T) {
 	o.ConfigErr = errors.New("cannot use option vpn-type")
 	assert.False(t, read(Reconcile(o)).VPNConnected, "a mistake in the options hides nothing")
 
+	for _, option := range []string{"cluster-cidrs", "probe-targets"} {
+		o.ConfigErr = errors.Join(errors.New("cannot use option vpn-type"), &hook.OptionError{Name: option})
+		assert.Empty(t, Reconcile(o).Publish, "nobody knows what was meant by %s", option)
+	}
+
 	o.ViewErr = errors.New("no answer")
 	assert.NotContains(t, Reconcile(o).Publish, hook.VPNEndpoint, "what is not known leaves what was said as it is")
 }
@@ -101,15 +112,26 @@ func TestPublish(t *testing.T) {
 // The firewall names the server's port: without it no pod is changed.
 func TestPlansNeedTheServer(t *testing.T) {
 	o := ready(t)
-	assert.NotEmpty(t, Reconcile(o).Protect)
+	o.Config.Overlay = overlayOf(t, "192.168.77")
+	protect := Reconcile(o).Protect
+	require.NotEmpty(t, protect)
+	assert.Contains(t, protect[0].Apply.Data["settings.sh"], "VXLAN_IP_NETWORK='192.168.77'")
 	o.ConfigErr = errors.New("set vpn-endpoint-port")
 	assert.Empty(t, Reconcile(o).Protect)
+}
+
+func overlayOf(t *testing.T, text string) vpnk8slib.OverlayNetwork {
+	t.Helper()
+	o, err := vpnk8slib.ParseOverlayNetwork(text)
+	require.NoError(t, err)
+	return o
 }
 
 func TestCharmcraft(t *testing.T) {
 	hooktest.Charmcraft(t, "charmcraft.yaml", Config{}, hooktest.Names{
 		Containers: []string{container},
 		Resources:  []string{container + "-image"},
-		Endpoints:  map[string]string{hook.VPNEndpoint: "vpn-gateway"},
+		Provides:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
+		Secrets:    []string{"wireguard-private-key-secret"},
 	})
 }

@@ -14,36 +14,32 @@ import (
 
 // Config is what `juju config gluetun` offers. Each value is typed on its own here; what they mean together is settings'.
 type Config struct {
-	Provider        string          `json:"vpn-provider" validate:"omitempty,oneof=airvpn custom ivpn mullvad nordvpn protonvpn surfshark windscribe"`
-	Type            string          `json:"vpn-type" validate:"oneof=wireguard openvpn"`
-	KeySecret       string          `json:"wireguard-private-key-secret"`
-	Addresses       addresses       `json:"wireguard-addresses"`
-	PublicKey       key             `json:"wireguard-public-key"`
-	EndpointIP      server          `json:"vpn-endpoint-ip"`
-	EndpointPort    int             `json:"vpn-endpoint-port" validate:"min=0,max=65535"` // 0: the provider's
-	Countries       places          `json:"server-countries"`
-	Cities          places          `json:"server-cities"`
-	ProbeTargets    targets         `json:"probe-targets" validate:"min=1"`
-	DNSOverTLS      bool            `json:"dns-over-tls"`
-	Overrides       overrides       `json:"custom-overrides"`
-	ClusterCIDRs    vpnk8slib.CIDRs `json:"cluster-cidrs"` // empty: discovered
-	VXLANID         int             `json:"vxlan-id" validate:"min=1,max=16777215"`
-	VXLANPort       int             `json:"vxlan-port" validate:"min=1,max=65535"`
-	PodGatewayImage string          `json:"pod-gateway-image" validate:"required,image"`
+	Provider        string                   `json:"vpn-provider" validate:"omitempty,oneof=airvpn custom ivpn mullvad nordvpn protonvpn surfshark windscribe"`
+	Type            string                   `json:"vpn-type" validate:"oneof=wireguard openvpn"`
+	KeySecret       string                   `json:"wireguard-private-key-secret"`
+	Addresses       addresses                `json:"wireguard-addresses"`
+	PublicKey       key                      `json:"wireguard-public-key"`
+	EndpointIP      server                   `json:"vpn-endpoint-ip"`
+	EndpointPort    int                      `json:"vpn-endpoint-port" validate:"min=0,max=65535"` // 0: the provider's
+	Countries       places                   `json:"server-countries"`
+	Cities          places                   `json:"server-cities"`
+	ProbeTargets    targets                  `json:"probe-targets" validate:"min=1"`
+	DNSOverTLS      bool                     `json:"dns-over-tls"`
+	Overrides       overrides                `json:"custom-overrides"`
+	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs"` // empty: discovered
+	VXLANID         int                      `json:"vxlan-id" validate:"min=1,max=16777215"`
+	VXLANPort       int                      `json:"vxlan-port" validate:"min=1,max=65535"`
+	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network" validate:"required"`
+	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image"`
 }
 
 // hide takes the values out of what a status says of options into which somebody may have put a key: `juju status` is read
 // by more people than the options are.
 func hide(err error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			hide(e)
+	for _, wrong := range hook.Refusals(err) {
+		if slices.Contains([]string{"custom-overrides", "wireguard-public-key", "wireguard-addresses"}, wrong.Name) {
+			wrong.Value = "(not shown)"
 		}
-		return
-	}
-	var wrong *hook.OptionError
-	if errors.As(err, &wrong) && slices.Contains([]string{"custom-overrides", "wireguard-public-key", "wireguard-addresses"}, wrong.Name) {
-		wrong.Value = "(not shown)"
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // configured reads options as a hook does: through config-get, which prints those that are set.
 func configured(t *testing.T, options map[string]any) (Config, error) {
 	t.Helper()
-	all := map[string]any{"vpn-type": "wireguard", "probe-targets": "1.1.1.1:443", "vxlan-id": 42, "vxlan-port": 4790, "pod-gateway-image": "example.org/pod-gateway:1"}
+	all := map[string]any{"vpn-type": "wireguard", "probe-targets": "1.1.1.1:443", "vxlan-id": 42, "vxlan-port": 4790, "vxlan-ip-network": "172.16.0", "pod-gateway-image": "example.org/pod-gateway:1"}
 	maps.Copy(all, options)
 	printed, err := json.Marshal(all)
 	require.NoError(t, err)
@@ -47,9 +47,20 @@ func TestStatusRepeatsNoKey(t *testing.T) {
 			assert.Equal(t, "blocked", status.Kind)
 			assert.Contains(t, status.Message, "cannot use option "+test.option)
 			assert.NotContains(t, status.Message, privateKey[:43])
-			assert.Contains(t, status.Message, `vxlan-port="0"`, "what is no secret is named")
+			assert.Contains(t, status.Message, `vxlan-port="0": the smallest allowed is 1: juju config`, "what is no secret is named")
 		})
 	}
 	_, err := configured(t, nil)
 	require.NoError(t, err, "the other options of this test are good")
+}
+
+// The overlay's network is a private one, in the form that consumers read.
+func TestOverlayOption(t *testing.T) {
+	c, err := configured(t, map[string]any{"vxlan-ip-network": "192.168.77"})
+	require.NoError(t, err)
+	assert.Equal(t, "192.168.77.0/24", c.Overlay.Prefix().String())
+	for _, value := range []string{"", "172.16", "172.16.0.0/24", "8.8.8", "$(id)"} {
+		_, err := configured(t, map[string]any{"vxlan-ip-network": value})
+		assert.ErrorContains(t, err, "write the first three octets of a private network, such as 172.16.0: juju config <application> vxlan-ip-network=...", value)
+	}
 }

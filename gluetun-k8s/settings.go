@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -33,16 +32,18 @@ const tunnelMark = 0xca6c
 // Secret is what the operator's Juju secret holds.
 type Secret struct{ PrivateKey, PresharedKey string }
 
-// readSecret takes the keys out of a Juju secret's content. Errors never repeat them.
-func readSecret(content map[string]string) (s Secret, err error) {
+// readSecret takes the keys out of a Juju secret's content. Errors never repeat them. `juju update-secret` replaces the whole
+// content, so that each command names both keys; the second in brackets where there need not be one.
+func readSecret(id string, content map[string]string) (s Secret, err error) {
 	s = Secret{strings.TrimSpace(content["private-key"]), strings.TrimSpace(content["preshared-key"])}
+	update := fmt.Sprintf("juju update-secret %s private-key=<key>", id)
 	switch {
 	case s.PrivateKey == "":
-		return s, errors.New("the secret has no private-key: juju update-secret <secret> private-key=<key>")
+		return s, fmt.Errorf("the secret has no private-key: %s [preshared-key=<key>]", update)
 	case !isKey(s.PrivateKey):
-		return s, errors.New("the secret's private-key is no WireGuard key (44 characters that end with =): juju update-secret <secret> private-key=<key>")
+		return s, fmt.Errorf("the secret's private-key is no WireGuard key (44 characters that end with =): %s [preshared-key=<key>]", update)
 	case s.PresharedKey != "" && !isKey(s.PresharedKey):
-		return s, errors.New("the secret's preshared-key is no WireGuard key (44 characters that end with =): juju update-secret <secret> preshared-key=<key>")
+		return s, fmt.Errorf("the secret's preshared-key is no WireGuard key (44 characters that end with =): %s preshared-key=<key>", update)
 	}
 	return s, nil
 }
@@ -80,7 +81,8 @@ func complete(c Config, app string) error {
 	case c.EndpointPort != 0 && p.ports != nil && len(p.ports) == 0:
 		return no("vpn-endpoint-port")
 	case c.EndpointPort != 0 && p.ports != nil && !slices.Contains(p.ports, uint16(c.EndpointPort)):
-		return fmt.Errorf("vpn-endpoint-port %d is none of %s's: set one of %v", c.EndpointPort, c.Provider, p.ports)
+		return fmt.Errorf("vpn-endpoint-port %d is none of %s's: juju config %s vpn-endpoint-port=<%s>",
+			c.EndpointPort, c.Provider, app, strings.ReplaceAll(strings.Trim(fmt.Sprint(p.ports), "[]"), " ", "|"))
 	}
 	return nil
 }
@@ -88,7 +90,7 @@ func complete(c Config, app string) error {
 // withSecret says what is missing once the secret is read.
 func withSecret(c Config, s Secret) error {
 	if providers[c.Provider].preshared && s.PresharedKey == "" {
-		return fmt.Errorf("%s needs a preshared key: juju update-secret <secret> private-key=<key> preshared-key=<key>", c.Provider)
+		return fmt.Errorf("%s needs a preshared key: juju update-secret %s private-key=<key> preshared-key=<key>", c.Provider, c.KeySecret)
 	}
 	return nil
 }
@@ -98,10 +100,45 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 	if len(c.Addresses) > 0 && len(usable(c.Addresses, n)) == 0 {
 		return fmt.Errorf("wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config %s wireguard-addresses=<with the IPv4 address of your provider's file>", app)
 	}
-	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
-	for _, t := range c.ProbeTargets {
+	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{c.Overlay.Prefix(), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
+	for i, t := range c.ProbeTargets {
+		if i == 0 && !t.Addr().Is4() { // gluetun tries the first one itself, over tcp4 (internal/healthcheck)
+			return fmt.Errorf("probe-targets begins with %s, and gluetun tries its first target over IPv4 only: juju config %s probe-targets=1.1.1.1:443,%s", t, app, t)
+		}
 		if inside.Contains(t.Addr()) {
 			return fmt.Errorf("probe-targets has %s, which is reached beside the tunnel: juju config %s probe-targets=1.1.1.1:443,9.9.9.9:443", t, app)
+		}
+	}
+	return apart(c, n, app)
+}
+
+// apart says where the overlay, the cluster and the other side of the tunnel would take each other's addresses. Networks that
+// were discovered are the cluster's own and stay what they are: kubeadm's Services lie within Mullvad's network. What the
+// operator typed can be mended, and 10.0.0.0/8 is quickly typed.
+func apart(c Config, n vpnk8slib.Network, app string) error {
+	inside := providers[c.Provider].inside
+	tunnel := slices.Clone(c.Addresses)
+	if inside.IsValid() {
+		tunnel = slices.Insert(tunnel, 0, inside)
+	}
+	taken := n
+	taken.Pods = slices.Clone(n.Pods)
+	for _, p := range tunnel {
+		taken.Pods = append(taken.Pods, p.Masked())
+	}
+	if c.EndpointIP.IsValid() {
+		taken.Pods = append(taken.Pods, netip.PrefixFrom(c.EndpointIP.Addr, c.EndpointIP.BitLen()))
+	}
+	for _, p := range taken.Direct() {
+		if c.Overlay.Prefix().Overlaps(p) {
+			return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel has: juju config %s vxlan-ip-network=%s", c.Overlay, p, app, vpnk8slib.FreeOverlay(taken))
+		}
+	}
+	for _, p := range c.ClusterCIDRs {
+		for _, a := range tunnel {
+			if p.Overlaps(a) && (a != inside || p.Contains(a.Addr())) {
+				return fmt.Errorf("cluster-cidrs has %s, in which the tunnel's %s would be lost: juju config %s cluster-cidrs=<the cluster's pod and service networks only>", p, a, app)
+			}
 		}
 	}
 	return nil
@@ -201,12 +238,15 @@ func auth(s Secret) string {
 }
 
 // postRules are run by gluetun at the end of its firewall's start. They let the overlay's clients into the tunnel and
-// nowhere else, and let their question for an address in. A line that fails opens the firewall (up to v3.41.1): the drop
-// that this pod's init container laid is in another table, and stays.
+// nowhere else, and let their questions in: for an address, and by a ping whether this pod is there, which pod-gateway's
+// client asks before it makes its end of the overlay. (gluetun itself admits its own subnet only, on Calico this one pod. No
+// icmp-type: where gluetun deletes a rule it reads them all, and cannot read that.) A line that fails opens the firewall (up
+// to v3.41.1): the drop that this pod's init container laid is in another table, and stays.
 const postRules = `iptables --flush FORWARD
 iptables -A FORWARD -i vxlan0 -o tun0 -j ACCEPT
 iptables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 iptables -A INPUT -i vxlan0 -p udp --dport 67 -j ACCEPT
+iptables -A INPUT -i eth0 -p icmp -j ACCEPT
 iptables -t mangle -A FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu
 iptables -t nat --flush POSTROUTING
 iptables -t nat -A POSTROUTING -o tun0 -j MASQUERADE

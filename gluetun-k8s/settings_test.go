@@ -22,7 +22,7 @@ const (
 // options sets options on a configuration as Juju would, from text.
 func options(t *testing.T, values ...string) (c Config, errs []error) {
 	t.Helper()
-	c = Config{Type: "wireguard", KeySecret: "secret:1", ProbeTargets: targets{netip.MustParseAddrPort("1.1.1.1:443")}}
+	c = Config{Type: "wireguard", KeySecret: "secret:1", ProbeTargets: targets{netip.MustParseAddrPort("1.1.1.1:443")}, Overlay: vpnk8slib.DefaultOverlay()}
 	set := func(what interface{ UnmarshalText([]byte) error }, value string) {
 		if err := what.UnmarshalText([]byte(value)); err != nil {
 			errs = append(errs, err)
@@ -53,6 +53,10 @@ func options(t *testing.T, values ...string) (c Config, errs []error) {
 			set(&c.ProbeTargets, value)
 		case "overrides":
 			set(&c.Overrides, value)
+		case "overlay":
+			set(&c.Overlay, value)
+		case "cluster":
+			set(&c.ClusterCIDRs, value)
 		case "dot":
 			c.DNSOverTLS = value == "true"
 		default:
@@ -98,14 +102,14 @@ func TestSettings(t *testing.T) {
 		{summary: "ivpn", options: []string{"provider=ivpn", address}, env: []string{"VPN_SERVICE_PROVIDER=ivpn"}},
 		{summary: "ivpn without addresses", options: []string{"provider=ivpn"}, wrong: "set wireguard-addresses"},
 		{summary: "ivpn, a port of its own", options: []string{"provider=ivpn", address, "port=2049"}, env: []string{"WIREGUARD_ENDPOINT_PORT=2049"}},
-		{summary: "ivpn, another port", options: []string{"provider=ivpn", address, "port=51820"}, wrong: "vpn-endpoint-port 51820 is none of ivpn's: set one of [53 2049"},
+		{summary: "ivpn, another port", options: []string{"provider=ivpn", address, "port=51820"}, wrong: "vpn-endpoint-port 51820 is none of ivpn's: juju config gluetun vpn-endpoint-port=<53|2049|2050|30587|41893|48574|58237>"},
 		{summary: "windscribe", options: []string{"provider=windscribe", address}, secret: Secret{PresharedKey: presharedKey}, env: []string{"WIREGUARD_PRESHARED_KEY_SECRETFILE=/run/secrets/wireguard_preshared_key"}},
 		{summary: "windscribe, a country", options: []string{"provider=windscribe", address, "countries=Norway"}, wrong: "server-countries cannot be used with vpn-provider=windscribe"},
 		{summary: "windscribe, a port of its own", options: []string{"provider=windscribe", address, "port=443"}, env: []string{"WIREGUARD_ENDPOINT_PORT=443"}},
 		{summary: "windscribe, another port", options: []string{"provider=windscribe", address, "port=444"}, wrong: "is none of windscribe's"},
 		{summary: "airvpn", options: []string{"provider=airvpn", address}, secret: Secret{PresharedKey: presharedKey}, env: []string{"WIREGUARD_PRESHARED_KEY_SECRETFILE=/run/secrets/wireguard_preshared_key"}},
-		{summary: "airvpn without its preshared key", options: []string{"provider=airvpn", address}, wrong: "airvpn needs a preshared key: juju update-secret"},
-		{summary: "airvpn, another port", options: []string{"provider=airvpn", address, "port=53"}, secret: Secret{PresharedKey: presharedKey}, wrong: "is none of airvpn's: set one of [1637 47107]"},
+		{summary: "airvpn without its preshared key", options: []string{"provider=airvpn", address}, wrong: "airvpn needs a preshared key: juju update-secret secret:1 private-key=<key> preshared-key=<key>"},
+		{summary: "airvpn, another port", options: []string{"provider=airvpn", address, "port=53"}, secret: Secret{PresharedKey: presharedKey}, wrong: "is none of airvpn's: juju config gluetun vpn-endpoint-port=<1637|47107>"},
 		{summary: "custom", options: []string{"provider=custom", address, own, "ip=198.51.100.200", "port=51820"}, env: []string{"WIREGUARD_PUBLIC_KEY=" + publicKey, "WIREGUARD_ENDPOINT_IP=198.51.100.200", "WIREGUARD_ENDPOINT_PORT=51820"}},
 		{summary: "custom over IPv6", options: []string{"provider=custom", address, own, "ip=2001:db8::1", "port=51820"}, env: []string{"WIREGUARD_ENDPOINT_IP=2001:db8::1"}},
 		{summary: "custom without addresses", options: []string{"provider=custom", own, "ip=198.51.100.200", "port=51820"}, wrong: "set wireguard-addresses"},
@@ -210,13 +214,16 @@ func TestReadSecret(t *testing.T) {
 		wrong   string
 	}{
 		{"both keys", map[string]string{"private-key": privateKey + "\n", "preshared-key": presharedKey}, ""},
-		{"another name", map[string]string{"key": privateKey}, "the secret has no private-key"},
-		{"no key", map[string]string{"private-key": "hunter2hunter2"}, "the secret's private-key is no WireGuard key"},
-		{"a preshared key that is none", map[string]string{"private-key": privateKey, "preshared-key": "hunter2hunter2"}, "the secret's preshared-key is no WireGuard key"},
+		{"another name", map[string]string{"key": privateKey},
+			"the secret has no private-key: juju update-secret secret:1 private-key=<key> [preshared-key=<key>]"},
+		{"no key", map[string]string{"private-key": "hunter2hunter2"},
+			"the secret's private-key is no WireGuard key (44 characters that end with =): juju update-secret secret:1 private-key=<key> [preshared-key=<key>]"},
+		{"a preshared key that is none", map[string]string{"private-key": privateKey, "preshared-key": "hunter2hunter2"},
+			"the secret's preshared-key is no WireGuard key (44 characters that end with =): juju update-secret secret:1 private-key=<key> preshared-key=<key>"},
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {
-			s, err := readSecret(test.content)
+			s, err := readSecret("secret:1", test.content)
 			if test.wrong == "" {
 				require.NoError(t, err)
 				assert.Equal(t, Secret{privateKey, presharedKey}, s)
@@ -260,8 +267,12 @@ func TestFits(t *testing.T) {
 		{"none given: the provider's own", "addresses=", v4, "", ""},
 		{"a target outside", "probe=9.9.9.9:443", v4, "", ""},
 		{"a target inside the tunnel", "probe=10.2.0.1:53", v4, "", ""},
+		{"a second target over IPv6", "probe=9.9.9.9:443,[2620:fe::fe]:443", dual, "", ""},
+		{"gluetun's own target over IPv6", "probe=[2620:fe::fe]:443,9.9.9.9:443", dual,
+			"probe-targets begins with [2620:fe::fe]:443, and gluetun tries its first target over IPv4 only: juju config gluetun probe-targets=1.1.1.1:443,[2620:fe::fe]:443", ""},
 		{"a target that is a Service", "probe=9.9.9.9:443,10.43.0.10:53", v4, "probe-targets has 10.43.0.10:53, which is reached beside the tunnel", ""},
 		{"a target that is the API server", "probe=10.44.0.1:6443", v4, "which is reached beside the tunnel", ""},
+		{"a target in the overlay", "probe=172.16.0.1:53", v4, "probe-targets has 172.16.0.1:53, which is reached beside the tunnel", ""},
 		{"a target in this very pod", "probe=127.0.0.1:8000", v4, "which is reached beside the tunnel", ""},
 	}
 	for _, test := range tests {
@@ -281,4 +292,81 @@ func TestFits(t *testing.T) {
 			assert.Equal(t, test.env, environment(c, Secret{PrivateKey: privateKey}, test.network)["WIREGUARD_ADDRESSES"])
 		})
 	}
+}
+
+// The overlay, the cluster and the other side of the tunnel each keep their own addresses. What does not go together is
+// refused before any pod is changed or any consumer told.
+func TestApart(t *testing.T) {
+	tests := []struct {
+		summary string
+		options []string
+		wrong   string
+	}{
+		{"nothing in common", []string{"provider=custom"}, ""},
+		{"another overlay", []string{"provider=custom", "overlay=192.168.77"}, ""},
+		{"an overlay among the pods", []string{"provider=custom", "overlay=10.42.9"}, "vxlan-ip-network 10.42.9 overlaps 10.42.0.0/16, which the cluster or the tunnel has: juju config gluetun vxlan-ip-network=172.16.0"},
+		{"an overlay with the API server in it", []string{"provider=custom", "overlay=10.44.0"}, "vxlan-ip-network 10.44.0 overlaps 10.44.0.1/32"},
+		{"an overlay with this end of the tunnel in it", []string{"provider=custom", "addresses=172.16.0.2/32"}, "vxlan-ip-network 172.16.0 overlaps 172.16.0.2/32, which the cluster or the tunnel has: juju config gluetun vxlan-ip-network=172.16.1"},
+		{"an overlay in the network of this end's address", []string{"provider=custom", "addresses=10.14.0.2/16", "overlay=10.14.9"}, "vxlan-ip-network 10.14.9 overlaps 10.14.0.0/16"},
+		{"an overlay with the server in it", []string{"provider=custom", "overlay=192.168.1", "ip=192.168.1.1"}, "vxlan-ip-network 192.168.1 overlaps 192.168.1.1/32"},
+		{"an overlay in the provider's network", []string{"provider=mullvad", "overlay=10.99.1"}, "vxlan-ip-network 10.99.1 overlaps 10.64.0.0/10"},
+		{"the cluster's networks", []string{"provider=mullvad", "cluster=10.244.0.0/16,10.96.0.0/12"}, ""},
+		{"half of the world, with Mullvad's network in it", []string{"provider=mullvad", "cluster=10.0.0.0/8"}, "cluster-cidrs has 10.0.0.0/8, in which the tunnel's 10.64.0.0/10 would be lost: juju config gluetun cluster-cidrs=<"},
+		{"the half of it that has Mullvad's resolver", []string{"provider=mullvad", "cluster=10.64.0.0/11"}, "cluster-cidrs has 10.64.0.0/11"},
+		{"with Proton's", []string{"provider=protonvpn", "cluster=10.0.0.0/8"}, "in which the tunnel's 10.2.0.0/16 would be lost"},
+		{"with Nord's", []string{"provider=nordvpn", "cluster=10.0.0.0/12"}, "in which the tunnel's 10.5.0.0/16 would be lost"},
+		{"with this end of the tunnel", []string{"provider=mullvad", "addresses=10.99.1.2/32", "cluster=10.244.0.0/16,10.96.0.0/12"}, "cluster-cidrs has 10.96.0.0/12, in which the tunnel's 10.99.1.2/32 would be lost"},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			c, errs := options(t, test.options...)
+			require.Empty(t, errs)
+			o := ready(t)
+			o.Config.Provider, o.Config.Overlay, o.Config.ClusterCIDRs = c.Provider, c.Overlay, c.ClusterCIDRs
+			if c.EndpointIP.IsValid() {
+				o.Config.EndpointIP = c.EndpointIP
+			}
+			if c.Addresses != nil {
+				o.Config.Addresses = c.Addresses
+			}
+			if c.Provider == "mullvad" && c.Addresses == nil {
+				o.Config.Addresses = addresses{netip.MustParsePrefix("10.127.1.2/32")}
+			}
+			if c.ClusterCIDRs != nil {
+				o.View.Network.Pods, o.View.Network.Services = c.ClusterCIDRs, c.ClusterCIDRs
+			}
+			d := Reconcile(o)
+			if test.wrong == "" {
+				assert.Equal(t, "active", d.Status.Kind, d.Status.Message)
+				assert.NotEmpty(t, d.Protect)
+				assert.Contains(t, d.Publish[hook.VPNEndpoint]["config"], `"vxlan_ip_network":"`+c.Overlay.String()+`"`)
+				return
+			}
+			assert.Equal(t, "blocked", d.Status.Kind)
+			assert.Contains(t, d.Status.Message, test.wrong)
+			assert.Empty(t, d.Protect)
+			assert.Empty(t, d.Publish)
+		})
+	}
+	t.Run("discovered networks are the cluster's own", func(t *testing.T) {
+		o := ready(t)
+		o.Config.Provider, o.Config.Addresses = "mullvad", addresses{netip.MustParsePrefix("10.99.1.2/32")}
+		services, err := vpnk8slib.ParseCIDRs("10.96.0.0/12")
+		require.NoError(t, err)
+		o.View.Network.Services = services
+		assert.Equal(t, "active", Reconcile(o).Status.Kind)
+	})
+}
+
+// What gluetun's own parser reads when it deletes a rule: more in INPUT, and it ends with the next change of the tunnel.
+func TestPostRules(t *testing.T) {
+	var input []string
+	for line := range strings.Lines(postRules) {
+		assert.Regexp(t, `^iptables (-t (mangle|nat) )?(--flush|-A) [A-Z]+`, line)
+		if rule, ok := strings.CutPrefix(line, "iptables -A INPUT "); ok {
+			input = append(input, strings.TrimSpace(rule))
+		}
+	}
+	assert.Equal(t, []string{"-i vxlan0 -p udp --dport 67 -j ACCEPT", "-i eth0 -p icmp -j ACCEPT"}, input)
+	assert.NotContains(t, postRules, "FORWARD -j ACCEPT")
 }

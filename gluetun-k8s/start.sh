@@ -3,12 +3,23 @@
 iptables -P FORWARD DROP || exit 1
 ip6tables -P FORWARD DROP 2>/dev/null # fails where there is no IPv6
 for family in -4 -6; do
-  while ip $family rule del table 51820 2>/dev/null; do :; done
+  # By its priority: BusyBox knows no table of gluetun's number.
+  while ip $family rule del priority 101 2>/dev/null; do :; done
 done
+# gluetun appends its rules anew at each start. What stands there twice goes, and nothing else: the policies are DROP since
+# its first start, so that flushed chains would cut off Juju's agent, and an option over which gluetun ends before it has
+# laid its rules could not be mended any more.
+for v in "" 6; do
+  "ip${v}tables-save" -t filter 2>/dev/null | awk '!/^-A/ || !seen[$0]++' | "ip${v}tables-restore" 2>/dev/null
+done
+while iptables -t mangle -D FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu 2>/dev/null; do :; done
 # The tunnel's first packet brings the charm a hook. What comes later the check tells; it is silent about a beginning.
 (
   (
-    until /charm-probe.sh; do sleep 1; done
+    until /charm-probe.sh; do
+      kill -0 $$ 2>/dev/null || exit # this process is gluetun by then: the next start has a loop of its own
+      sleep 1
+    done
     /charm/bin/pebble notify vpn.charmarr.io/tunnel
   ) &
 )

@@ -1,6 +1,10 @@
 package vpnk8slib
 
-import "k8s.io/apimachinery/pkg/types"
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+)
 
 // Domain is the prefix of our labels and annotations.
 const Domain = "vpn.charmarr.io/"
@@ -12,7 +16,12 @@ type App struct {
 	// OwnerUID is the UID of the ServiceAccount that Juju makes for the application. Our own objects are owned by it and go
 	// with it. It outlives the StatefulSet, which Juju deletes and makes anew when storage changes.
 	OwnerUID types.UID
+	// Unit is this unit's name, "qbittorrent/0": its pod is looked at. Without it, nothing is said of that pod.
+	Unit string
 }
+
+// pod is the name that Juju gives the unit's pod.
+func (a App) pod() string { return strings.ReplaceAll(a.Unit, "/", "-") }
 
 // KillSwitchName is the name of an application's NetworkPolicy.
 func KillSwitchName(app string) string { return app + "-vpn-killswitch" }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // CIDRs is a list of networks. On the wire and in options it is one string: "10.1.0.0/16,10.152.183.0/24".
@@ -19,23 +20,57 @@ func ParseCIDRs(s string) (CIDRs, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read network %q: write it as 10.1.0.0/16", f)
 		}
-		if p != p.Masked() {
-			return nil, fmt.Errorf("cannot use network %s: it has host bits, write %s", p, p.Masked())
-		}
-		if shortest := widest(p.Addr()); p.Bits() < shortest {
-			return nil, fmt.Errorf("cannot use network %s: it is wider than any cluster's (/%d), name the cluster's pod and service networks only", p, shortest)
-		}
-		for _, q := range out {
-			if p.Overlaps(q) {
-				return nil, fmt.Errorf("cannot use networks %s and %s: they overlap, name one of them", q, p)
-			}
-		}
 		out = append(out, p)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("cannot find a network in %q: write them as 10.1.0.0/16,10.152.183.0/24", s)
+		return nil, noNetwork(s)
+	}
+	if err := out.check(); err != nil {
+		return nil, err
 	}
 	return out, nil
+}
+
+func noNetwork(s string) error {
+	return fmt.Errorf("cannot find a network in %q: write them as 10.1.0.0/16,10.152.183.0/24", s)
+}
+
+// check says what would be a hole.
+func (c CIDRs) check() error {
+	for n, p := range c {
+		if p != p.Masked() {
+			return fmt.Errorf("cannot use network %s: it has host bits, write %s", p, p.Masked())
+		}
+		if shortest := widest(p.Addr()); p.Bits() < shortest {
+			return fmt.Errorf("cannot use network %s: it is wider than any cluster's (/%d), name the cluster's pod and service networks only", p, shortest)
+		}
+		for _, q := range c[:n] {
+			if p.Overlaps(q) {
+				return fmt.Errorf("cannot use networks %s and %s: they overlap, name one of them", q, p)
+			}
+		}
+	}
+	return nil
+}
+
+// foreignCIDRs are networks as others publish them, who check less (charmarr-lib-vpn 0.5 takes any text). Nothing here is
+// made from them, so nothing stands still because of them: what can be read is kept, and only a text without any network
+// is refused.
+type foreignCIDRs CIDRs
+
+// UnmarshalText reads what can be read; an empty text is no network.
+func (c *foreignCIDRs) UnmarshalText(b []byte) error {
+	var found []netip.Prefix
+	for _, f := range strings.FieldsFunc(string(b), func(r rune) bool { return r == ',' || r == ';' || unicode.IsSpace(r) }) {
+		if p, err := netip.ParsePrefix(f); err == nil {
+			found = append(found, p.Masked())
+		}
+	}
+	if len(b) > 0 && len(found) == 0 {
+		return noNetwork(string(b))
+	}
+	*c = foreignCIDRs(merged(found...))
+	return nil
 }
 
 // widest is the shortest prefix that a cluster's network has. Two halves of the world would open the kill switch like the

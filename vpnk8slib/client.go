@@ -15,37 +15,40 @@ const (
 // ClientPlans says what must hold in the cluster for a consumer: protect before its workload is touched, release after it
 // has stopped. The kill switch comes first in every state but Unprotected. Only the way into Routed changes the pod
 // template; Held keeps it as it last was, and Locked and Protected leave it untouched.
+//
+// Where the route cannot be laid protect is there all the same, with the error, and has to be carried out: it holds
+// everything but the route.
 func ClientPlans(c Client) (protect, release Plan, err error) {
+	defer func() { err = told(err, c.App.Name) }()
 	state := c.State()
 	if state == Unprotected {
 		return nil, c.release(), nil
 	}
-	if len(c.Network.APIServers) == 0 {
-		return nil, nil, errors.New("cannot lay the kill switch: the API server's address is not known, and without it the policy would lock this unit's agent out")
+	if err := c.Network.agentsWay(); err != nil {
+		return nil, nil, fmt.Errorf("cannot lay the kill switch: %w", err)
 	}
 	protect = Plan{{Manager: managerKillSwitch, Apply: KillSwitch(c.App, c.Network)}}
 	if c.Network.Cilium {
-		protect = append(protect, Step{Manager: managerKillSwitch, Apply: ciliumAPIServer(c.App)})
+		protect = append(protect, Step{Manager: managerKillSwitch, Apply: ciliumAPIServer(c.App, c.Network)})
 	}
 	last := c.Last
-	switch state {
-	case Routed:
+	if state == Routed {
 		last = &LastGood{c.Link.Relation, c.Link.Gateway}
 		// What changes by itself is not part of what is kept: no write for a new exit address.
 		last.Gateway.VPNConnected, last.Gateway.ExternalIP = false, ProviderData{}.ExternalIP
-		fallthrough
-	case Held:
-		route, err := c.route(last.Gateway)
-		if err != nil {
-			return nil, nil, err
+	}
+	if state == Routed || state == Held {
+		var route Plan
+		if route, err = c.route(last.Gateway); err != nil {
+			last = c.Last // what cannot be routed has not been good
 		}
 		protect = append(protect, route...)
 	}
-	kept, err := c.state(last)
-	if err != nil {
-		return nil, nil, err
+	kept, marshal := c.state(last)
+	if marshal != nil {
+		return protect, nil, errors.Join(err, marshal)
 	}
-	return append(protect, kept), nil, nil
+	return append(protect, kept), nil, err
 }
 
 // route is the settings and the pod template that lead through the gateway.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // databagKey is the one key of each side's application databag; its value is a JSON object. charmarr-lib-vpn 0.5 reads and
@@ -55,7 +56,8 @@ func decode(from string, databag map[string]string, into any) error {
 func plainly(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return fmt.Errorf("%s must not be of the type %s", cmp.Or(wrong.Field, "it"), wrong.Value)
+		field := wrong.Field[strings.LastIndex(wrong.Field, ".")+1:] // without the names of types on the way
+		return fmt.Errorf("%s must not be of the type %s", cmp.Or(field, "it"), wrong.Value)
 	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {

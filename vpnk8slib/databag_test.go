@@ -1,11 +1,15 @@
 package vpnk8slib_test
 
 import (
+	"encoding/json"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
@@ -53,19 +57,16 @@ func TestBadProviderData(t *testing.T) {
 		{"identifier a text", with(`"vxlan_id":42`, `"vxlan_id":"42"`), "vxlan_id must not be of the type string"},
 		{"port too large", with(`"vxlan_id":42`, `"vxlan_port":65536`), "vxlan_port must be at most 65535"},
 		{"port zero", with(`"vxlan_id":42`, `"vxlan_port":0`), "vxlan_port must be at least 1"},
-		{"a method of the future", with(`"pod-gateway"`, `"wormhole"`), `routing_method "wormhole" is not among pod-gateway; refresh this charm if the gateway is newer`},
+		{"a method of the future", with(`"pod-gateway"`, `"wormhole"`), `routing_method "wormhole" is not among pod-gateway; refresh this charm if the gateway is newer: juju refresh qbittorrent`},
 		{"a command for a name", with(`gluetun-endpoints.vpn.svc.cluster.local`, `$(reboot)`), "gateway_dns_name must be a full DNS name"},
 		{"backticks for a name", with(`gluetun-endpoints.vpn.svc.cluster.local`, "`reboot`.vpn.svc"), "gateway_dns_name must be a full DNS name"},
 		{"a quote in the name", with(`gluetun-endpoints.vpn.svc.cluster.local`, `a';reboot;'.vpn`), "gateway_dns_name must be a full DNS name"},
 		{"a newline in the name", with(`gluetun-endpoints.vpn.svc.cluster.local`, `a.vpn\nreboot`), "gateway_dns_name must be a full DNS name"},
 		{"a command for a network", with(`"172.16.0"`, `"$(reboot)"`), `cannot use overlay network "$(reboot)"`},
 		{"a public overlay", with(`"172.16.0"`, `"203.0.113"`), `cannot use overlay network "203.0.113"`},
-		{"everything is in the cluster", with(`10.1.0.0/16`, `0.0.0.0/0`), "cannot use network 0.0.0.0/0: it is wider than any cluster's (/8)"},
-		{"half of the world", with(`10.1.0.0/16`, `0.0.0.0/1,128.0.0.0/1`), "cannot use network 0.0.0.0/1: it is wider than any cluster's (/8)"},
-		{"all of IPv6", with(`10.1.0.0/16`, `10.1.0.0/16,2000::/3`), "cannot use network 2000::/3: it is wider than any cluster's (/32)"},
-		{"all of IPv4 as IPv6", with(`10.1.0.0/16`, `::/31`), "cannot use network ::/31: it is wider than any cluster's (/32)"},
-		{"host bits", with(`10.1.0.0/16`, `10.1.2.3/16`), "cannot use network 10.1.2.3/16: it has host bits, write 10.1.0.0/16"},
-		{"overlap", with(`10.152.183.0/24`, `10.1.2.0/24`), "they overlap"},
+		{"no network", with(`10.1.0.0/16,10.152.183.0/24`, ``), "cluster_cidrs is required"},
+		{"no network in the text", with(`10.1.0.0/16,10.152.183.0/24`, `$(reboot)`), `cannot find a network in "$(reboot)"`},
+		{"networks as a list", with(`"10.1.0.0/16,10.152.183.0/24"`, `["10.1.0.0/16"]`), "cluster_cidrs must not be of the type array"},
 		{"a command for an instance", with(`"instance_name":"gluetun"`, `"instance_name":"$(reboot)"`), "instance_name must be a name of lower-case letters, digits and hyphens"},
 		{"a command for a namespace", with(`"vxlan_id":42`, `"namespace":"a b"`), "namespace must be a name of lower-case letters, digits and hyphens"},
 		{"a command for a zone of an address", with(`"10.152.183.10"`, `"fe80::1%$(reboot)"`), "cluster_dns_ip must be an IP address without a zone"},
@@ -75,13 +76,101 @@ func TestBadProviderData(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {
-			link := vpnk8slib.ReadLink([]vpnk8slib.Relation{{ID: "vpn-gateway:3", App: "gluetun", Remote: map[string]string{"config": test.raw}}})
+			link := vpnk8slib.ReadLink("qbittorrent", []vpnk8slib.Relation{{ID: "vpn-gateway:3", App: "gluetun", Remote: map[string]string{"config": test.raw}}})
 			var invalid *vpnk8slib.InvalidError
 			require.ErrorAs(t, link.Err, &invalid)
 			assert.Contains(t, link.Err.Error(), "cannot use vpn-gateway data from gluetun: ")
 			assert.Contains(t, link.Err.Error(), test.err)
 		})
 	}
+}
+
+// Nothing is made from the networks that a gateway publishes, and charmarr-lib-vpn 0.5 takes any text for them: what is
+// odd in them stops nobody who reads it. What is written is held to more, and so is the operator's option.
+func TestNetworksOfOthersAreReadAndNeverWritten(t *testing.T) {
+	tests := []struct{ summary, text, kept, err string }{
+		{"two networks", "10.1.0.0/16,10.152.183.0/24", "10.1.0.0/16,10.152.183.0/24", ""},
+		{"a space between them", "10.1.0.0/16, 10.152.183.0/24", "10.1.0.0/16,10.152.183.0/24", ""},
+		{"IPv6", "fd42::/48", "fd42::/48", ""},
+		{"as wide as allowed", "10.0.0.0/8,fd42::/32", "10.0.0.0/8,fd42::/32", ""},
+		{"host bits", "10.1.2.3/16", "10.1.0.0/16", "cannot use network 10.1.2.3/16: it has host bits, write 10.1.0.0/16"},
+		{"overlap", "10.1.0.0/16,10.1.2.0/24", "10.1.0.0/16", "they overlap"},
+		{"everything is in the cluster", "0.0.0.0/0", "0.0.0.0/0", "cannot use network 0.0.0.0/0: it is wider than any cluster's (/8)"},
+		{"half of the world", "0.0.0.0/1,128.0.0.0/1", "0.0.0.0/1,128.0.0.0/1", "cannot use network 0.0.0.0/1: it is wider than any cluster's (/8)"},
+		{"all of IPv6", "10.1.0.0/16,2000::/3", "10.1.0.0/16,2000::/3", "cannot use network 2000::/3: it is wider than any cluster's (/32)"},
+		{"all of IPv4 as IPv6", "::/31", "::/31", "cannot use network ::/31: it is wider than any cluster's (/32)"},
+		{"lines", "10.1.0.0/16\n10.152.183.0/24;", "10.1.0.0/16,10.152.183.0/24", "cannot read network"},
+		{"a command beside one", "10.1.0.0/16,$(reboot)", "10.1.0.0/16", `cannot read network "$(reboot)"`},
+		{"an address", "10.1.0.0/16,10.2.0.1", "10.1.0.0/16", `cannot read network "10.2.0.1"`},
+	}
+	schema := networksOfTheSchema(t)
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			arithmetic := strings.Contains(test.err, "host bits") || strings.Contains(test.err, "overlap") // beyond a schema
+			assert.Equal(t, test.err == "" || arithmetic, schema.MatchString(test.text), "the schema is of what is written")
+
+			text, err := json.Marshal(test.text)
+			require.NoError(t, err)
+			config := strings.Replace(python05, `"10.1.0.0/16,10.152.183.0/24"`, string(text), 1)
+			d, err := vpnk8slib.DecodeProviderData("gluetun", map[string]string{"config": config})
+			require.NoError(t, err)
+			assert.Equal(t, test.kept, d.ClusterCIDRs.String())
+
+			var option vpnk8slib.CIDRs
+			err = json.Unmarshal(text, &option)
+			if test.err == "" {
+				require.NoError(t, err)
+				_, err = d.Encode()
+				assert.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.err)
+			assert.Empty(t, option)
+			odd, err := d.Encode()
+			if err == nil { // what was left of it is in order
+				again, err := vpnk8slib.ParseCIDRs(d.ClusterCIDRs.String())
+				require.NoError(t, err)
+				assert.Equal(t, d.ClusterCIDRs, again)
+				assert.NotEmpty(t, odd)
+			} else {
+				assert.ErrorContains(t, err, "cluster_cidrs: "+test.err)
+			}
+		})
+	}
+}
+
+// networksOfTheSchema is what the interface's schema says of cluster_cidrs.
+func networksOfTheSchema(t *testing.T) *regexp.Regexp {
+	t.Helper()
+	data, err := os.ReadFile("../interfaces/vpn_gateway/v0/schema.yaml")
+	require.NoError(t, err)
+	var doc struct {
+		Defs struct {
+			Provider struct {
+				Properties map[string]struct{ Pattern string }
+			}
+		} `yaml:"$defs"`
+	}
+	require.NoError(t, yaml.Unmarshal(data, &doc))
+	pattern := doc.Defs.Provider.Properties["cluster_cidrs"].Pattern
+	require.NotEmpty(t, pattern)
+	return regexp.MustCompile(pattern)
+}
+
+// What an earlier hook kept is read as leniently: else an odd gateway's consumer would forget that it was routed.
+func TestLastGoodOfAnOddGateway(t *testing.T) {
+	d, err := vpnk8slib.DecodeProviderData("gluetun", map[string]string{"config": strings.Replace(python05, "10.1.0.0/16", "0.0.0.0/0", 1)})
+	require.NoError(t, err)
+	kept, err := json.Marshal(vpnk8slib.LastGood{Relation: "vpn-gateway:3", Gateway: d})
+	require.NoError(t, err)
+	var last vpnk8slib.LastGood
+	require.NoError(t, json.Unmarshal(kept, &last))
+	assert.Equal(t, d, last.Gateway)
+}
+
+func TestTwoGateways(t *testing.T) {
+	link := vpnk8slib.ReadLink("qbittorrent", []vpnk8slib.Relation{{ID: "vpn-gateway:3", App: "gluetun"}, {ID: "vpn-gateway:4", App: "second"}})
+	require.ErrorContains(t, link.Err, "qbittorrent is related to second as well; keep one gateway: juju remove-relation qbittorrent second")
 }
 
 func TestFieldsOfTheFutureAreLeftAlone(t *testing.T) {

@@ -10,7 +10,7 @@
 //
 // A charm observes, decides and applies:
 //
-//	link := ReadLink(relations)                    what the relation says; four distinct answers
+//	link := ReadLink(app, relations)               what the relation says; four distinct answers
 //	view, err := ObserveClient(ctx, kube, app, …)  what the cluster says
 //	pod, err := ReadPod()                          what this very pod's network says
 //	client := Client{…}                            all of it together

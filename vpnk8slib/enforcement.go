@@ -25,7 +25,7 @@ func (e Enforcement) String() string { return [...]string{"unknown", "true", "fa
 type EnforcementProbe struct {
 	Target  netip.AddrPort `json:"target,omitzero"`
 	Before  bool           `json:"answered_before"` // while there was no policy
-	Pod     string         `json:"pod,omitempty"`   // the pod address that Blocked was seen from
+	Pod     string         `json:"pod,omitempty"`   // the UID of the pod that Blocked was seen from
 	Blocked bool           `json:"blocked_after"`
 }
 
@@ -70,17 +70,4 @@ func (l *listener) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
 	l.any = l.any || n > 0
 	return n, err
-}
-
-// ownAddress is this pod's first address; it changes with every new pod.
-func ownAddress() string {
-	i, err := net.InterfaceByName(podInterface)
-	if err != nil {
-		return ""
-	}
-	addrs, err := i.Addrs()
-	if err != nil || len(addrs) == 0 {
-		return ""
-	}
-	return addrs[0].String()
 }

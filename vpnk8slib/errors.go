@@ -1,14 +1,45 @@
 package vpnk8slib
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
+// application stands in a command for the application that is told it, until that is known.
+const application = "<application>"
+
+// toldError is an error of which the commands name the application that it is told to.
+type toldError struct {
+	error
+	app string
+}
+
+func (e toldError) Error() string { return strings.ReplaceAll(e.error.Error(), application, e.app) }
+func (e toldError) Unwrap() error { return e.error }
+
+// told completes err with who is told it. A refusal is completed itself: the client knows the token, not always whose it is.
+func told(err error, app string) error {
+	var f *ForbiddenError
+	switch {
+	case err == nil || app == "":
+		return err
+	case errors.As(err, &f):
+		f.App = cmp.Or(f.App, app)
+		return err
+	case strings.Contains(err.Error(), application):
+		return toldError{err, app}
+	default:
+		return err
+	}
+}
+
 // ForbiddenError is the API server's refusal for want of rights: the operator has to trust the application.
 type ForbiddenError struct {
-	Verb   string // read, list, apply or delete
+	Verb   string // read, list, try, apply or delete
 	Object string // "NetworkPolicy qbittorrent-vpn-killswitch"
 	App    string
 	Err    error
@@ -21,11 +52,7 @@ func (e *ForbiddenError) Unwrap() error { return e.Err }
 
 // Fix is the command that gives the rights. An application that is not known is told as <application>.
 func (e *ForbiddenError) Fix() string {
-	app := e.App
-	if app == "" {
-		app = "<application>"
-	}
-	return "juju trust " + app + " --scope=cluster"
+	return "juju trust " + cmp.Or(e.App, application) + " --scope=cluster"
 }
 
 // refused wraps what the API server answered with what was being done.

@@ -22,6 +22,7 @@ const (
 // fragment is what a routing method adds to an application: settings and containers.
 type fragment struct {
 	settings   map[string]string // files of the ConfigMap, mounted at /config; any change rolls the pod
+	live       map[string]string // more files of it: the sidecar reads them again, and a change rolls nothing
 	init       []container
 	containers []container
 	workload   *securityContext  // laid over each workload container
@@ -30,8 +31,10 @@ type fragment struct {
 
 // plan applies the settings, then the whole template patch in one go and always in the same order.
 func (f fragment) plan(a App, config string, workloads []string) Plan {
+	files := maps.Clone(f.settings)
+	maps.Copy(files, f.live)
 	return Plan{
-		{Manager: managerConfig, Apply: configMap(a, config, f.settings)},
+		{Manager: managerConfig, Apply: configMap(a, config, files)},
 		{Manager: managerTemplate, Apply: f.statefulSet(a, config, workloads)},
 	}
 }
@@ -67,7 +70,8 @@ func mounted(c container) container {
 
 var noToken = volumeMount{tokenVolume, tokenMount, true}
 
-// hash makes a changed setting roll the pod, once: a ConfigMap alone does not.
+// hash makes a changed setting roll the pod, once: a ConfigMap alone does not. What changes by itself, an API server that
+// comes or a node that goes, is not in it: the kubelet brings the new files to the pod that runs.
 func (f fragment) hash() string {
 	h := sha256.New()
 	for _, k := range slices.Sorted(maps.Keys(f.settings)) {

@@ -2,6 +2,7 @@ package vpnk8slib
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 )
 
@@ -24,6 +25,10 @@ type Endpoint struct {
 
 // GatewayPlans says what must hold in the cluster for a gateway, before its VPN client is touched.
 func GatewayPlans(g Gateway) (protect, release Plan, err error) {
+	defer func() { err = told(err, g.App.Name) }()
+	if err := g.Network.agentsWay(); err != nil {
+		return nil, nil, fmt.Errorf("cannot lay the drop rules: %w", err)
+	}
 	if len(g.Network.Pods) == 0 || len(g.Network.Services) == 0 {
 		return nil, nil, errors.New("cannot set up the gateway: the cluster's networks are not known")
 	}

@@ -84,7 +84,7 @@ func routed(t *testing.T) vpnk8slib.Client {
 	t.Helper()
 	return vpnk8slib.Client{
 		App:       app,
-		Link:      vpnk8slib.ReadLink([]vpnk8slib.Relation{{ID: "vpn-gateway:3", App: "gluetun", Remote: databag(t)}}),
+		Link:      vpnk8slib.ReadLink("qbittorrent", []vpnk8slib.Relation{{ID: "vpn-gateway:3", App: "gluetun", Remote: databag(t)}}),
 		Network:   network(),
 		Workloads: []string{"qbittorrent"},
 		Image:     vpnk8slib.PodGatewayImage,

@@ -22,6 +22,8 @@ type Reader interface {
 	// Get and List decode the API's JSON into a value of the caller's: its own type with the fields it asks for.
 	Get(ctx context.Context, ref Ref, into any) error
 	List(ctx context.Context, kind, namespace string, into any) error
+	// Try asks the API server whether it would make obj, and makes nothing.
+	Try(ctx context.Context, obj *Object) error
 }
 
 // Kube is the Cluster and the Reader behind one REST client. It knows the few kinds that are needed here and speaks JSON:
@@ -103,6 +105,24 @@ func (k Kube) read(ctx context.Context, verb, object, kind, namespace, name stri
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return fmt.Errorf("cannot %s %s: %w", verb, object, err)
+	}
+	return nil
+}
+
+// Try sends obj as a dry run.
+func (k Kube) Try(ctx context.Context, obj *Object) error {
+	ref := obj.Ref()
+	p, err := path(ref.Kind, ref.Namespace, "")
+	if err != nil {
+		return fmt.Errorf("cannot try %s: %w", ref, err)
+	}
+	data, err := json.Marshal(obj)
+	if err != nil {
+		return fmt.Errorf("cannot try %s: %w", ref, err)
+	}
+	err = k.client.Post().AbsPath(p).Param("dryRun", "All").SetHeader("Content-Type", "application/json").Body(data).Do(ctx).Error()
+	if err != nil {
+		return refused("try", ref.String(), k.app, err)
 	}
 	return nil
 }

@@ -7,14 +7,23 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // Network is the cluster's network as discovered by a charm itself. Nothing in it comes from the other end of a relation.
 type Network struct {
-	Services   CIDRs
-	Pods       CIDRs
+	Services CIDRs
+	Pods     CIDRs
+	// Told: Services and Pods are the operator's option cluster-cidrs.
+	Told bool
+	// ServicesAsked: Services were found by asking the API server for what it refuses. Whoever keeps them and hands them in
+	// as Overrides.Services spares every later hook that question.
+	ServicesAsked bool
+
 	DNS        []netip.Addr     // the cluster's resolver as this pod knows it, a Service
 	DNSOutside []netip.AddrPort // a resolver that is neither Service nor pod: a DNS cache on the node
 	APIServers []netip.AddrPort // endpoints and Service
@@ -36,9 +45,23 @@ func (n Network) Direct() CIDRs {
 	return merged(all...)
 }
 
+// agentsWay says what is not known of the way that a unit's agent needs: a lock without it would lock the agent out, and
+// nobody could repair anything from here.
+func (n Network) agentsWay() error {
+	const lost = "and without it this unit's agent would be locked out"
+	if len(n.APIServers) == 0 {
+		return errors.New("the API server's address is not known, " + lost + "; see what it announces: kubectl -n default get endpointslices")
+	}
+	if len(n.Controllers) == 0 {
+		return errors.New("no address of the Juju controller is known, " + lost + "; see what it announces, and have it announce an address beside its names: juju show-controller")
+	}
+	return nil
+}
+
 // Overrides are what the operator or Juju says in place of, or beside, discovery.
 type Overrides struct {
 	ClusterCIDRs CIDRs // replaces the discovery of services and pods
+	Services     CIDRs // what an earlier hook found by asking (Network.ServicesAsked): the question is not asked again
 	Controllers  []netip.AddrPort
 	ResolvConf   string // the text of /etc/resolv.conf; empty: that file
 }
@@ -50,9 +73,9 @@ func Discover(ctx context.Context, r Reader, o Overrides) (n Network, err error)
 		return n, err
 	}
 	if o.ClusterCIDRs != nil {
-		n.Services, n.Pods = o.ClusterCIDRs, o.ClusterCIDRs
+		n.Services, n.Pods, n.Told = o.ClusterCIDRs, o.ClusterCIDRs, true
 	} else {
-		if n.Services, err = serviceNetworks(ctx, r); err != nil {
+		if n.Services, n.ServicesAsked, err = serviceNetworks(ctx, r, o.Services); err != nil {
 			return n, err
 		}
 		if n.Pods, err = podNetworks(ctx, r); err != nil {
@@ -104,39 +127,71 @@ func apiServers(ctx context.Context, r Reader) (out []netip.AddrPort, err error)
 }
 
 // overrideHint ends every failure of discovery: the option that replaces it.
-const overrideHint = "set the option cluster-cidrs to the cluster's pod and service networks, such as 10.1.0.0/16,10.152.183.0/24"
+const overrideHint = "name its pod and service networks: juju config " + application + " cluster-cidrs=10.1.0.0/16,10.152.183.0/24"
 
 // serviceNetworks asks for ServiceCIDRs (Kubernetes 1.33 and newer), then for the API server's own flag where its pod can
-// be seen (kubeadm and its like).
-func serviceNetworks(ctx context.Context, r Reader) (CIDRs, error) {
-	var found []netip.Prefix
+// be seen (kubeadm and its like). Where neither is there it takes what is known from asking, or asks.
+func serviceNetworks(ctx context.Context, r Reader, known CIDRs) (found CIDRs, asked bool, err error) {
+	var all []netip.Prefix
 	var served list[seenServiceCIDR]
-	err := r.List(ctx, "ServiceCIDR", "", &served)
+	err = r.List(ctx, "ServiceCIDR", "", &served)
 	if err != nil && !notServed(err) {
-		return nil, err
+		return nil, false, err
 	}
 	for _, s := range served.Items {
-		found = append(found, prefixes(s.Spec.CIDRs...)...)
+		all = append(all, prefixes(s.Spec.CIDRs...)...)
 	}
-	if len(found) == 0 {
+	if len(all) == 0 {
 		var pods list[seenPod]
 		if err := r.List(ctx, "Pod", "kube-system", &pods); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, p := range pods.Items {
 			for _, c := range p.Spec.Containers {
 				for _, arg := range slices.Concat(c.Command, c.Args) {
 					if v, ok := strings.CutPrefix(arg, "--service-cluster-ip-range="); ok {
-						found = append(found, prefixes(strings.Split(v, ",")...)...)
+						all = append(all, prefixes(strings.Split(v, ",")...)...)
 					}
 				}
 			}
 		}
 	}
-	if len(found) == 0 {
-		return nil, errors.New("cannot discover the cluster's service network: " + overrideHint)
+	if len(all) > 0 {
+		return merged(all...), false, nil
 	}
-	return merged(found...), nil
+	if len(known) > 0 {
+		return known, true, nil
+	}
+	if all, err = refusedOutside(ctx, r); err != nil {
+		return nil, false, err
+	}
+	if len(all) == 0 {
+		return nil, false, errors.New("cannot discover the cluster's service network: " + overrideHint)
+	}
+	return merged(all...), true, nil
+}
+
+// The words of the API server for an address outside its Services' network (Kubernetes, registry/core/service/ipallocator).
+var outsideRange = regexp.MustCompile(`range of valid IPs is ([0-9a-fA-F.:]+/[0-9]+)`)
+
+// refusedOutside asks whether a Service could be made at an address that no network holds, once for each family: the
+// refusal names the network that it would have to be in. Nothing is made. A refusal in other words is no answer.
+func refusedOutside(ctx context.Context, r Reader) (found []netip.Prefix, err error) {
+	for _, nowhere := range []string{"0.0.0.0", "::"} {
+		err := r.Try(ctx, &Object{APIVersion: "v1", Kind: "Service", Metadata: Metadata{Name: "vpn-service-network", Namespace: "default"},
+			Spec: serviceSpec{ClusterIP: nowhere, Ports: []servicePort{{443}}}})
+		var forbidden *ForbiddenError
+		var answer apierrors.APIStatus
+		if err != nil && (errors.As(err, &forbidden) || !errors.As(err, &answer)) {
+			return nil, err
+		}
+		if err != nil {
+			if m := outsideRange.FindStringSubmatch(err.Error()); m != nil {
+				found = append(found, prefixes(m[1])...)
+			}
+		}
+	}
+	return found, nil
 }
 
 // podNetworks adds up what the nodes, Calico and Cilium say: a CNI with its own address management leaves the nodes' field
@@ -226,7 +281,7 @@ func (n *Network) resolvers(ctx context.Context, r Reader, text string) error {
 		n.DNS = append(n.DNS, a.Addr())
 	}
 	if len(n.DNS) == 0 {
-		return errors.New("cannot find the cluster's DNS: neither /etc/resolv.conf nor the Service kube-system/kube-dns names it")
+		return errors.New("cannot find the cluster's DNS: neither /etc/resolv.conf nor the Service kube-system/kube-dns names it; if it has another network, " + overrideHint)
 	}
 	return nil
 }

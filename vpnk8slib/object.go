@@ -130,4 +130,13 @@ type ipBlock struct {
 	CIDR string `json:"cidr"`
 }
 
+type serviceSpec struct {
+	ClusterIP string        `json:"clusterIP"`
+	Ports     []servicePort `json:"ports"`
+}
+
+type servicePort struct {
+	Port uint16 `json:"port"`
+}
+
 func ptr[T any](v T) *T { return &v }

@@ -1,8 +1,10 @@
 package vpnk8slib
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +23,44 @@ func ParseOverlayNetwork(s string) (OverlayNetwork, error) {
 // DefaultOverlay is 172.16.0.0/24, as charmarr-lib-vpn has it.
 func DefaultOverlay() OverlayNetwork {
 	return OverlayNetwork{netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, 0, 0}), 24)}
+}
+
+// apart says what the overlay would take away from the cluster: in a pod the longest prefix wins, so the API server or the
+// DNS would be looked for behind the gateway. gateway is how `juju config` finds the one that chooses the overlay.
+func (o OverlayNetwork) apart(n Network, gateway string) error {
+	for _, p := range n.Direct() {
+		if !p.Overlaps(o.prefix) {
+			continue
+		}
+		whose := "of the cluster"
+		if n.Told {
+			whose = "of the option cluster-cidrs"
+		}
+		return fmt.Errorf("the overlay's network %s overlaps %s %s: choose another: juju config %s vxlan-ip-network=%s", o.prefix, p, whose, gateway, FreeOverlay(n))
+	}
+	return nil
+}
+
+// FreeOverlay is the first overlay network that overlaps nothing of the cluster's; the default where none is left.
+func FreeOverlay(n Network) OverlayNetwork {
+	taken := n.Direct()
+	for _, private := range []string{"172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8"} {
+		p := netip.MustParsePrefix(private)
+		for a := p.Addr(); p.Contains(a); a = next24(a) {
+			o := netip.PrefixFrom(a, 24)
+			if !slices.ContainsFunc(taken, o.Overlaps) {
+				return OverlayNetwork{o}
+			}
+		}
+	}
+	return DefaultOverlay()
+}
+
+func next24(a netip.Addr) netip.Addr {
+	b := a.As4()
+	n := binary.BigEndian.Uint32(b[:]) + 256
+	binary.BigEndian.PutUint32(b[:], n)
+	return netip.AddrFrom4(b)
 }
 
 // Prefix is the whole network.

@@ -24,7 +24,7 @@ const (
 type Pod struct {
 	Overlay bool // the overlay's interface is up and has an address
 	Closed  bool // no way to the world but the overlay's, IPv4 and IPv6
-	Patched bool // the unreachable default route is there that our init container leaves in every pod it has closed
+	Patched bool // an unreachable default route is there, as our init container leaves them in every pod it has closed
 }
 
 // ReadPod looks at the network namespace of this process.
@@ -46,9 +46,12 @@ func ReadPod() (Pod, error) {
 	return p, nil
 }
 
+// see judges routes. An IPv6 default behind ours does not open the pod, although a socket that is bound to eth0 finds it: a
+// router may advertise one at any moment, the sidecar takes it away within milliseconds, and the NetworkPolicy stands
+// behind it. A hook that looks in between must not stop the workload for that.
 func see(routes []route) Pod {
 	p := Pod{Closed: true}
-	refused := uint64(math.MaxUint64) // from which metric on an IPv6 default counts for nothing
+	refused := uint64(math.MaxUint64) // from which metric on an IPv6 default is behind ours
 	for _, r := range routes {
 		switch {
 		case r.reject && r.bits == 0 && r.v6:

@@ -1,6 +1,7 @@
 package vpnk8slib
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,12 +16,14 @@ const (
 	halfEth0   = "eth0\t00000000\t01002A0A\t0003\t0\t0\t0\t00000080\t0\t0\t0\n"
 	podNet     = "eth0\t00002A0A\t01002A0A\t0003\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
 	unreach    = "*\t00000000\t00000000\t0201\t0\t0\t-16689024\t00000000\t0\t0\t0\n"
+	second     = "*\t00000000\t00000000\t0201\t0\t0\t-16689023\t00000000\t0\t0\t0\n"
 
 	none6    = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n"
 	default6 = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"
 	global6  = "20000000000000000000000000000000 03 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"
 	local6   = "fc000000000000000000000000000000 07 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"
 	refused6 = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 00000001 00000001 00000000 00200200       lo\n"
+	second6  = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 00000002 00000001 00000000 00200200       lo\n"
 	link6    = "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000002 00000000 00000001     eth0\n"
 )
 
@@ -37,6 +40,9 @@ func TestWaysToTheWorld(t *testing.T) {
 		{"half the world", header + viaOverlay + halfEth0 + unreach, none6, false, true},
 		{"an IPv6 default", header + viaOverlay + unreach, none6 + default6, false, true},
 		{"an IPv6 default by advertisement, behind ours", header + viaOverlay + unreach, none6 + refused6 + default6, true, true},
+		{"the image has just deleted one refusal of each, and an advertisement comes", header + podNet + second, none6 + second6 + default6, true, true},
+		{"the image has just deleted the only refusal", header + podNet, none6, true, false},
+		{"an IPv6 default before ours", header + viaOverlay + unreach, none6 + strings.Replace(default6, "00000400", "00000001", 1) + second6, false, true},
 		{"all global IPv6, which ours does not cover", header + viaOverlay + unreach, refused6 + global6, false, true},
 		{"all global IPv6", header + viaOverlay + unreach, global6, false, true},
 		{"unique local IPv6", header + viaOverlay + unreach, local6, true, true},

@@ -1,7 +1,8 @@
 package vpnk8slib
 
 import (
-	_ "embed"
+	"cmp"
+	"embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,52 +22,50 @@ type podGateway struct{}
 
 func (podGateway) name() string { return podGatewayName }
 
-//go:embed podgateway/client-init.sh
-var clientInitScript string
+//go:embed podgateway/*.sh
+var podGatewayScripts embed.FS
 
-//go:embed podgateway/client-sidecar.sh
-var clientSidecarScript string
-
-//go:embed podgateway/close.sh
-var closeScript string
-
-//go:embed podgateway/gateway-init.sh
-var gatewayInitScript string
-
-//go:embed podgateway/gateway-sidecar.sh
-var gatewaySidecarScript string
+// scripts are files of ours, by their names in the ConfigMap.
+func scripts(names ...string) map[string]string {
+	out := map[string]string{}
+	for _, n := range names {
+		text, err := podGatewayScripts.ReadFile("podgateway/" + n)
+		if err != nil {
+			panic(err) // a wrong name in this file
+		}
+		out[n] = string(text)
+	}
+	return out
+}
 
 func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 	if len(c.Network.DNS) == 0 || len(c.Network.Cluster()) == 0 {
 		return fragment{}, errors.New("cannot lay the route: the cluster's networks and DNS are not known")
 	}
-	// In a mesh the kubelet's questions for health come from ztunnel's addresses; the answers must go back there.
-	direct := c.Network.Direct()
-	for _, a := range ztunnel {
-		direct = append(direct, host(a))
+	// Across models the gateway has another name here; its own model's is in its data.
+	gateway := cmp.Or(d.Application, d.InstanceName)
+	if d.Namespace != "" {
+		gateway = "-m " + d.Namespace + " " + gateway
 	}
-	settings := map[string]string{
-		"GATEWAY_NAME":                d.GatewayDNSName,
-		"K8S_DNS_IPS":                 join(c.Network.DNS, " "),
-		"NOT_ROUTED_TO_GATEWAY_CIDRS": direct.Only(false).join(" "),
-		"VXLAN_ID":                    fmt.Sprint(d.VXLANID),
-		"VXLAN_IP_NETWORK":            d.VXLANIPNetwork.String(),
-		"VXLAN_PORT":                  fmt.Sprint(d.VXLANPort),
-		"VPN_INTERFACE":               tunnelInterface,
-		// Ours, read by our own scripts.
-		"VPNK8S_DIRECT_4": direct.Only(false).join(" "),
-		"VPNK8S_DIRECT_6": direct.Only(true).join(" "),
+	if err := d.VXLANIPNetwork.apart(c.Network, gateway); err != nil {
+		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
 	}
+	files := scripts("direct.sh", "close.sh", "client-init.sh", "client-sidecar.sh")
+	files["nat.conf"] = "" // must be there; addresses by DHCP
+	// NOT_ROUTED_TO_GATEWAY_CIDRS is left empty: what it is for has been done by then, and the image skips it (have_overlay).
+	files["settings.sh"] = shell(map[string]string{
+		"GATEWAY_NAME":     d.GatewayDNSName,
+		"K8S_DNS_IPS":      join(c.Network.DNS, " "),
+		"VXLAN_ID":         fmt.Sprint(d.VXLANID),
+		"VXLAN_IP_NETWORK": d.VXLANIPNetwork.String(),
+		"VXLAN_PORT":       fmt.Sprint(d.VXLANPort),
+		"VPN_INTERFACE":    tunnelInterface,
+	})
 	return fragment{
-		settings: map[string]string{
-			"settings.sh":       shell(settings),
-			"nat.conf":          "", // must be there; addresses by DHCP
-			"close.sh":          closeScript,
-			"client-init.sh":    clientInitScript,
-			"client-sidecar.sh": clientSidecarScript,
-		},
+		settings:   files,
+		live:       map[string]string{"networks.sh": networks(c.Network)},
 		init:       []container{onNode(script("vpn-route-init", c.Image, "client-init.sh", netAdmin()))},
-		containers: []container{script("vpn-route-sidecar", c.Image, "client-sidecar.sh", netAdmin())},
+		containers: []container{onNode(script("vpn-route-sidecar", c.Image, "client-sidecar.sh", netAdmin()))},
 		// The workload must be able neither to change routes nor to send around them.
 		workload: &securityContext{Capabilities: &capabilities{Drop: []string{"NET_ADMIN", "NET_RAW"}}},
 	}, nil
@@ -76,7 +75,12 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 	if len(g.Endpoint.Ports) == 0 {
 		return fragment{}, errors.New("cannot set up the gateway: the VPN endpoint's port is not known")
 	}
-	settings := map[string]string{
+	if err := g.Data.VXLANIPNetwork.apart(g.Network, g.App.Name); err != nil {
+		return fragment{}, fmt.Errorf("cannot set up the gateway: %w", err)
+	}
+	files := scripts("direct.sh", "close.sh", "drop.sh", "gateway-init.sh", "gateway-sidecar.sh")
+	files["nat.conf"] = ""
+	files["settings.sh"] = shell(map[string]string{
 		"VXLAN_ID":         fmt.Sprint(g.Data.VXLANID),
 		"VXLAN_IP_NETWORK": g.Data.VXLANIPNetwork.String(),
 		"VXLAN_PORT":       fmt.Sprint(g.Data.VXLANPort),
@@ -85,28 +89,35 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 		// agent starts; and it admits a port to anywhere. The drop rules above all of it do better.
 		"VPN_BLOCK_OTHER_TRAFFIC": "false",
 		// Without these two the image would admit port 443 to anywhere, and route all of 10/8 and 192.168/16 around the tunnel.
+		// The cluster's own routes are ours (direct.sh).
 		"VPN_TRAFFIC_PORT":      fmt.Sprint(g.Endpoint.Ports[0]),
-		"VPN_LOCAL_CIDRS":       g.Network.Cluster().Only(false).join(" "),
+		"VPN_LOCAL_CIDRS":       "",
 		"GATEWAY_ENABLE_DNSSEC": "false", // with it, a resolver that does not sign yields SERVFAIL for everything
-	}
+		// Read by nobody: a server that the operator chose has its drop rules at once, in a new pod.
+		"VPNK8S_ENDPOINT": fmt.Sprint(g.Endpoint.Addr, g.Endpoint.Ports, g.Endpoint.Mark),
+	})
 	return fragment{
-		settings: map[string]string{
-			"settings.sh":        shell(settings),
-			"nat.conf":           "",
-			"drop4.rules":        g.drop(false),
-			"drop6.rules":        g.drop(true),
-			"gateway-init.sh":    gatewayInitScript,
-			"gateway-sidecar.sh": gatewaySidecarScript,
-		},
+		settings: files,
+		live:     map[string]string{"networks.sh": networks(g.Network), "drop4.rules": g.drop(false), "drop6.rules": g.drop(true)},
 		// The image switches net.ipv4.ip_forward on, and /proc/sys can be written in a privileged container only.
-		init: []container{script("gateway-init", g.Image, "gateway-init.sh", &securityContext{Privileged: ptr(true)})},
-		containers: []container{script("gateway-sidecar", g.Image, "gateway-sidecar.sh",
-			netAdmin("NET_BIND_SERVICE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE"))},
+		init: []container{onNode(script("gateway-init", g.Image, "gateway-init.sh", &securityContext{Privileged: ptr(true)}))},
+		containers: []container{onNode(script("gateway-sidecar", g.Image, "gateway-sidecar.sh",
+			netAdmin("NET_BIND_SERVICE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE")))},
 		// A userspace WireGuard needs /dev/net/tun, which container runtimes hand to privileged containers only.
 		workload: &securityContext{Privileged: ptr(true)},
 		// A mesh must not take the tunnel's packets for its own.
 		labels: map[string]string{"istio.io/dataplane-mode": "none"},
 	}, nil
+}
+
+// networks is what a pod goes on reaching over its own interface, for direct.sh. In a mesh the kubelet's questions for
+// health come from ztunnel's addresses; the answers must go back there.
+func networks(n Network) string {
+	direct := n.Direct()
+	for _, a := range ztunnel {
+		direct = append(direct, host(a))
+	}
+	return shell(map[string]string{"VPNK8S_DIRECT_4": direct.Only(false).join(" "), "VPNK8S_DIRECT_6": direct.Only(true).join(" ")})
 }
 
 // netAdmin is a container that may change the pod's network and nothing else. NET_RAW is for the image's ping.

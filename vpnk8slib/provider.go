@@ -1,6 +1,7 @@
 package vpnk8slib
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -43,13 +44,23 @@ func DecodeProviderData(from string, databag map[string]string) (ProviderData, e
 		return ProviderData{}, err
 	}
 	if !slices.Contains(RoutingMethods(), d.RoutingMethod) {
-		return ProviderData{}, &InvalidError{from, fmt.Errorf("routing_method %q is not among %s; refresh this charm if the gateway is newer", d.RoutingMethod, strings.Join(RoutingMethods(), ", "))}
+		return ProviderData{}, &InvalidError{from, fmt.Errorf("routing_method %q is not among %s; refresh this charm if the gateway is newer: juju refresh %s", d.RoutingMethod, strings.Join(RoutingMethods(), ", "), application)}
 	}
 	d.fillNames()
 	if err := check(d); err != nil { // a DNS name may hold what no application can be called
 		return ProviderData{}, &InvalidError{from, err}
 	}
 	return d, nil
+}
+
+// UnmarshalJSON reads what others published or an earlier hook kept.
+func (d *ProviderData) UnmarshalJSON(b []byte) error {
+	type plain ProviderData
+	foreign := struct {
+		*plain
+		ClusterCIDRs *foreignCIDRs `json:"cluster_cidrs"`
+	}{(*plain)(d), (*foreignCIDRs)(&d.ClusterCIDRs)}
+	return json.Unmarshal(b, &foreign)
 }
 
 // fillNames takes what 0.5 does not say from the name that it says: APP[-endpoints].NAMESPACE.svc… or
@@ -71,5 +82,11 @@ func (d *ProviderData) fillNames() {
 	}
 }
 
-// Encode returns the databag, or an error that names the fields that are wrong.
-func (d ProviderData) Encode() (map[string]string, error) { return encode(d) }
+// Encode returns the databag, or an error that names the fields that are wrong. It writes no networks that Python consumers
+// had better not have.
+func (d ProviderData) Encode() (map[string]string, error) {
+	if err := d.ClusterCIDRs.check(); err != nil {
+		return nil, fmt.Errorf("cluster_cidrs: %w", err)
+	}
+	return encode(d)
+}

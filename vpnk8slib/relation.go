@@ -1,6 +1,9 @@
 package vpnk8slib
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Relation is one vpn-gateway relation as a hook sees it. The one being broken is not among them.
 type Relation struct {
@@ -16,17 +19,22 @@ type Link struct {
 	Err      error
 }
 
-// ReadLink reads the consumer's side of its one vpn-gateway relation.
-func ReadLink(rels []Relation) Link {
+// ReadLink reads the consumer's side of its one vpn-gateway relation. The application is the consumer's own: it is named in
+// the commands of errors.
+func ReadLink(app string, rels []Relation) Link {
 	switch len(rels) {
 	case 0:
 		return Link{Err: ErrNotRelated}
 	case 1:
 		d, err := DecodeProviderData(rels[0].App, rels[0].Remote)
+		var invalid *InvalidError
+		if errors.As(err, &invalid) {
+			invalid.Err = told(invalid.Err, app)
+		}
 		return Link{rels[0].ID, d, err}
 	default:
 		return Link{rels[0].ID, ProviderData{}, &InvalidError{rels[0].App,
-			fmt.Errorf("this application is related to %s as well; keep one gateway: juju remove-relation", rels[1].App)}}
+			fmt.Errorf("%[1]s is related to %[2]s as well; keep one gateway: juju remove-relation %[1]s %[2]s", app, rels[1].App)}}
 	}
 }
 

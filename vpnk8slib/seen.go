@@ -27,10 +27,6 @@ type seenNode struct {
 		PodCIDRs []string `json:"podCIDRs"`
 	} `json:"spec"`
 	Status struct {
-		Addresses []struct {
-			Type    string `json:"type"`
-			Address string `json:"address"`
-		} `json:"addresses"`
 		DaemonEndpoints struct {
 			KubeletEndpoint struct {
 				Port uint16 `json:"Port"`
@@ -40,12 +36,17 @@ type seenNode struct {
 }
 
 type seenPod struct {
-	Spec struct {
+	Metadata seenMetadata `json:"metadata"`
+	Spec     struct {
+		NodeName   string `json:"nodeName"`
 		Containers []struct {
 			Command []string `json:"command"`
 			Args    []string `json:"args"`
 		} `json:"containers"`
 	} `json:"spec"`
+	Status struct {
+		HostIP string `json:"hostIP"`
+	} `json:"status"`
 }
 
 type seenService struct {

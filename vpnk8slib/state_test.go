@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,9 +21,9 @@ func TestState(t *testing.T) {
 		state   vpnk8slib.State
 	}{
 		{"all in place", func(c *vpnk8slib.Client) {}, vpnk8slib.Routed},
-		{"no relation", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink(nil) }, vpnk8slib.Locked},
-		{"no relation, unsafe", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink(nil); c.Unsafe = true }, vpnk8slib.Unprotected},
-		{"no relation, routed before", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink(nil); c.Last = last(c) }, vpnk8slib.Locked},
+		{"no relation", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink("qbittorrent", nil) }, vpnk8slib.Locked},
+		{"no relation, unsafe", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink("qbittorrent", nil); c.Unsafe = true }, vpnk8slib.Unprotected},
+		{"no relation, routed before", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink("qbittorrent", nil); c.Last = last(c) }, vpnk8slib.Locked},
 		{"silent", func(c *vpnk8slib.Client) { c.Link.Err = vpnk8slib.ErrNotReady }, vpnk8slib.Protected},
 		{"silent, unsafe", func(c *vpnk8slib.Client) { c.Link.Err = vpnk8slib.ErrNotReady; c.Unsafe = true }, vpnk8slib.Protected},
 		{"silent, routed before", func(c *vpnk8slib.Client) { c.Last = last(c); c.Link.Err = vpnk8slib.ErrNotReady }, vpnk8slib.Held},
@@ -54,7 +56,7 @@ func world(t *testing.T, f func(vpnk8slib.Client, vpnk8slib.Pod)) {
 	down := good.Link
 	down.Gateway.VPNConnected = false
 	links := []vpnk8slib.Link{
-		good.Link, down, vpnk8slib.ReadLink(nil),
+		good.Link, down, vpnk8slib.ReadLink("qbittorrent", nil),
 		{Relation: "vpn-gateway:3", Err: vpnk8slib.ErrNotReady},
 		{Relation: "vpn-gateway:3", Err: &vpnk8slib.InvalidError{From: "gluetun", Err: errors.New("odd")}},
 		{Relation: "vpn-gateway:4", Err: vpnk8slib.ErrNotReady},
@@ -143,8 +145,8 @@ func TestClientPlans(t *testing.T) {
 		{"routed: lock first, then the route", func(c *vpnk8slib.Client) {}, route},
 		{"silent: lock, and leave the pods alone", func(c *vpnk8slib.Client) { c.Link.Err = vpnk8slib.ErrNotReady }, []string{lock, kept}},
 		{"held: as it last was", func(c *vpnk8slib.Client) { c.Last = last(c); c.Link.Err = vpnk8slib.ErrNotReady }, route},
-		{"relation removed: lock, and leave the pods alone", func(c *vpnk8slib.Client) { c.Last = last(c); c.Link = vpnk8slib.ReadLink(nil) }, []string{lock, kept}},
-		{"unsafe: take everything away", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink(nil); c.Unsafe = true }, []string{
+		{"relation removed: lock, and leave the pods alone", func(c *vpnk8slib.Client) { c.Last = last(c); c.Link = vpnk8slib.ReadLink("qbittorrent", nil) }, []string{lock, kept}},
+		{"unsafe: take everything away", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink("qbittorrent", nil); c.Unsafe = true }, []string{
 			"apply StatefulSet qbittorrent", "delete ConfigMap qbittorrent-vpn-client", "delete ConfigMap qbittorrent-vpn-state",
 			"delete NetworkPolicy qbittorrent-vpn-killswitch"}},
 	}
@@ -177,10 +179,12 @@ func TestTheProvidersNetworksAreIgnored(t *testing.T) {
 	require.NoError(t, err)
 	c.Link.Gateway.ClusterCIDRs, err = vpnk8slib.ParseCIDRs("203.0.113.0/24,128.0.0.0/8")
 	require.NoError(t, err)
+	c.Link.Gateway.ClusterCIDRs = append(c.Link.Gateway.ClusterCIDRs, netip.MustParsePrefix("0.0.0.0/0"))
 	after, err := json.Marshal(plan(t, c)[:3])
 	require.NoError(t, err)
 	assert.NotContains(t, string(after), "128.0.0.0/8")
 	assert.NotContains(t, string(after), "203.0.113.0/24")
+	assert.NotContains(t, string(after), "0.0.0.0/0")
 	assert.Contains(t, string(before), string(after[1:len(after)-1]), "kill switch, settings and template are the same to the letter")
 }
 
@@ -204,9 +208,142 @@ func TestWhatChangesByItselfIsNotWritten(t *testing.T) {
 	assert.Equal(t, string(up), string(down))
 }
 
-func TestWithoutTheAPIServersAddressNothingIsLocked(t *testing.T) {
-	c := routed(t)
-	c.Network.APIServers = nil
-	_, _, err := vpnk8slib.ClientPlans(c)
-	require.ErrorContains(t, err, "would lock this unit's agent out")
+func TestWithoutTheAgentsWayNothingIsLocked(t *testing.T) {
+	tests := []struct {
+		summary string
+		change  func(*vpnk8slib.Network)
+		err     string // and the command that shows what is wrong
+	}{
+		{"no API server", func(n *vpnk8slib.Network) { n.APIServers = nil }, "the API server's address is not known, and without it this unit's agent would be locked out; see what it announces: kubectl -n default get endpointslices"},
+		{"a controller that has only names", func(n *vpnk8slib.Network) { n.Controllers = nil }, "no address of the Juju controller is known, and without it this unit's agent would be locked out; see what it announces, and have it announce an address beside its names: juju show-controller"},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			c, g := routed(t), gateway(t)
+			test.change(&c.Network)
+			test.change(&g.Network)
+			protect, release, err := vpnk8slib.ClientPlans(c)
+			require.EqualError(t, err, "cannot lay the kill switch: "+test.err)
+			assert.Empty(t, protect)
+			assert.Empty(t, release)
+			protect, release, err = vpnk8slib.GatewayPlans(g)
+			require.EqualError(t, err, "cannot lay the drop rules: "+test.err)
+			assert.Empty(t, protect)
+			assert.Empty(t, release)
+		})
+	}
+}
+
+// A pod takes the longest prefix: an overlay inside the cluster's networks would lead to the gateway what is for the API
+// server. Neither end lays it; the consumer's kill switch does not depend on it.
+func TestTheOverlayStaysOffTheClustersNetworks(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	tests := []struct {
+		summary string
+		change  func(*vpnk8slib.Network)
+		err     string // of both ends, up to whose option it is
+		free    string
+	}{
+		{"inside the services", func(n *vpnk8slib.Network) { n.Services[0] = prefix("172.16.0.0/12") }, "the overlay's network 172.16.0.0/24 overlaps 172.16.0.0/12 of the cluster: choose another: juju config ", "192.168.0"},
+		{"around a node's pods", func(n *vpnk8slib.Network) { n.Pods[0] = prefix("172.16.0.64/26") }, "the overlay's network 172.16.0.0/24 overlaps 172.16.0.64/26 of the cluster", "172.16.1"},
+		{"the API server is in it", func(n *vpnk8slib.Network) { n.APIServers[0] = netip.MustParseAddrPort("172.16.0.9:6443") }, "overlaps 172.16.0.9/32 of the cluster", "172.16.1"},
+		{"the controller is in it", func(n *vpnk8slib.Network) { n.Controllers[0] = netip.MustParseAddrPort("172.16.0.9:17070") }, "overlaps 172.16.0.9/32 of the cluster", "172.16.1"},
+		{"the node's resolver is in it", func(n *vpnk8slib.Network) { n.DNSOutside[0] = netip.MustParseAddrPort("172.16.0.9:53") }, "overlaps 172.16.0.9/32 of the cluster", "172.16.1"},
+		{"cluster-cidrs", func(n *vpnk8slib.Network) {
+			n.Told, n.Pods = true, vpnk8slib.CIDRs{prefix("172.16.0.0/16")}
+			n.Services = n.Pods
+		}, "the overlay's network 172.16.0.0/24 overlaps 172.16.0.0/16 of the option cluster-cidrs: choose another", "172.17.0"},
+	}
+	for _, test := range tests {
+		for _, held := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, held %t", test.summary, held), func(t *testing.T) {
+				c, g := routed(t), gateway(t)
+				before := last(&c)
+				before.Gateway.VXLANID = 7
+				c.Last = before
+				if held {
+					c.Link.Err = vpnk8slib.ErrNotReady
+				}
+				test.change(&c.Network)
+				test.change(&g.Network)
+
+				protect, release, err := vpnk8slib.ClientPlans(c)
+				require.ErrorContains(t, err, "cannot lay the route: ")
+				require.ErrorContains(t, err, test.err)
+				require.ErrorContains(t, err, "juju config -m downloads gluetun vxlan-ip-network="+test.free)
+				assert.Empty(t, release)
+				var r recorder
+				require.NoError(t, vpnk8slib.Reconcile(t.Context(), &r, protect))
+				assert.Equal(t, []string{"apply NetworkPolicy qbittorrent-vpn-killswitch", "apply ConfigMap qbittorrent-vpn-state"}, r.steps)
+				assert.Contains(t, protect[1].Apply.Data["last-good.json"], `"vxlan_id":7`, "what cannot be routed has not been good")
+
+				_, _, err = vpnk8slib.GatewayPlans(g)
+				require.ErrorContains(t, err, "cannot set up the gateway: ")
+				require.ErrorContains(t, err, test.err)
+				require.ErrorContains(t, err, "juju config gluetun vxlan-ip-network="+test.free)
+
+				g.Data.VXLANIPNetwork, err = vpnk8slib.ParseOverlayNetwork(test.free)
+				require.NoError(t, err)
+				_, _, err = vpnk8slib.GatewayPlans(g)
+				require.NoError(t, err, "the command helps")
+			})
+		}
+	}
+}
+
+// API servers, nodes and controllers come and go by themselves: the running pod is told, and not made anew.
+func TestWhatTheClusterChangesByItselfRollsNothing(t *testing.T) {
+	tests := []struct {
+		summary string
+		change  func(*vpnk8slib.Network)
+	}{
+		{"an API server comes", func(n *vpnk8slib.Network) {
+			n.APIServers = append(n.APIServers, netip.MustParseAddrPort("10.44.0.2:6443"))
+		}},
+		{"the API server moves", func(n *vpnk8slib.Network) { n.APIServers[0] = netip.MustParseAddrPort("10.44.0.3:6443") }},
+		{"a node comes", func(n *vpnk8slib.Network) {
+			n.Pods = append(n.Pods, netip.MustParsePrefix("10.60.1.0/24"), netip.MustParsePrefix("fd60::/64"))
+		}},
+		{"a controller moves", func(n *vpnk8slib.Network) { n.Controllers[0] = netip.MustParseAddrPort("10.44.0.7:17070") }},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			c, g := routed(t), gateway(t)
+			client, far := plan(t, c), gatewayPlan(t, g)
+			test.change(&c.Network)
+			test.change(&g.Network)
+			client2, far2 := plan(t, c), gatewayPlan(t, g)
+
+			assert.NotEqual(t, client[1].Apply.Data["networks.sh"], client2[1].Apply.Data["networks.sh"])
+			assert.Equal(t, client[2].Apply, client2[2].Apply, "the consumer's template")
+
+			assert.NotEqual(t, far[0].Apply.Data["networks.sh"], far2[0].Apply.Data["networks.sh"])
+			assert.NotEqual(t, far[0].Apply.Data["drop4.rules"], far2[0].Apply.Data["drop4.rules"])
+			assert.Equal(t, far[1].Apply, far2[1].Apply, "the gateway's template")
+		})
+	}
+}
+
+// What the operator changes has its effect at once, in a new pod.
+func TestWhatTheOperatorChangesRolls(t *testing.T) {
+	before := gatewayPlan(t, gateway(t))
+	for summary, change := range map[string]func(*vpnk8slib.Gateway){
+		"another server":       func(g *vpnk8slib.Gateway) { g.Endpoint.Addr = netip.MustParseAddr("198.51.100.201") },
+		"another port":         func(g *vpnk8slib.Gateway) { g.Endpoint.Ports = []uint16{1637} },
+		"a server by its mark": func(g *vpnk8slib.Gateway) { g.Endpoint.Addr, g.Endpoint.Mark = netip.Addr{}, 0xca6c },
+		"another overlay": func(g *vpnk8slib.Gateway) {
+			g.Data.VXLANIPNetwork = vpnk8slib.FreeOverlay(vpnk8slib.Network{Pods: vpnk8slib.CIDRs{g.Data.VXLANIPNetwork.Prefix()}})
+		},
+	} {
+		g := gateway(t)
+		change(&g)
+		assert.NotEqual(t, before[1].Apply, gatewayPlan(t, g)[1].Apply, summary)
+	}
+}
+
+func gatewayPlan(t *testing.T, g vpnk8slib.Gateway) vpnk8slib.Plan {
+	t.Helper()
+	protect, _, err := vpnk8slib.GatewayPlans(g)
+	require.NoError(t, err)
+	return protect
 }

@@ -3,7 +3,6 @@ package vpnk8slib
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -22,7 +21,7 @@ type ClientView struct {
 
 // ObserveClient reads what a consumer decides from. A *ForbiddenError says that the application is not trusted.
 func ObserveClient(ctx context.Context, r Reader, a App, o Overrides) (v ClientView, err error) {
-	defer func() { err = named(err, a) }()
+	defer func() { err = told(err, a.Name) }()
 	base, err := observe(ctx, r, a, o)
 	v.Network, v.Owner = base.Network, base.Owner
 	if err != nil {
@@ -35,9 +34,25 @@ func ObserveClient(ctx context.Context, r Reader, a App, o Overrides) (v ClientV
 	if err := r.List(ctx, "NetworkPolicy", a.Namespace, &policies); err != nil {
 		return v, err
 	}
+	pod, err := ownPod(ctx, r, a)
+	if err != nil {
+		return v, err
+	}
 	var ours bool
-	v.Wider, ours = wider(a, policies.Items)
-	return v, v.probe(ctx, r, ours)
+	v.Wider, ours = wider(a, pod, policies.Items)
+	return v, v.probe(ctx, r, pod, ours)
+}
+
+// ownPod is this unit's pod; empty where it is not known which.
+func ownPod(ctx context.Context, r Reader, a App) (p seenPod, err error) {
+	if a.Unit == "" {
+		return p, nil
+	}
+	err = r.Get(ctx, Ref{"Pod", a.pod(), a.Namespace}, &p)
+	if notServed(err) {
+		return seenPod{}, nil
+	}
+	return p, err
 }
 
 // GatewayView is everything that a gateway reads from the cluster.
@@ -49,7 +64,7 @@ type GatewayView struct {
 // ObserveGateway reads what a gateway decides from. A *ForbiddenError says that the application is not trusted.
 func ObserveGateway(ctx context.Context, r Reader, a App, o Overrides) (GatewayView, error) {
 	v, err := observe(ctx, r, a, o)
-	return v, named(err, a)
+	return v, told(err, a.Name)
 }
 
 // observe reads what both ends need.
@@ -61,15 +76,6 @@ func observe(ctx context.Context, r Reader, a App, o Overrides) (v GatewayView, 
 	v.Owner = types.UID(account.Metadata.UID)
 	v.Network, err = Discover(ctx, r, o)
 	return v, err
-}
-
-// named completes a refusal with who was refused: the client knows the token, not always whose it is.
-func named(err error, a App) error {
-	var f *ForbiddenError
-	if errors.As(err, &f) && f.App == "" {
-		f.App = a.Name
-	}
-	return err
 }
 
 // readState reads what an earlier hook kept. What cannot be read counts as never routed: the pod stays as it is, closed.
@@ -93,35 +99,44 @@ func (v *ClientView) readState(ctx context.Context, r Reader, a App) error {
 }
 
 // probe keeps the record of enforcement going: a target that answers while there is no policy yet, and then whether it
-// still does. Once the policy is known to be enforced in this pod nothing is asked any more.
-func (v *ClientView) probe(ctx context.Context, r Reader, policy bool) error {
-	pod := ownAddress()
-	if !policy {
-		target, err := kubelet(ctx, r)
+// still does. Once the policy is known to be enforced in this pod nothing is asked any more. A pod that came to another
+// node asks nothing: there may be no route to the first one, and silence would prove nothing.
+func (v *ClientView) probe(ctx context.Context, r Reader, pod seenPod, policy bool) error {
+	node, _ := netip.ParseAddr(pod.Status.HostIP)
+	uid := pod.Metadata.UID
+	switch {
+	case !policy:
+		target, err := kubelet(ctx, r, pod.Spec.NodeName, node)
 		if err != nil {
 			return err
 		}
 		v.Probe = EnforcementProbe{Target: target, Before: target.IsValid() && answers(ctx, target)}
-	} else if v.Probe.Before && (v.Probe.Pod != pod || !v.Probe.Blocked) {
-		v.Probe.Pod, v.Probe.Blocked = pod, !answers(ctx, v.Probe.Target)
+	case uid == "":
+		return nil // it is not known which pod this is, so neither is anything of it
+	case v.Probe.Target.Addr() != node:
+		v.Probe.Pod, v.Probe.Blocked = "", false
+	case v.Probe.Before && (v.Probe.Pod != uid || !v.Probe.Blocked):
+		v.Probe.Pod, v.Probe.Blocked = uid, !answers(ctx, v.Probe.Target)
 	}
 	v.Enforced = v.Probe.verdict()
 	return nil
 }
 
-// kubelet is an address inside the cluster that no policy of ours admits: a node's kubelet.
-func kubelet(ctx context.Context, r Reader) (netip.AddrPort, error) {
-	var nodes list[seenNode]
-	if err := r.List(ctx, "Node", "", &nodes); err != nil {
+// kubelet is an address inside the cluster that no policy of ours admits and every pod has a route to: the kubelet of its
+// own node. It is zero where the node is not known, or not where its kubelet listens. Kubernetes lets a CNI admit the own
+// node whatever policies say; such a cluster is told as one that does not enforce them, which is the careful mistake.
+func kubelet(ctx context.Context, r Reader, name string, addr netip.Addr) (netip.AddrPort, error) {
+	if name == "" || !addr.IsValid() {
+		return netip.AddrPort{}, nil
+	}
+	var node seenNode
+	err := r.Get(ctx, Ref{Kind: "Node", Name: name}, &node)
+	if err != nil && !notServed(err) {
 		return netip.AddrPort{}, fmt.Errorf("cannot find a target to measure enforcement with: %w", err)
 	}
-	for _, n := range nodes.Items {
-		for _, a := range n.Status.Addresses {
-			addr, err := netip.ParseAddr(a.Address)
-			if port := n.Status.DaemonEndpoints.KubeletEndpoint.Port; err == nil && a.Type == "InternalIP" && port > 0 {
-				return netip.AddrPortFrom(addr, port), nil
-			}
-		}
+	port := node.Status.DaemonEndpoints.KubeletEndpoint.Port
+	if port == 0 {
+		return netip.AddrPort{}, nil
 	}
-	return netip.AddrPort{}, nil
+	return netip.AddrPortFrom(addr, port), nil
 }

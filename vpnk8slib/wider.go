@@ -7,16 +7,20 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// wider names the policies that allow the application's pods more than ours: policies add up, and the widest wins. A rule
-// is wider when it names no destination or an address block; pods and namespaces are admitted by ours already. The second
-// result says whether ours is among them.
-func wider(a App, policies []seenPolicy) (names []string, ours bool) {
+// wider names the policies that allow this pod more than ours: policies add up, and the widest wins. A rule is wider when
+// it names no destination or an address block; pods and namespaces are admitted by ours already. The second result says
+// whether ours is among them.
+func wider(a App, pod seenPod, policies []seenPolicy) (names []string, ours bool) {
+	carried := labels.Set(pod.Metadata.Labels)
+	if len(carried) == 0 {
+		carried = a.podLabels()
+	}
 	for _, p := range policies {
 		if p.Metadata.Name == KillSwitchName(a.Name) {
 			ours = true
 			continue
 		}
-		if selects(p, a) && slices.ContainsFunc(p.Spec.Egress, outward) {
+		if selects(p, carried) && slices.ContainsFunc(p.Spec.Egress, outward) {
 			names = append(names, p.Metadata.Name)
 		}
 	}
@@ -24,9 +28,9 @@ func wider(a App, policies []seenPolicy) (names []string, ours bool) {
 	return names, ours
 }
 
-func selects(p seenPolicy, a App) bool {
+func selects(p seenPolicy, pod labels.Set) bool {
 	s, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector)
-	return err != nil || s.Matches(labels.Set(a.podLabels())) // one that cannot be read is better told than passed over
+	return err != nil || s.Matches(pod) // one that cannot be read is better told than passed over
 }
 
 func outward(r seenRule) bool {

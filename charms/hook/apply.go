@@ -19,10 +19,10 @@ type Env struct {
 	Pebble  func(container string) (Pebble, error)
 }
 
-// Apply makes d true, in this order: Protect, workloads, Release, publish, secrets, ports, status. A protection is in
-// place before a workload starts and goes only after it has stopped; the status comes last, so that it says only what is
-// so. Where a step fails, no later one is made, with one exception: workloads that are to stop are stopped even when
-// Protect failed. None is started then.
+// Apply makes d true, in this order: Protect, workloads (those that are to stop first), Release, publish, secrets, ports,
+// status. A protection is in place before a workload starts and goes only after it has stopped; the status comes last, so
+// that it says only what is so. Where a step fails, no later one is made, with one exception: every workload that is to
+// stop is stopped, even when Protect failed or another one did not stop. None is started then.
 //
 // A refusal for want of trust becomes a Blocked status with the command to run, and no error. Cluster objects, databags
 // and secrets are the leader's. A unit that is leaving stops what runs and changes nothing else.
@@ -54,21 +54,39 @@ func leaving(d Desired) Desired {
 // apply keeps what the cluster refused apart from every other failure: only the cluster's is told in a status.
 func apply(ctx context.Context, env Env, d Desired) (cluster, err error) {
 	protected := vpnk8slib.Reconcile(ctx, env.Cluster, d.Protect)
+	if stopped := stopWorkloads(env, d.Workloads); protected != nil || stopped != nil {
+		return protected, stopped
+	}
 	for _, w := range d.Workloads {
-		if protected != nil && w.Mode != Stopped {
+		if w.Mode != Running {
 			continue
 		}
-		if err := applyWorkload(env, w); err != nil {
-			return protected, fmt.Errorf("cannot set up container %s: %w", w.Container, err)
+		if err := setUp(env, w); err != nil {
+			return nil, err
 		}
-	}
-	if protected != nil {
-		return protected, nil
 	}
 	if err := vpnk8slib.Reconcile(ctx, env.Cluster, d.Release); err != nil {
 		return err, nil
 	}
 	return nil, tell(d)
+}
+
+// stopWorkloads stops all that is to stop: one that does not is no reason to leave another running.
+func stopWorkloads(env Env, workloads []Workload) error {
+	var errs []error
+	for _, w := range workloads {
+		if w.Mode == Stopped {
+			errs = append(errs, setUp(env, w))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func setUp(env Env, w Workload) error {
+	if err := applyWorkload(env, w); err != nil {
+		return fmt.Errorf("cannot set up container %s: %w", w.Container, err)
+	}
+	return nil
 }
 
 // tell is the half of Apply that speaks to Juju.

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,14 +18,38 @@ type values map[string]json.RawMessage
 
 // An OptionError says what is wrong with one option or parameter, and what would be right.
 type OptionError struct {
-	Kind  string // "option" or "parameter"
-	Name  string
-	Value string
-	Fix   string
+	Kind    string // "option" or "parameter"
+	Name    string
+	Value   string
+	Fix     string
+	Example string // a value that would do; empty: the fix names one
+	App     string // whose option it is
 }
 
+// Error ends with the command that mends an option. A parameter needs none: its command has just been typed.
 func (e *OptionError) Error() string {
-	return fmt.Sprintf("cannot use %s %s=%q: %s", e.Kind, e.Name, e.Value, e.Fix)
+	text := fmt.Sprintf("cannot use %s %s=%q: %s", e.Kind, e.Name, e.Value, e.Fix)
+	if e.Kind != option {
+		return text
+	}
+	return fmt.Sprintf("%s: juju config %s %s=%s", text, cmp.Or(e.App, "<application>"), e.Name, cmp.Or(e.Example, "..."))
+}
+
+const option = "option"
+
+// Refusals are the options that err, which Config returned, is about.
+func Refusals(err error) (out []*OptionError) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			out = append(out, Refusals(e)...)
+		}
+		return out
+	}
+	var wrong *OptionError
+	if errors.As(err, &wrong) {
+		out = append(out, wrong)
+	}
+	return out
 }
 
 // Config reads the application's options into T, whose `json` tags are the options' names and whose `validate` tags say
@@ -36,17 +61,24 @@ func Config[T any]() (T, error) {
 		var none T
 		return none, fmt.Errorf("cannot read the configuration: %w", err)
 	}
-	return decode[T]("option", v)
+	return decode[T](option, environment().App, v)
 }
 
 // Params are an action's parameters.
 type Params struct{ values values }
 
 // ReadParams decodes and checks an action's parameters as Config does the options.
-func ReadParams[T any](p Params) (T, error) { return decode[T]("parameter", p.values) }
+func ReadParams[T any](p Params) (T, error) { return decode[T]("parameter", "", p.values) }
 
-func decode[T any](kind string, v values) (out T, _ error) {
+func decode[T any](kind, app string, v values) (out T, _ error) {
 	var errs []error
+	refused := map[string]bool{}
+	refuse := func(name, fix, example string) {
+		if !refused[name] { // what could not be read breaks a rule as well: one sentence is enough
+			refused[name] = true
+			errs = append(errs, &OptionError{kind, name, plain(v[name]), fix, example, app})
+		}
+	}
 	target := reflect.ValueOf(&out).Elem()
 	for _, f := range reflect.VisibleFields(target.Type()) {
 		name := optionName(f)
@@ -54,14 +86,17 @@ func decode[T any](kind string, v values) (out T, _ error) {
 		if name == "" || !ok || bytes.Equal(raw, []byte("null")) {
 			continue
 		}
-		if err := json.Unmarshal(raw, target.FieldByIndex(f.Index).Addr().Interface()); err != nil {
-			errs = append(errs, &OptionError{kind, name, plain(raw), why(err)})
+		field := target.FieldByIndex(f.Index)
+		if err := json.Unmarshal(raw, field.Addr().Interface()); err != nil {
+			field.SetZero() // half of it may be there
+			refuse(name, why(err), "")
 		}
 	}
 	var invalid validator.ValidationErrors
 	if err := check.Struct(out); errors.As(err, &invalid) {
 		for _, e := range invalid {
-			errs = append(errs, &OptionError{kind, e.Field(), plain(v[e.Field()]), fix(e)})
+			says, example := fix(e)
+			refuse(e.Field(), says, example)
 			field := reflect.Indirect(target).FieldByName(e.StructField())
 			if field.CanSet() {
 				field.SetZero()
@@ -117,30 +152,37 @@ func newCheck() *validator.Validate {
 	return v
 }
 
-// fix says what a broken rule wants.
-func fix(e validator.FieldError) string {
+// fix says what a broken rule wants, and a value that keeps it where there is one for everybody.
+func fix(e validator.FieldError) (says, example string) {
+	list := e.Kind() == reflect.Slice
 	switch e.Tag() {
 	case "required":
-		return "it must be set"
+		return "it must be set", ""
 	case "min", "gte":
-		return "the smallest allowed is " + e.Param()
+		if list {
+			return "set at least " + e.Param(), ""
+		}
+		return "the smallest allowed is " + e.Param(), e.Param()
 	case "max", "lte":
-		return "the largest allowed is " + e.Param()
+		if list {
+			return "set at most " + e.Param(), ""
+		}
+		return "the largest allowed is " + e.Param(), e.Param()
 	case "oneof":
-		return "set one of " + strings.ReplaceAll(e.Param(), " ", ", ")
+		return "set one of " + strings.ReplaceAll(e.Param(), " ", ", "), "<" + strings.ReplaceAll(e.Param(), " ", "|") + ">"
 	case "image":
-		return "set an image reference such as ghcr.io/owner/name:tag"
+		return "set an image reference such as ghcr.io/owner/name:tag", ""
 	case "zone":
-		return "set a time zone such as Etc/UTC or Europe/Berlin"
+		return "set a time zone such as Etc/UTC or Europe/Berlin", "Etc/UTC"
 	case "url", "http_url":
-		return "set a URL such as http://203.0.113.1/"
+		return "set a URL such as http://203.0.113.1/", ""
 	case "hostname_rfc1123", "fqdn":
-		return "set a host name such as example.org"
+		return "set a host name such as example.org", ""
 	case "ip":
-		return "set an IP address"
+		return "set an IP address", ""
 	case "base64":
-		return "set a base64 text"
+		return "set a base64 text", ""
 	default:
-		return strings.TrimSpace("it must be " + e.Tag() + " " + e.Param())
+		return strings.TrimSpace("it must be " + e.Tag() + " " + e.Param()), ""
 	}
 }

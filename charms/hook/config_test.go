@@ -27,8 +27,8 @@ func TestConfig(t *testing.T) {
 		{"all in place", "port", 8080, ""},
 		{"an image by digest", "pod-gateway-image", "example.org:5000/a/b@sha256:0123456789012345678901234567890123456789012345678901234567890123", ""},
 		{"no networks: discovered", "cluster-cidrs", "", ""},
-		{"a port of root's", "port", 80, `cannot use option port="80": the smallest allowed is 1024`},
-		{"no image", "pod-gateway-image", "", `cannot use option pod-gateway-image="": it must be set`},
+		{"a port of root's", "port", 80, `cannot use option port="80": the smallest allowed is 1024: juju config qbittorrent port=1024`},
+		{"no image", "pod-gateway-image", "", `cannot use option pod-gateway-image="": it must be set: juju config qbittorrent pod-gateway-image=...`},
 		{"a command where an image belongs", "pod-gateway-image", "a:b; rm -rf /", `set an image reference such as ghcr.io/owner/name:tag`},
 		{"a command where a zone belongs", "timezone", "$(id)", `cannot use option timezone="$(id)": set a time zone`},
 		{"a path where a zone belongs", "timezone", "../../etc/passwd", `set a time zone`},
@@ -49,6 +49,9 @@ func TestConfig(t *testing.T) {
 			var wrong *OptionError
 			require.ErrorAs(t, err, &wrong)
 			assert.Equal(t, test.option, wrong.Name)
+			if test.option == "cluster-cidrs" {
+				assert.Empty(t, c.ClusterCIDRs, "what was refused is not used, nor half of it")
+			}
 			assert.ErrorContains(t, err, test.words)
 		})
 	}
@@ -60,10 +63,36 @@ func TestConfig(t *testing.T) {
 		assert.ErrorContains(t, err, "port=")
 		assert.ErrorContains(t, err, "timezone=")
 		assert.Zero(t, c.Port, "what was refused is not used")
-		assert.Equal(t, Blocked(`cannot use option port="1": the smallest allowed is 1024; cannot use option timezone="": set a time zone such as Etc/UTC or Europe/Berlin`), Valid(err).Why)
+		assert.Equal(t, Blocked(`cannot use option port="1": the smallest allowed is 1024: juju config qbittorrent port=1024; `+
+			`cannot use option timezone="": set a time zone such as Etc/UTC or Europe/Berlin: juju config qbittorrent timezone=Etc/UTC`), Valid(err).Why)
+		var names []string
+		for _, wrong := range Refusals(err) {
+			names = append(names, wrong.Name)
+		}
+		assert.Equal(t, []string{"port", "timezone"}, names)
+	})
+	t.Run("what cannot be read is told once, whatever rule it breaks as well", func(t *testing.T) {
+		options := good()
+		options["port"] = "many"
+		juju(t, model{Config: options}, "config-changed")
+		_, err := Config[someConfig]()
+		assert.EqualError(t, err, `cannot use option port="many": set a int, not a string: juju config qbittorrent port=...`)
+	})
+	t.Run("a list, and a choice", func(t *testing.T) {
+		juju(t, model{Config: map[string]any{"targets": []string{}, "kind": "green"}}, "config-changed")
+		_, err := Config[struct {
+			Targets []string `json:"targets" validate:"min=1"`
+			Kind    string   `json:"kind" validate:"oneof=blue red"`
+		}]()
+		assert.ErrorContains(t, err, `set at least 1: juju config qbittorrent targets=...`)
+		assert.ErrorContains(t, err, `set one of blue, red: juju config qbittorrent kind=<blue|red>`)
+	})
+	t.Run("a parameter has no command of its own", func(t *testing.T) {
+		_, err := ReadParams[someConfig](Params{values{"port": []byte("80"), "timezone": []byte(`"UTC"`), "pod-gateway-image": []byte(`"a"`)}})
+		assert.EqualError(t, err, `cannot use parameter port="80": the smallest allowed is 1024`)
 	})
 	t.Run("Juju's own failure is not the operator's", func(t *testing.T) {
-		juju(t, model{Broken: "config-get"}, "config-changed")
+		juju(t, model{FailAt: 1}, "config-changed")
 		_, err := Config[someConfig]()
 		var wrong *OptionError
 		require.Error(t, err)

@@ -1,14 +1,25 @@
 package hook
 
-// All of goops is called here, with what it and the hook tools do otherwise than one would think:
+// All of goops is called here, with what it and the hook tools do otherwise than one would think. Each is shown on the
+// real tools, beside what is made of it, in the part of tests/e2e/testdata/hook-tools.txtar that stands in brackets, and is
+// tested here against tools that refuse what those refuse.
 //
-//   - AddSecret returns the secret's URI with the newline that the tool prints; Juju refuses such a URI.
 //   - SetUnitStatus joins its words itself, SetAppStatus hands them on, and Juju refuses a third word. One message, always.
-//   - Environment lacks JUJU_RELATION_ID and its like: read through GetEnvGetter.
-//   - GetState of a key that was never set is an error: so no state is kept in Juju at all.
-//   - During <endpoint>-relation-broken Juju still lists the relation, and answers with its old data.
+//     [status; TestToolsRefuse]
+//   - AddSecret returns the secret's URI with the newline that the tool prints; Juju refuses such a URI. Secrets of ours are
+//     found by their label, and Secret trims what it is given. [own secret; TestOwnSecretIsWrittenOnlyWhenItDiffers]
+//   - A label that another secret has is refused when the hook ends, with all that the hook did: so it is asked for before.
+//     [own secret; TestToolsRefuseAtTheEnd]
+//   - There are no kinds of errors, only the tool's words: secretError knows them. [somebody else's secret; TestSecret]
 //   - OpenPort, ClosePort: one process each, so that only differences are worth a call (SetPorts does that).
-//   - There are no kinds of errors, only the tool's words.
+//     [ports; TestSetPortsByDifference]
+//   - Publishing what is there already wakes nobody. [relation; nothing to see on fakes]
+//   - During <endpoint>-relation-broken Juju still lists the relation, and answers with its old data.
+//     [relation; TestRelationsWithoutTheOneBeingBroken]
+//   - Environment lacks JUJU_RELATION_ID and its like: read through GetEnvGetter. [relation]
+//   - FailActionf makes one message of its words itself; the tool takes no second one. [actions; TestActions]
+//   - What is never called, because it fails on what the tools really say or on an older Juju: GetState of a key that was
+//     never set (no state is kept in Juju at all), GetCredential, GetRelationModelUUID. [TestGoopsHasOneDoor]
 
 import (
 	"encoding/json"
@@ -48,7 +59,7 @@ func Relations(endpoint string) ([]vpnk8slib.Relation, error) {
 	if err != nil {
 		return nil, err
 	}
-	apps, err := relationApps(ids)
+	apps, err := relationApps(endpoint, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -76,17 +87,22 @@ func relationIDs(endpoint string) ([]string, error) {
 	return ids, nil
 }
 
-// relationApps says which application is at the other end of each relation. That never changes for an id, and Juju never
-// uses an id again within a model, so it is kept in the charm's folder: it would cost one process per relation and hook.
-func relationApps(ids []string) (map[string]string, error) {
+// relationApps says which application is at the other end of each of an endpoint's relations. That never changes for an id,
+// and Juju never uses an id again within a model, so it is kept in the charm's folder: it would cost one process per
+// relation and hook.
+func relationApps(endpoint string, ids []string) (map[string]string, error) {
 	path := filepath.Join(goops.ReadEnv().CharmDir, ".relation-apps.json")
 	known := map[string]string{}
 	if data, err := os.ReadFile(path); err == nil {
 		_ = json.Unmarshal(data, &known) // an unreadable cache is an empty one
 	}
 	apps := map[string]string{}
+	for id, app := range known {
+		if slices.Contains(ids, id) || !strings.HasPrefix(id, endpoint+":") { // what other endpoints know stays
+			apps[id] = app
+		}
+	}
 	for _, id := range ids {
-		apps[id] = known[id]
 		if apps[id] != "" {
 			continue
 		}
@@ -121,7 +137,8 @@ func publish(endpoint string, databag map[string]string) error {
 
 // Secret reads the newest revision of a secret by its URI or bare id. The error is ErrNoSecret when there is none for us.
 func Secret(id string) (map[string]string, error) {
-	content, err := goops.GetSecretByID(strings.TrimSpace(id), false, true)
+	id = strings.TrimSpace(id)
+	content, err := goops.GetSecretByID(id, false, true)
 	if err != nil {
 		return nil, secretError(id, err)
 	}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gruyaume/goops"
@@ -27,11 +31,55 @@ func TestToolsRefuse(t *testing.T) {
 		{"the application's databag, by a unit that does not lead", func() error { return goops.SetAppRelationData("db:1", map[string]string{"a": "b"}) }, "cannot write relation settings"},
 		{"a relation that is not there", func() error { return goops.SetAppRelationData("db:9", map[string]string{"a": "b"}) }, "relation not found"},
 		{"a secret's URI with the newline of secret-add", func() error { _, err := goops.GetSecretByID("secret:1\n", false, false); return err }, "not valid"},
+		{"a secret's key of two letters", func() error { return addSecret("label", map[string]string{"ok": "v"}) }, `key "ok" not valid`},
+		{"a secret's empty value", func() error { return addSecret("label", map[string]string{"key": ""}) }, `key value "key=" not valid`},
+		{"a secret of the application's, by a unit that does not lead", func() error { return addSecret("label", map[string]string{"key": "v"}) }, "this unit is not the leader"},
+		{"a result with a capital letter", func() error { return goops.SetActionResults(map[string]string{"Seen": "all"}) }, "lowercase"},
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) { assert.ErrorContains(t, test.do(), test.words) })
 	}
 	assert.Empty(t, after().Relations["db:1"].Local)
+}
+
+func addSecret(label string, content map[string]string) error {
+	_, err := goops.AddSecret(&goops.AddSecretOptions{Label: label, Content: content, Owner: goops.OwnerApplication})
+	return err
+}
+
+// A label that is taken is no tool's error: Juju finds it when the hook ends, and throws away all that the hook did.
+func TestToolsRefuseAtTheEnd(t *testing.T) {
+	key := map[string]string{"key": "v"}
+	juju(t, model{Leader: true, Secrets: map[string]*secret{"secret:1": {Label: "taken", Content: key}}}, "start")
+	uri, err := goops.AddSecret(&goops.AddSecretOptions{Label: "free", Content: key})
+	require.NoError(t, err)
+	assert.Equal(t, "secret:2\n", uri, "with the tool's newline")
+	assert.ErrorContains(t, addSecret("free", key), `secret with label "free" already exists`, "twice in one hook is found at once")
+	assert.Empty(t, readModel(os.Getenv("TEST_MODEL")).Refused)
+	require.NoError(t, addSecret("taken", key))
+	assert.Equal(t, `secret with label "taken" already exists`, readModel(os.Getenv("TEST_MODEL")).Refused)
+}
+
+// Goops has one door, and what it does wrong is called nowhere.
+func TestGoopsHasOneDoor(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	require.Contains(t, files, "juju.go")
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if file != "juju.go" {
+			assert.NotContains(t, string(text), "goops.", "%s", file)
+			continue
+		}
+		assert.Contains(t, string(text), "goops.GetSecretByLabel(")
+		for _, never := range []string{"SetAppStatus", "GetState", "SetState", "DeleteState", "GetCredential", "GetRelationModelUUID", "OpenPort", "ClosePort"} {
+			assert.NotContains(t, string(text), "goops."+never)
+		}
+	}
 }
 
 func TestReadUnit(t *testing.T) {
@@ -83,6 +131,37 @@ func TestRelationsAskForAnApplicationOnce(t *testing.T) {
 	assert.Equal(t, []string{"relation-ids", "relation-list", "relation-get", "relation-ids", "relation-get"}, after().Calls)
 }
 
+// Each endpoint keeps what the others know.
+func TestRelationsOfTwoEndpointsAskOnceEach(t *testing.T) {
+	after := juju(t, model{Relations: map[string]*relation{"vpn-gateway:1": {App: "gluetun"}, "db:2": {App: "postgres"}}}, "update-status")
+	for _, endpoint := range []string{"vpn-gateway", "db", "vpn-gateway", "db"} {
+		rels, err := Relations(endpoint)
+		require.NoError(t, err)
+		require.Len(t, rels, 1)
+	}
+	first, again := []string{"relation-ids", "relation-list", "relation-get"}, []string{"relation-ids", "relation-get"}
+	assert.Equal(t, slices.Concat(first, first, again, again), after().Calls)
+}
+
+func TestSetPortsByDifference(t *testing.T) {
+	after := juju(t, model{Ports: []string{"8080/tcp", "9090/tcp"}}, "config-changed")
+	for _, test := range []struct {
+		ports []int
+		calls []string
+		open  []string
+	}{
+		{[]int{8080, 8081}, []string{"opened-ports", "open-port", "close-port"}, []string{"8080/tcp", "8081/tcp"}},
+		{[]int{8081, 8080}, []string{"opened-ports"}, []string{"8080/tcp", "8081/tcp"}},
+		{[]int{}, []string{"opened-ports", "close-port", "close-port"}, []string{}},
+	} {
+		before := len(after().Calls)
+		require.NoError(t, setPorts(test.ports))
+		m := after()
+		assert.Equal(t, test.calls, m.Calls[before:])
+		assert.ElementsMatch(t, test.open, m.Ports)
+	}
+}
+
 func TestSecret(t *testing.T) {
 	tests := []struct {
 		summary string
@@ -109,7 +188,7 @@ func TestSecret(t *testing.T) {
 		})
 	}
 	t.Run("a controller that does not answer is another matter", func(t *testing.T) {
-		juju(t, model{Broken: "secret-get", Secrets: map[string]*secret{"secret:abc": {Granted: true}}}, "config-changed")
+		juju(t, model{FailAt: 1, Secrets: map[string]*secret{"secret:abc": {Granted: true}}}, "config-changed")
 		_, err := Secret("abc")
 		require.Error(t, err)
 		assert.NotErrorIs(t, err, ErrNoSecret)
@@ -120,6 +199,7 @@ func TestOwnSecretIsWrittenOnlyWhenItDiffers(t *testing.T) {
 	after := juju(t, model{Leader: true}, "config-changed")
 	for _, value := range []string{"one", "one", "two"} {
 		require.NoError(t, ownSecret(SecretWant{Label: "api-key", Content: map[string]string{"key": value}}))
+		after() // a hook each
 	}
 	m := after()
 	assert.Equal(t, []string{"secret-get", "secret-add", "secret-get", "secret-get", "secret-info-get", "secret-set"}, m.Calls)

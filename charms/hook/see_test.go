@@ -19,6 +19,7 @@ type answering struct{ err error }
 
 func (a answering) Get(context.Context, vpnk8slib.Ref, any) error   { return a.err }
 func (a answering) List(context.Context, string, string, any) error { return a.err }
+func (a answering) Try(context.Context, *vpnk8slib.Object) error    { return a.err }
 
 // Who has to act decides: the operator is told in a status, Juju tries again what is the API server's own trouble.
 func TestSeeVPN(t *testing.T) {

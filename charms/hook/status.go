@@ -76,11 +76,18 @@ func Trusted(u Unit, err error) Gate {
 }
 
 // Reachable is Blocked when the Kubernetes API server did not answer. Nothing can then be repaired from here, and one
-// cause is our own kill switch: it names the API server's addresses, and those may have moved.
+// cause is our own kill switch: it names the API server's addresses, and those may have moved. Whether Cilium's half of it
+// is there cannot be asked now. A gateway has no kill switch, and reaches the API server's Service like any other.
 func Reachable(u Unit, err error) Gate {
 	if !unreachable(err) {
 		return Gate{}
 	}
-	policy := vpnk8slib.KillSwitchName(u.App)
-	return Gate{true, Blocked(fmt.Sprintf("cannot reach the Kubernetes API server; if it moved, open the way with `kubectl -n %s delete networkpolicy %s` (it is laid again at once)", u.Model, policy))}
+	if u.Gateway {
+		return Gate{true, Blocked("cannot reach the Kubernetes API server, and no policy of ours stands before it; see: kubectl get --raw /readyz")}
+	}
+	remove := func(kind string) string {
+		return fmt.Sprintf("`kubectl -n %s delete %s %s`", u.Model, kind, vpnk8slib.KillSwitchName(u.App))
+	}
+	return Gate{true, Blocked(fmt.Sprintf("cannot reach the Kubernetes API server; if it moved, open the way with %s, with Cilium also %s (laid again at once)",
+		remove("networkpolicy"), remove("ciliumnetworkpolicy")))}
 }

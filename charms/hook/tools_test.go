@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	pebble "github.com/canonical/pebble/internals/cli"
+	"github.com/gruyaume/goops"
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/stretchr/testify/require"
+	"github.com/stretchr/testify/assert"
 )
 
 // The hook tools are functions of this test binary, put on PATH under their own names, over one file. They print what
-// Juju's print and refuse what Juju's refuse. Pebble is the real one.
+// Juju's print and refuse what Juju's refuse, at once or when the hook ends. Pebble is the real one.
 func TestMain(m *testing.M) {
 	commands := map[string]func(){"pebble": func() {
 		if err := pebble.Run(nil); err != nil {
@@ -24,8 +26,8 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}}
-	for name, tool := range tools {
-		commands[name] = func() { runTool(name, tool) }
+	for name := range tools {
+		commands[name] = func() { runTool(name) }
 	}
 	testscript.Main(m, commands)
 }
@@ -44,7 +46,8 @@ type model struct {
 	Failed    string
 	Log       []string
 	Calls     []string
-	Broken    string // the tool that fails, whatever it is asked
+	FailAt    int    // the step of the trace that fails, if it is a tool: it does nothing then
+	Refused   string // why Juju will refuse all of it when the hook ends
 }
 
 type relation struct {
@@ -53,9 +56,10 @@ type relation struct {
 }
 
 type secret struct {
-	Label   string
+	Label   string // of one that this application owns
 	Content map[string]string
 	Granted bool
+	Pending bool // added in this hook: nothing is kept before it ends
 }
 
 var tools = map[string]func(m *model, args []string) (any, error){
@@ -73,10 +77,22 @@ var tools = map[string]func(m *model, args []string) (any, error){
 		if err != nil {
 			return nil, err
 		}
-		return map[string]any{strings.TrimPrefix(uri, "secret:"): map[string]any{"label": s.Label, "revision": 1}}, nil
+		if s.Label == "" || !m.Leader {
+			return nil, fmt.Errorf("secret %q not found", a[0]) // it tells of those that this unit may change
+		}
+		return map[string]any{strings.TrimPrefix(uri, "secret:"): struct {
+			Revision int    `json:"revision"`
+			Label    string `json:"label"`
+			Owner    string `json:"owner"`
+		}{1, s.Label, "application"}}, nil
 	},
 	"opened-ports": func(m *model, _ []string) (any, error) { return append([]string{}, m.Ports...), nil },
-	"open-port":    func(m *model, a []string) (any, error) { m.Ports = append(m.Ports, a[0]); return nil, nil },
+	"open-port": func(m *model, a []string) (any, error) {
+		if !slices.Contains(m.Ports, a[0]) {
+			m.Ports = append(m.Ports, a[0])
+		}
+		return nil, nil
+	},
 	"close-port": func(m *model, a []string) (any, error) {
 		m.Ports = slices.DeleteFunc(m.Ports, func(p string) bool { return p == a[0] })
 		return nil, nil
@@ -94,9 +110,21 @@ var tools = map[string]func(m *model, args []string) (any, error){
 		m.Status = a
 		return nil, nil
 	},
-	"juju-log":   func(m *model, a []string) (any, error) { m.Log = append(m.Log, strings.Join(a, " ")); return nil, nil },
-	"action-get": func(m *model, _ []string) (any, error) { return m.Params, nil },
+	"juju-log": func(m *model, a []string) (any, error) { m.Log = append(m.Log, strings.Join(a, " ")); return nil, nil },
+	"action-get": func(m *model, _ []string) (any, error) {
+		if m.Params == nil {
+			return map[string]any{}, nil
+		}
+		return m.Params, nil
+	},
 	"action-set": func(m *model, a []string) (any, error) {
+		for key := range pairs(a) {
+			for _, part := range strings.Split(key, ".") {
+				if !resultKey.MatchString(part) {
+					return nil, fmt.Errorf("key %q must start and end with lowercase alphanumeric, and contain only lowercase alphanumeric, hyphens and periods", part)
+				}
+			}
+		}
 		m.Results = pairs(a)
 		return nil, nil
 	},
@@ -108,6 +136,11 @@ var tools = map[string]func(m *model, args []string) (any, error){
 		return nil, nil
 	},
 }
+
+var (
+	resultKey = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	secretKey = regexp.MustCompile(`^[a-z](-?[a-z0-9]){2,}$`)
+)
 
 func configGet(m *model, a []string) (any, error) {
 	if a[0] != "--all" {
@@ -192,7 +225,7 @@ func (m *model) secret(a []string) (string, *secret, error) {
 				return uri, s, nil
 			}
 		}
-		return "", nil, fmt.Errorf("secret %q not found", label)
+		return "", nil, fmt.Errorf("consumer label %q not found", label)
 	}
 	uri := "secret:" + strings.TrimPrefix(a[0], "secret:")
 	if strings.ContainsAny(uri, " \n") {
@@ -216,19 +249,32 @@ func secretGet(m *model, a []string) (any, error) {
 	return s.Content, nil
 }
 
+var errNotLeader = errors.New("this unit is not the leader")
+
+// secretAdd finds a label that a secret of this hook has, and no other: that is refused when the hook ends.
 func secretAdd(m *model, a []string) (any, error) {
-	s := &secret{Content: map[string]string{}}
+	s := &secret{Pending: true}
 	for _, arg := range a {
 		if label, ok := strings.CutPrefix(arg, "--label="); ok {
 			s.Label = label
 		}
 	}
-	s.Content = pairs(slices.DeleteFunc(slices.Clone(a), func(arg string) bool { return strings.HasPrefix(arg, "--") }))
-	if _, _, err := m.secret([]string{"--label=" + s.Label}); err == nil {
-		return nil, fmt.Errorf("secret with label %q already exists", s.Label)
+	var err error
+	if s.Content, err = secretContent(a); err != nil {
+		return nil, err
 	}
 	if !m.Leader {
-		return nil, errors.New("permission denied")
+		return nil, errNotLeader
+	}
+	for _, other := range m.Secrets {
+		if s.Label == "" || other.Label != s.Label {
+			continue
+		}
+		taken := fmt.Errorf("secret with label %q already exists", s.Label)
+		if other.Pending {
+			return nil, taken
+		}
+		m.Refused = taken.Error()
 	}
 	if m.Secrets == nil {
 		m.Secrets = map[string]*secret{}
@@ -243,8 +289,30 @@ func secretSet(m *model, a []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Content = pairs(a[1:])
+	content, err := secretContent(a[1:])
+	if err != nil {
+		return nil, err
+	}
+	if s.Label == "" {
+		m.Refused = "permission denied"
+	} else if !m.Leader {
+		return nil, errNotLeader
+	}
+	s.Content = content
 	return nil, nil
+}
+
+func secretContent(args []string) (map[string]string, error) {
+	content := pairs(slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, "--") }))
+	for key, value := range content {
+		if value == "" {
+			return nil, fmt.Errorf("key value %q not valid", key+"=")
+		}
+		if !secretKey.MatchString(key) {
+			return nil, fmt.Errorf("key %q not valid", key)
+		}
+	}
+	return content, nil
 }
 
 func pairs(args []string) map[string]string {
@@ -256,30 +324,53 @@ func pairs(args []string) map[string]string {
 	return out
 }
 
-func runTool(name string, tool func(*model, []string) (any, error)) {
-	m := readModel(os.Getenv("TEST_MODEL"))
-	m.Calls = append(m.Calls, name)
-	out, err := tool(m, os.Args[1:])
-	if m.Broken == name {
-		err = errors.New("broken on purpose")
-	}
-	trace(name)
-	writeModel(os.Getenv("TEST_MODEL"), m)
+func runTool(name string) {
+	out, err := callTool(name, os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ERROR", err)
 		os.Exit(1)
 	}
-	switch out := out.(type) {
-	case nil:
-	case string:
-		if name == "secret-add" {
-			fmt.Println(out)
-			return
-		}
-		_ = json.NewEncoder(os.Stdout).Encode(out)
-	default:
-		_ = json.NewEncoder(os.Stdout).Encode(out)
+	_, _ = os.Stdout.Write(out)
+}
+
+func callTool(name string, args []string) ([]byte, error) {
+	m := readModel(os.Getenv("TEST_MODEL"))
+	m.Calls = append(m.Calls, name)
+	var out any
+	var err error
+	if step := trace(name); step > 0 && step == m.FailAt {
+		err = errors.New("broken on purpose")
+	} else {
+		out, err = tools[name](m, args)
 	}
+	writeModel(os.Getenv("TEST_MODEL"), m)
+	switch {
+	case err != nil || out == nil:
+		return nil, err
+	case name == "secret-add":
+		return fmt.Appendln(nil, out), nil // the one tool that is not asked for JSON
+	}
+	data, err := json.Marshal(out)
+	return append(data, '\n'), err
+}
+
+// inside has the tools called in this process, for tests of many hooks: most of their time would be the starting of
+// processes.
+type inside struct{}
+
+func (inside) Run(name string, args ...string) ([]byte, error) {
+	out, err := callTool(name, args)
+	if err != nil {
+		return nil, fmt.Errorf("command %s failed: ERROR %w", name, err)
+	}
+	return out, nil
+}
+
+func toolsInside(t *testing.T) {
+	t.Helper()
+	outside := goops.GetCommandRunner()
+	goops.SetCommandRunner(inside{})
+	t.Cleanup(func() { goops.SetCommandRunner(outside) })
 }
 
 func readModel(path string) *model {
@@ -306,27 +397,31 @@ func writeModel(path string, m *model) {
 	}
 }
 
-// trace is one list of everything that a test saw happen, of hook tools, cluster and Pebble, in order.
-func trace(what string) {
-	f, err := os.OpenFile(os.Getenv("TEST_TRACE"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+// trace adds to one list of everything that a test saw happen, of hook tools, cluster and Pebble, in order. It returns
+// which step that was, from 1 on. What a hook logs is no step.
+func trace(what string) int {
+	path := os.Getenv("TEST_TRACE")
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return // a test that looks at no order
+		return 0 // a test that looks at no order
 	}
 	fmt.Fprintln(f, what)
 	_ = f.Close()
-}
-
-func traced(t *testing.T) []string {
-	t.Helper()
-	data, err := os.ReadFile(os.Getenv("TEST_TRACE"))
-	if os.IsNotExist(err) {
-		return nil
+	if what == "juju-log" {
+		return 0
 	}
-	require.NoError(t, err)
-	return strings.Fields(string(data))
+	return len(steps(path))
 }
 
-// juju sets up a model and a hook in it, and returns how to see the model afterwards.
+func steps(path string) []string {
+	data, _ := os.ReadFile(path) // nothing has happened yet
+	return slices.DeleteFunc(strings.Fields(string(data)), func(s string) bool { return s == "juju-log" })
+}
+
+// done are the steps of a test so far.
+func done() []string { return steps(os.Getenv("TEST_TRACE")) }
+
+// juju sets up a model and a hook in it, and returns how to end the hook and see the model afterwards.
 func juju(t *testing.T, m model, event string) func() *model {
 	t.Helper()
 	dir := t.TempDir()
@@ -342,5 +437,13 @@ func juju(t *testing.T, m model, event string) func() *model {
 	} {
 		t.Setenv(k, v)
 	}
-	return func() *model { return readModel(path) }
+	return func() *model {
+		m := readModel(path)
+		assert.Empty(t, m.Refused, "Juju refuses at its end all that the hook did")
+		for _, s := range m.Secrets {
+			s.Pending = false
+		}
+		writeModel(path, m)
+		return m
+	}
 }

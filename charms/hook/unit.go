@@ -12,6 +12,7 @@ type Unit struct {
 	Event            string // "config-changed", "vpn-gateway-relation-broken", ...; empty in an action
 	Leader           bool
 	Controllers      []netip.AddrPort // where the unit's agent reaches its Juju controller
+	Gateway          bool             // the charm says so: a gateway lays no NetworkPolicy on itself
 }
 
 // ReadUnit asks Juju who we are. One hook tool.

@@ -24,24 +24,25 @@ type VPNOptions struct {
 
 // VPN is the consumer's half of the vpn-gateway relation as seen in one hook. It is the same for every consumer charm.
 type VPN struct {
-	Options VPNOptions
-	App     vpnk8slib.App
-	Link    vpnk8slib.Link
-	View    vpnk8slib.ClientView
-	ViewErr error         // why the view could not be had: no trust, no answer, or a network that has to be told (cluster-cidrs)
-	Pod     vpnk8slib.Pod // this pod's own network
-	Ports   []int         // where the workload listens, open to the cluster
+	Options    VPNOptions
+	OptionsErr error // what the operator has to mend in the charm's options; set by the charm
+	App        vpnk8slib.App
+	Link       vpnk8slib.Link
+	View       vpnk8slib.ClientView
+	ViewErr    error         // why the view could not be had: no trust, no answer, or a network that has to be told (cluster-cidrs)
+	Pod        vpnk8slib.Pod // this pod's own network
+	Ports      []int         // where the workload listens, open to the cluster
 }
 
 // SeeVPN reads the relation, the cluster and this pod's network. The cluster is asked by the leader only, once, within
 // two seconds; a refusal or no answer becomes part of what was seen.
 func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions, ports ...int) (VPN, error) {
-	v := VPN{Options: o, App: vpnk8slib.App{Name: u.App, Namespace: u.Model}, Ports: ports}
+	v := VPN{Options: o, App: vpnk8slib.App{Name: u.App, Namespace: u.Model, Unit: u.Name}, Ports: ports}
 	rels, err := Relations(VPNEndpoint)
 	if err != nil {
 		return VPN{}, err
 	}
-	v.Link = vpnk8slib.ReadLink(rels)
+	v.Link = vpnk8slib.ReadLink(u.App, rels)
 	if v.Pod, err = vpnk8slib.ReadPod(); err != nil {
 		return VPN{}, fmt.Errorf("cannot read this pod's network: %w", err)
 	}
@@ -50,7 +51,8 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions, ports ...int) (V
 	}
 	ctx, cancel := context.WithTimeout(ctx, Look)
 	defer cancel()
-	v.View, err = vpnk8slib.ObserveClient(ctx, env.Reader, v.App, vpnk8slib.Overrides{ClusterCIDRs: o.ClusterCIDRs, Controllers: u.Controllers})
+	v.View, err = vpnk8slib.ObserveClient(ctx, env.Reader, v.App, vpnk8slib.Overrides{ClusterCIDRs: o.ClusterCIDRs, Services: KnownServices(), Controllers: u.Controllers})
+	KeepServices(v.View.Network)
 	var answer apierrors.APIStatus
 	if errors.As(err, &answer) && forbidden(err) == nil {
 		return VPN{}, fmt.Errorf("cannot look at the cluster: %w", err) // the API server's trouble: Juju tries this hook again
@@ -72,8 +74,8 @@ func (v VPN) client(workloads ...string) vpnk8slib.Client {
 func (v VPN) State() vpnk8slib.State { return v.client().State() }
 
 // Desired is the VPN's half of what a consumer wants: plans, our data, whether the workload may run, and the status if it
-// may not. The charm's own gates come after those that the operator has to open first and before the VPN's own; a charm
-// adds ports and the like to what is returned.
+// may not. The charm's own gates come after its options and before the VPN's own; a charm adds ports and the like to what is
+// returned.
 //
 // With a gate closed, a workload that runs goes on only in a pod that has no way out but the overlay (or in a unit whose
 // operator asked for no protection); else it is stopped.
@@ -84,13 +86,14 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 	data, err := vpnk8slib.RequirerData{InstanceName: u.App, RoutingMethods: vpnk8slib.RoutingMethods(), Namespace: u.Model, Application: u.App}.Encode()
 	d.Publish = map[string]map[string]string{VPNEndpoint: data}
 
+	gates = append([]Gate{Leads(u), Valid(v.OptionsErr)}, gates...)
 	gates = append(gates, Valid(err), Trusted(u, v.ViewErr), Reachable(u, v.ViewErr), Valid(v.ViewErr), Valid(planned), v.gate(c), Up(w.Container, up))
-	why, open := First(append([]Gate{Leads(u)}, gates...)...)
+	why, open := First(gates...)
 	switch {
 	case open:
 		w.Mode = Running
 		d.Status = v.running(c).With(v.notes(c)...)
-	case u.Leader && c.MayKeep(v.Pod):
+	case u.Leader && (c.MayKeep(v.Pod) || v.mayKeepUnseen()):
 		w.Mode = AsIs
 		d.Status = why.With(v.notes(c)...)
 	default:
@@ -101,6 +104,14 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 	d.Workloads = []Workload{w}
 	return d
 }
+
+// mayKeepUnseen stands in for the library's MayKeep while the cluster does not say whether this application was routed
+// before. This pod was closed by a route of ours, and is closed: what runs in it goes on, as long as there is a relation.
+func (v VPN) mayKeepUnseen() bool {
+	return v.ViewErr != nil && v.related() && v.Pod.Patched && v.Pod.Closed
+}
+
+func (v VPN) related() bool { return !errors.Is(v.Link.Err, vpnk8slib.ErrNotRelated) }
 
 // checks leaves out what could only fail: the overlay's where there is to be none, the workload's own while it is stopped.
 func (v VPN) checks(c vpnk8slib.Client, w Workload) map[string]Check {
@@ -116,10 +127,20 @@ func (v VPN) checks(c vpnk8slib.Client, w Workload) map[string]Check {
 }
 
 // plans adds the cluster's part. Without a view there is none: a policy made from half of what must stay reachable would
-// lock this unit's agent out. What was laid before stays.
+// lock this unit's agent out. What was laid before stays. Steps that come with an error are taken as well: what could be
+// laid is laid.
+//
+// With an option refused, nobody knows which image, or which networks, were meant: no route is laid or changed, as if the
+// gateway had said nothing, and nothing is taken away. The kill switch depends on no option.
 func (v VPN) plans(u Unit, c vpnk8slib.Client, d *Desired) (err error) {
 	if v.ViewErr != nil || !u.Leader || u.Leaving() {
 		return nil
+	}
+	if v.OptionsErr != nil {
+		if c.State() == vpnk8slib.Unprotected {
+			return nil
+		}
+		c.Link = vpnk8slib.Link{Err: vpnk8slib.ErrNotReady}
 	}
 	d.Protect, d.Release, err = vpnk8slib.ClientPlans(c)
 	return err
@@ -136,23 +157,23 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 	gateway := v.gatewayName(c)
 	switch {
 	case c.State() == vpnk8slib.Locked:
-		return Blocked(fmt.Sprintf("relate to a vpn-gateway: juju integrate %s <gateway>:%s (or set unsafe-mode=true to run without VPN)", v.App.Name, VPNEndpoint))
+		return Blocked(fmt.Sprintf("relate to a vpn-gateway: juju integrate %[1]s <gateway>:%[2]s (or run without VPN: juju config %[1]s unsafe-mode=true)", v.App.Name, VPNEndpoint))
 	case errors.As(v.Link.Err, &invalid):
-		return Blocked(invalid.Error())
+		return Blocked(invalid.Error()).With(fmt.Sprintf("see what it says: juju show-unit %s --endpoint %s", v.App.Unit, VPNEndpoint))
 	case errors.Is(v.Link.Err, vpnk8slib.ErrNotReady) && c.State() == vpnk8slib.Held:
-		return Waiting(fmt.Sprintf("gateway %s is silent: nothing leaves until it is back", gateway))
+		return Waiting(fmt.Sprintf("gateway %s is silent: nothing leaves until it is back", gateway)).With(v.look(c))
 	case errors.Is(v.Link.Err, vpnk8slib.ErrNotReady):
-		return Waiting("waiting for the gateway of " + v.Link.Relation + " to publish its data")
+		return Waiting(fmt.Sprintf("waiting for the gateway of %s to publish its data; see: juju status --relations %s", v.Link.Relation, v.App.Name))
 	case v.Link.Err != nil:
 		return Blocked(v.Link.Err.Error())
 	case c.State() == vpnk8slib.Protected:
-		return Waiting(fmt.Sprintf("waiting for gateway %s: its VPN tunnel has not been up yet", gateway))
+		return Waiting(fmt.Sprintf("waiting for gateway %s: its VPN tunnel has not been up yet", gateway)).With(v.look(c))
 	case !v.Pod.Patched:
 		return Maintenance("restarting this pod with the route to gateway " + gateway)
 	case !v.Pod.Closed:
 		return Blocked(fmt.Sprintf("this pod still has a way out beside the tunnel; delete it: kubectl -n %s delete pod -l app.kubernetes.io/name=%s", v.App.Namespace, v.App.Name))
 	default:
-		return Waiting(fmt.Sprintf("waiting for gateway %s: the overlay is not there, nothing leaves", gateway))
+		return Waiting(fmt.Sprintf("waiting for gateway %s: the overlay is not there, nothing leaves", gateway)).With(v.look(c))
 	}
 }
 
@@ -165,7 +186,7 @@ func (v VPN) running(c vpnk8slib.Client) Status {
 	case c.State() == vpnk8slib.Unprotected:
 		return Active("unsafe-mode=true: traffic leaves without VPN")
 	case !v.Link.Gateway.VPNConnected:
-		return Waiting(fmt.Sprintf("the VPN tunnel of gateway %s is down: nothing leaves until it is up", gateway))
+		return Waiting(fmt.Sprintf("the VPN tunnel of gateway %s is down: nothing leaves until it is up", gateway)).With(v.look(c))
 	case v.Link.Gateway.ExternalIP.IsValid():
 		return Active(fmt.Sprintf("through gateway %s, seen as %s", gateway, v.Link.Gateway.ExternalIP))
 	default:
@@ -178,33 +199,50 @@ func (v VPN) notes(c vpnk8slib.Client) (notes []string) {
 	if c.State() == vpnk8slib.Unprotected {
 		return nil
 	}
-	related := !errors.Is(v.Link.Err, vpnk8slib.ErrNotRelated)
-	if related && v.Options.UnsafeMode {
+	if v.related() && v.Options.UnsafeMode {
 		notes = append(notes, "unsafe-mode=true: removing the relation opens egress")
 	}
 	if len(v.View.Wider) > 0 {
 		notes = append(notes, "NetworkPolicies that allow more for these pods: "+strings.Join(v.View.Wider, ", "))
 	}
-	if v.ViewErr != nil || !related {
+	if v.ViewErr != nil || !v.related() {
 		return notes
 	}
 	switch v.View.Enforced {
 	case vpnk8slib.NotEnforced:
-		notes = append(notes, "this cluster does not enforce NetworkPolicies: only the route protects")
+		notes = append(notes, "this cluster does not enforce NetworkPolicies: only the route protects, and it does not hold sockets bound to the pod's own interface")
 	case vpnk8slib.EnforcementUnknown:
 		notes = append(notes, "whether this cluster enforces NetworkPolicies is unknown")
 	}
 	return notes
 }
 
+// gateway is what the relation says of the gateway, or last said.
+func (v VPN) gateway(c vpnk8slib.Client) vpnk8slib.ProviderData {
+	if v.Link.Err != nil && c.Last != nil {
+		return c.Last.Gateway
+	}
+	return v.Link.Gateway
+}
+
 // gatewayName is what the gateway calls itself: the relation's other end has another name across models.
 func (v VPN) gatewayName(c vpnk8slib.Client) string {
-	data := v.Link.Gateway
-	if v.Link.Err != nil && c.Last != nil {
-		data = c.Last.Gateway
-	}
-	if data.Namespace != "" && data.Namespace != v.App.Namespace {
+	data := v.gateway(c)
+	if v.elsewhere(data) {
 		return data.Namespace + "/" + data.Application
 	}
 	return data.Application
+}
+
+// look is where the operator looks while the consumer waits for its gateway, which may never come back.
+func (v VPN) look(c vpnk8slib.Client) string {
+	data := v.gateway(c)
+	if v.elsewhere(data) {
+		return fmt.Sprintf("see: juju status -m %s %s", data.Namespace, data.Application)
+	}
+	return "see: juju status " + data.Application
+}
+
+func (v VPN) elsewhere(data vpnk8slib.ProviderData) bool {
+	return data.Namespace != "" && data.Namespace != v.App.Namespace
 }

@@ -31,6 +31,9 @@ func TestVPNDesired(t *testing.T) {
 	unreadable := func(v *hook.VPN) {
 		v.Link = vpnk8slib.Link{Relation: "vpn-gateway:1", Err: &vpnk8slib.InvalidError{From: "gluetun", Err: errors.New("vxlan_id must be at least 1")}}
 	}
+	unseen := func(v *hook.VPN) {
+		v.View, v.ViewErr = vpnk8slib.ClientView{}, &url.Error{Op: "Get", URL: "https://10.0.0.1", Err: errors.New("no route")}
+	}
 	tests := []struct {
 		summary string
 		change  func(*hook.Unit, *hook.VPN)
@@ -43,10 +46,12 @@ func TestVPNDesired(t *testing.T) {
 		{summary: "all in place", mode: hook.Running, kind: "active", message: way},
 		{summary: "another unit leads", change: func(u *hook.Unit, _ *hook.VPN) { u.Leader = false }, mode: hook.Stopped, kind: "waiting", message: "juju scale-application app 1"},
 		{summary: "the charm's own gate is closed: a running workload goes on", gate: hook.Gate{Closed: true, Why: hook.Blocked("mend this")}, mode: hook.AsIs, kind: "blocked", message: "mend this"},
+		{summary: "an option is refused: a running workload goes on", change: func(_ *hook.Unit, v *hook.VPN) { v.OptionsErr = errors.New("cannot use option web-port") },
+			mode: hook.AsIs, kind: "blocked", message: "cannot use option web-port"},
 		{summary: "the container is not up", down: true, mode: hook.AsIs, kind: "waiting", message: "waiting for container app"},
 
 		{summary: "no relation", change: func(_ *hook.Unit, v *hook.VPN) { v.Link = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated} },
-			mode: hook.Stopped, kind: "blocked", message: "juju integrate app <gateway>:vpn-gateway (or set unsafe-mode=true to run without VPN)"},
+			mode: hook.Stopped, kind: "blocked", message: "juju integrate app <gateway>:vpn-gateway (or run without VPN: juju config app unsafe-mode=true)"},
 		{summary: "no relation, and the operator wants none", change: func(_ *hook.Unit, v *hook.VPN) {
 			v.Link, v.Options.UnsafeMode = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated}, true
 		}, mode: hook.Running, kind: "active", message: "unsafe-mode=true: traffic leaves without VPN"},
@@ -54,20 +59,20 @@ func TestVPNDesired(t *testing.T) {
 			mode: hook.Running, kind: "active", message: "unsafe-mode=true: removing the relation opens egress"},
 
 		{summary: "the gateway has said nothing yet", change: func(_ *hook.Unit, v *hook.VPN) { silent(v); v.View.Last = nil },
-			mode: hook.Stopped, kind: "waiting", message: "waiting for the gateway of vpn-gateway:1"},
+			mode: hook.Stopped, kind: "waiting", message: "waiting for the gateway of vpn-gateway:1 to publish its data; see: juju status --relations app"},
 		{summary: "the gateway has said nothing yet, and unsafe-mode is on", change: func(_ *hook.Unit, v *hook.VPN) { silent(v); v.View.Last, v.Options.UnsafeMode = nil, true },
 			mode: hook.Stopped, kind: "waiting", message: "waiting for the gateway of vpn-gateway:1"},
 		{summary: "its data cannot be used", change: func(_ *hook.Unit, v *hook.VPN) { unreadable(v); v.View.Last = nil },
-			mode: hook.Stopped, kind: "blocked", message: "cannot use vpn-gateway data from gluetun: vxlan_id must be at least 1"},
+			mode: hook.Stopped, kind: "blocked", message: "cannot use vpn-gateway data from gluetun: vxlan_id must be at least 1; see what it says: juju show-unit app/0 --endpoint vpn-gateway"},
 		{summary: "its tunnel has not been up yet", change: func(_ *hook.Unit, v *hook.VPN) { v.Link.Gateway.VPNConnected, v.View.Last = false, nil },
-			mode: hook.Stopped, kind: "waiting", message: "its VPN tunnel has not been up yet"},
+			mode: hook.Stopped, kind: "waiting", message: "its VPN tunnel has not been up yet; see: juju status -m gateways gluetun"},
 		{summary: "routed before by another relation", change: func(_ *hook.Unit, v *hook.VPN) { silent(v); v.View.Last.Relation = "vpn-gateway:0" },
 			mode: hook.Stopped, kind: "waiting", message: "waiting for the gateway of vpn-gateway:1"},
 
 		{summary: "the tunnel is down now", change: func(_ *hook.Unit, v *hook.VPN) { v.Link.Gateway.VPNConnected = false },
-			mode: hook.Running, kind: "waiting", message: "the VPN tunnel of gateway gateways/gluetun is down: nothing leaves"},
+			mode: hook.Running, kind: "waiting", message: "the VPN tunnel of gateway gateways/gluetun is down: nothing leaves until it is up; see: juju status -m gateways gluetun"},
 		{summary: "the gateway is gone, and the overlay with it", change: func(_ *hook.Unit, v *hook.VPN) { silent(v); v.Pod.Overlay = false },
-			mode: hook.AsIs, kind: "waiting", message: "gateway gateways/gluetun is silent: nothing leaves until it is back"},
+			mode: hook.AsIs, kind: "waiting", message: "gateway gateways/gluetun is silent: nothing leaves until it is back; see: juju status -m gateways gluetun"},
 		{summary: "its data broke after a good time", change: func(_ *hook.Unit, v *hook.VPN) { unreadable(v); v.Pod.Overlay = false },
 			mode: hook.AsIs, kind: "blocked", message: "vxlan_id must be at least 1"},
 
@@ -76,14 +81,26 @@ func TestVPNDesired(t *testing.T) {
 		{summary: "this pod has a second way out", change: func(_ *hook.Unit, v *hook.VPN) { v.Pod.Closed = false },
 			mode: hook.Stopped, kind: "blocked", message: "kubectl -n downloads delete pod"},
 		{summary: "the overlay is not there", change: func(_ *hook.Unit, v *hook.VPN) { v.Pod.Overlay = false },
-			mode: hook.AsIs, kind: "waiting", message: "the overlay is not there, nothing leaves"},
+			mode: hook.AsIs, kind: "waiting", message: "waiting for gateway gateways/gluetun: the overlay is not there, nothing leaves; see: juju status -m gateways gluetun"},
+		{summary: "the same, of a gateway of this model", change: func(_ *hook.Unit, v *hook.VPN) {
+			v.Pod.Overlay, v.Link.Gateway.Namespace = false, "downloads"
+		}, mode: hook.AsIs, kind: "waiting", message: "waiting for gateway gluetun: the overlay is not there, nothing leaves; see: juju status gluetun"},
 
 		{summary: "no trust", change: func(_ *hook.Unit, v *hook.VPN) {
 			v.View, v.ViewErr = vpnk8slib.ClientView{}, &vpnk8slib.ForbiddenError{Object: "NetworkPolicy", App: "app", Err: errors.New("no")}
 		}, mode: hook.AsIs, kind: "blocked", message: "juju trust app --scope=cluster"},
-		{summary: "the API server does not answer", change: func(_ *hook.Unit, v *hook.VPN) {
-			v.View, v.ViewErr = vpnk8slib.ClientView{}, &url.Error{Op: "Get", URL: "https://10.0.0.1", Err: errors.New("no route")}
-		}, mode: hook.AsIs, kind: "blocked", message: "kubectl -n downloads delete networkpolicy app-vpn-killswitch"},
+		{summary: "the API server does not answer", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v) }, mode: hook.AsIs, kind: "blocked", message: "`kubectl -n downloads delete networkpolicy app-vpn-killswitch`, with Cilium also `kubectl -n downloads delete ciliumnetworkpolicy app-vpn-killswitch`"},
+
+		{summary: "it does not answer, and the gateway is silent: what was held goes on", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); silent(v); v.Pod.Overlay = false },
+			mode: hook.AsIs, kind: "blocked", message: "cannot reach the Kubernetes API server"},
+		{summary: "it does not answer, and the tunnel is down", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); v.Link.Gateway.VPNConnected = false },
+			mode: hook.AsIs, kind: "blocked", message: "cannot reach the Kubernetes API server"},
+		{summary: "it does not answer, and this pod was never closed by us", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); silent(v); v.Pod.Patched = false },
+			mode: hook.Stopped, kind: "blocked", message: "cannot reach the Kubernetes API server"},
+		{summary: "it does not answer, and this pod has a second way out", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); silent(v); v.Pod.Closed = false },
+			mode: hook.Stopped, kind: "blocked", message: "cannot reach the Kubernetes API server"},
+		{summary: "it does not answer, and there is no relation", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); v.Link = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated} },
+			mode: hook.Stopped, kind: "blocked", message: "cannot reach the Kubernetes API server"},
 
 		{summary: "a cluster whose networks cannot be found", change: func(_ *hook.Unit, v *hook.VPN) {
 			v.View, v.ViewErr = vpnk8slib.ClientView{}, errors.New("cannot discover the cluster's pod network: set cluster-cidrs")
@@ -92,7 +109,7 @@ func TestVPNDesired(t *testing.T) {
 		{summary: "another policy allows more", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Wider = []string{"allow-all"} },
 			mode: hook.Running, kind: "active", message: "NetworkPolicies that allow more for these pods: allow-all"},
 		{summary: "policies are not enforced here", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Enforced = vpnk8slib.NotEnforced },
-			mode: hook.Running, kind: "active", message: "this cluster does not enforce NetworkPolicies"},
+			mode: hook.Running, kind: "active", message: "this cluster does not enforce NetworkPolicies: only the route protects, and it does not hold sockets bound to the pod's own interface"},
 		{summary: "whether they are is not known", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Enforced = vpnk8slib.EnforcementUnknown },
 			mode: hook.Running, kind: "active", message: "is unknown"},
 	}
@@ -100,6 +117,7 @@ func TestVPNDesired(t *testing.T) {
 		t.Run(test.summary, func(t *testing.T) {
 			u := hooktest.Leader("app")
 			v := hooktest.Routed(t, u)
+			v.App.Unit = u.Name
 			if test.change != nil {
 				test.change(&u, &v)
 			}
@@ -141,4 +159,59 @@ func TestVPNChecks(t *testing.T) {
 	assert.ElementsMatch(t, []string{"ui"}, names(func(v *hook.VPN) {
 		v.Link, v.Options.UnsafeMode = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated}, true
 	}))
+}
+
+// With an option refused, nobody knows what was meant by it. The route stays as it was laid, and what is known of the last
+// one is kept; the kill switch is laid all the same, and nothing is taken away.
+func TestVPNLaysNoRouteFromHalfTheOptions(t *testing.T) {
+	laid := []string{"NetworkPolicy app-vpn-killswitch", "ConfigMap app-vpn-state"}
+	unrelated := func(v *hook.VPN) { v.Link = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated} }
+	tests := []struct {
+		summary string
+		change  func(*hook.VPN)
+		steps   []string
+	}{
+		{"routed", func(*hook.VPN) {}, laid},
+		{"held", func(v *hook.VPN) { v.Link.Err = vpnk8slib.ErrNotReady }, laid},
+		{"no relation", unrelated, laid},
+		{"no relation, and the operator wants no protection", func(v *hook.VPN) { unrelated(v); v.Options.UnsafeMode = true }, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			u := hooktest.Leader("app")
+			v := hooktest.Routed(t, u)
+			test.change(&v)
+			v.OptionsErr = errors.New("cannot use option pod-gateway-image")
+			v.Options.PodGatewayImage, v.Options.ClusterCIDRs = "", nil // what was refused is not there
+			d := v.Desired(u, sleeper, true)
+			var steps []string
+			for _, s := range d.Protect {
+				steps = append(steps, s.Apply.Ref().String())
+				if s.Apply.Kind == "ConfigMap" {
+					assert.Contains(t, s.Apply.Data["last-good.json"], "gluetun-0.gluetun-endpoints.gateways", "the last route is still known")
+				}
+			}
+			assert.Equal(t, test.steps, steps)
+			assert.Empty(t, d.Release)
+			assert.Equal(t, "blocked", d.Status.Kind)
+		})
+	}
+}
+
+// An overlay in the cluster's own network cannot be routed by. What can be laid is laid all the same.
+func TestVPNLocksWithoutARoute(t *testing.T) {
+	u := hooktest.Leader("app")
+	v := hooktest.Routed(t, u)
+	overlay, err := vpnk8slib.ParseOverlayNetwork("10.42.9")
+	require.NoError(t, err)
+	v.Link.Gateway.VXLANIPNetwork = overlay
+	d := v.Desired(u, sleeper, true)
+	assert.Equal(t, "blocked", d.Status.Kind)
+	assert.Contains(t, d.Status.Message, "vxlan-ip-network")
+	assert.Equal(t, hook.AsIs.String(), d.Workloads[0].Mode.String())
+	require.NotEmpty(t, d.Protect)
+	assert.Equal(t, "NetworkPolicy", d.Protect[0].Apply.Kind)
+	for _, s := range d.Protect {
+		assert.NotEqual(t, "StatefulSet", s.Apply.Kind)
+	}
 }

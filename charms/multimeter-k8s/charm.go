@@ -57,7 +57,8 @@ func Reconcile(o Observed) hook.Desired {
 			},
 		},
 	}}
-	d := o.VPN.Desired(o.Unit, w, o.Container.Up, hook.Valid(o.ConfigErr))
+	o.VPN.OptionsErr = o.ConfigErr
+	d := o.VPN.Desired(o.Unit, w, o.Container.Up)
 	d.Ports = []int{echoPort}
 	if up, known := o.Container.Checks["echo"]; known && !up && o.Container.Running && d.Status.Kind == "active" {
 		d.Status = hook.Waiting("waiting for the echo on port 8080").With(d.Status.Message)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -22,6 +23,18 @@ func TestFailsClosed(t *testing.T) {
 		o.Unit, o.VPN, o.Container.Up = u, v, up
 		return Reconcile(o)
 	})
+}
+
+// A wrong option stops nothing that runs in a closed pod, and changes nothing in the pod.
+func TestWrongOption(t *testing.T) {
+	o := ready(t)
+	o.ConfigErr = errors.New("cannot use option pod-gateway-image")
+	d := Reconcile(o)
+	assert.Equal(t, hook.Blocked("cannot use option pod-gateway-image"), d.Status)
+	assert.Equal(t, hook.AsIs, d.Workloads[0].Mode)
+	for _, s := range d.Protect {
+		assert.NotEqual(t, "StatefulSet", s.Apply.Kind)
+	}
 }
 
 // A probe leaves where the workload may run, and nowhere else.
@@ -81,7 +94,7 @@ func TestCharmcraft(t *testing.T) {
 	hooktest.Charmcraft(t, "charmcraft.yaml", Config{}, hooktest.Names{
 		Containers: []string{container},
 		Resources:  []string{container + "-image"},
-		Endpoints:  map[string]string{hook.VPNEndpoint: "vpn-gateway"},
+		Requires:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
 		Actions:    names,
 		Params:     map[string]any{"fetch": fetchParams{}, "resolve": resolveParams{}, "listen": listenParams{}},
 	})

@@ -36,7 +36,8 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 
 // Reconcile decides what should be so. It reads nothing and changes nothing.
 func Reconcile(o Observed) hook.Desired {
-	d := o.VPN.Desired(o.Unit, workload(o.Config), o.Container.Up, hook.Valid(o.ConfigErr))
+	o.VPN.OptionsErr = o.ConfigErr
+	d := o.VPN.Desired(o.Unit, workload(o.Config), o.Container.Up)
 	if o.ConfigErr == nil {
 		d.Ports = []int{o.Config.WebPort}
 	}

@@ -48,6 +48,11 @@ func TestReconcile(t *testing.T) {
 			d := Reconcile(o)
 			assert.Equal(t, test.status, d.Status)
 			assert.Equal(t, test.mode, d.Workloads[0].Mode)
+			if o.ConfigErr != nil {
+				for _, s := range d.Protect {
+					assert.NotEqual(t, "StatefulSet", s.Apply.Kind, "no route is laid from half the options")
+				}
+			}
 		})
 	}
 }
@@ -82,6 +87,6 @@ func TestCharmcraft(t *testing.T) {
 	hooktest.Charmcraft(t, "charmcraft.yaml", Config{}, hooktest.Names{
 		Containers: []string{container},
 		Resources:  []string{container + "-image"},
-		Endpoints:  map[string]string{hook.VPNEndpoint: "vpn-gateway"},
+		Requires:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
 	})
 }

@@ -153,10 +153,16 @@ func (w *world) checkApplication(m *model, app string, a application) {
 			w.say(where, "resource %s is missing: a packed charm brings none", name)
 		}
 	}
-	for name := range a.Storage {
+	for name, wanted := range a.Storage {
 		if _, ok := c.Storage[name]; !ok {
 			w.say(where, "the charm has no storage %s", name)
 		}
+		if err := checkStorage(wanted); err != nil {
+			w.say(where, "storage %s: %v", name, err)
+		}
+	}
+	if err := checkConstraints(a.Constraints); err != nil {
+		w.say(where, "constraints: %v", err)
 	}
 	if !a.Trust && (speaks(c.Requires, "vpn-gateway") || speaks(c.Provides, "vpn-gateway")) {
 		w.say(where, "the charm lays policies and has to be trusted")
@@ -164,6 +170,65 @@ func (w *world) checkApplication(m *model, app string, a application) {
 	if a.Scale < 1 {
 		w.say(where, "scale %d starts nothing", a.Scale)
 	}
+}
+
+var (
+	pool  = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]*$`)
+	count = regexp.MustCompile(`^[1-9][0-9]*$`)
+	size  = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?[MGTPEZY](i?B)?$`)
+)
+
+// checkStorage takes what Juju's storage.ParseConstraints takes, [pool,][count,][size], and wants the size as well: what a
+// charm's storage would have without one is a disk of 1G, and too small is found when it is full.
+func checkStorage(wanted string) error {
+	seen := map[string]bool{}
+	for _, word := range strings.Split(wanted, ",") {
+		kind := "size"
+		switch {
+		case pool.MatchString(word):
+			kind = "pool"
+		case count.MatchString(word):
+			kind = "count"
+		case !size.MatchString(word):
+			return fmt.Errorf("cannot read %q of %q: it is no pool, count or size such as 10G", word, wanted)
+		}
+		if seen[kind] {
+			return fmt.Errorf("%q has two of %s", wanted, kind)
+		}
+		seen[kind] = true
+	}
+	if !seen["size"] {
+		return fmt.Errorf("%q says no size", wanted)
+	}
+	return nil
+}
+
+// constraints are those that mean something on Kubernetes. Source: github.com/juju/juju caas/kubernetes/provider
+// constraints.go, which only warns of the others, and application/constraints.go, which reads these.
+var constraints = map[string]*regexp.Regexp{
+	"arch":      regexp.MustCompile(`^(amd64|arm64)$`), // what our charms are packed for
+	"cpu-power": regexp.MustCompile(`^[0-9]+$`),
+	"mem":       regexp.MustCompile(`^[0-9]+(\.[0-9]+)?[MGTP]?$`),
+	"tags":      regexp.MustCompile(`^[^=,]+=[^=,]+(,[^=,]+=[^=,]+)*$`),
+	"zones":     regexp.MustCompile(`^[^,]+(,[^,]+)*$`),
+}
+
+func checkConstraints(wanted string) error {
+	seen := map[string]bool{}
+	for _, word := range strings.Fields(wanted) {
+		name, value, _ := strings.Cut(word, "=")
+		rule, ok := constraints[name]
+		switch {
+		case !ok:
+			return fmt.Errorf("%q means nothing on Kubernetes", name)
+		case !rule.MatchString(value):
+			return fmt.Errorf("cannot use %s=%q", name, value)
+		case seen[name]:
+			return fmt.Errorf("%s stands twice", name)
+		}
+		seen[name] = true
+	}
+	return nil
 }
 
 func fits(kind string, value any) bool {

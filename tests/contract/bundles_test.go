@@ -35,7 +35,8 @@ applications:
     trust: true
     resources: {gate-image: example/gate:1}
     options: {provider: custom, port: 1}
-    storage: {data: 1G}
+    storage: {data: "kubernetes,1,1.5G"}
+    constraints: mem=1G cpu-power=100 arch=amd64 tags=node.disk=fast
 ---
 applications:
   gate:
@@ -70,7 +71,16 @@ func TestBundleProblemsAreFound(t *testing.T) {
 		{"a resource that the charm lost", "gate-image: example/gate:1=>image: example/gate:1", "", "gates gate: the charm has no resource image"},
 		{"no resource", "    resources: {gate-image: example/gate:1}\n=>", "", "gates gate: resource gate-image is missing: a packed charm brings none"},
 		{"another image than the charm's own", "gate-image: example/gate:1=>gate-image: example/gate:latest", "", "gates gate: resource gate-image is example/gate:latest, but the charm is made for example/gate:1"},
-		{"a storage that the charm lost", "storage: {data: 1G}=>storage: {disk: 1G}", "", "gates gate: the charm has no storage disk"},
+		{"a storage that the charm lost", "storage: {data:=>storage: {disk:", "", "gates gate: the charm has no storage disk"},
+		{"a size without its unit", "kubernetes,1,1.5G=>kubernetes,1,1.5", "", `gates gate: storage data: cannot read "1.5" of "kubernetes,1,1.5": it is no pool, count or size such as 10G`},
+		{"no size", "kubernetes,1,1.5G=>kubernetes,1", "", `gates gate: storage data: "kubernetes,1" says no size`},
+		{"no storage at all", "kubernetes,1,1.5G=>kubernetes,0,1G", "", `gates gate: storage data: cannot read "0"`},
+		{"two sizes", "kubernetes,1,1.5G=>1G,2G", "", `gates gate: storage data: "1G,2G" has two of size`},
+		{"a constraint of machines", "mem=1G=>cores=2", "", `gates gate: constraints: "cores" means nothing on Kubernetes`},
+		{"a constraint that nobody knows", "mem=1G=>memory=1G", "", `gates gate: constraints: "memory" means nothing on Kubernetes`},
+		{"memory in another unit", "mem=1G=>mem=1Gi", "", `gates gate: constraints: cannot use mem="1Gi"`},
+		{"an architecture that nothing is packed for", "arch=amd64=>arch=s390x", "", `gates gate: constraints: cannot use arch="s390x"`},
+		{"a constraint twice", "arch=amd64=>mem=2G", "", "gates gate: constraints: mem stands twice"},
 		{"no trust", "", "    trust: true\n=>", "users user: the charm lays policies and has to be trusted"},
 		{"no scale", "", "    scale: 1\n=>", "users user: scale 0 starts nothing"},
 		{"a charm that nothing packs", "", "user-k8s_amd64=>usher-k8s_amd64", `users user: charm "../../build/usher-k8s_amd64.charm" is none that make pack writes`},

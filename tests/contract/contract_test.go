@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 )
@@ -33,6 +34,24 @@ func tracked(t *testing.T) []string {
 	}
 	require.NotEmpty(t, files)
 	return files
+}
+
+// What describes and joins is data: whoever reads interfaces/ and bundles/ runs nothing, and what tests them stands here.
+func TestInterfacesAndBundlesAreData(t *testing.T) {
+	seen := map[string]int{}
+	for _, f := range tracked(t) {
+		folder, _, _ := strings.Cut(f, "/")
+		if folder != "interfaces" && folder != "bundles" {
+			continue
+		}
+		seen[folder]++
+		assert.Contains(t, []string{".yaml", ".md", ""}, filepath.Ext(f), f)
+		info, err := os.Stat(filepath.Join(root, f))
+		require.NoError(t, err)
+		assert.Zero(t, info.Mode().Perm()&0o111, "%s can be run", f)
+	}
+	assert.Greater(t, seen["interfaces"], 10)
+	assert.Positive(t, seen["bundles"])
 }
 
 // under lists what matches a pattern from the repository's root; a pattern that matches nothing checks nothing.

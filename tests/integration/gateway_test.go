@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/charmarr/charmarr-go/tests/internal/kubetest"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
@@ -25,7 +24,7 @@ func TestGateway(t *testing.T) {
 	require.NoError(t, err)
 	account, err := server.Admin.CoreV1().ServiceAccounts(ns).Get(t.Context(), name, metav1.GetOptions{})
 	require.NoError(t, err)
-	network, err := vpnk8slib.Discover(t.Context(), kube, vpnk8slib.Overrides{ResolvConf: "nameserver " + kubetest.ClusterDNS})
+	network, err := vpnk8slib.Discover(t.Context(), kube, told())
 	require.NoError(t, err)
 	assert.Equal(t, "10.42.0.0/24,fd42::/64", network.Pods.String(), "discovered")
 	assert.Equal(t, "10.43.0.0/16,fd43::/112", network.Services.String(), "discovered")
@@ -33,7 +32,7 @@ func TestGateway(t *testing.T) {
 
 	hook := func(port uint16) (generation int64, writes []string) {
 		t.Helper()
-		data := vpnk8slib.ReadLink(gateway(id)).Gateway
+		data := vpnk8slib.ReadLink(app, gateway(id)).Gateway
 		protect, release, err := vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
 			App: vpnk8slib.App{Name: name, Namespace: ns, OwnerUID: account.UID}, Data: data, Network: network,
 			Workload: name, Image: vpnk8slib.PodGatewayImage,
@@ -64,6 +63,28 @@ func TestGateway(t *testing.T) {
 	assert.Empty(t, writes)
 	_, writes = hook(1234)
 	assert.Len(t, writes, 2, "another endpoint rolls it, once")
-	_, writes = hook(1234)
+	rolled, writes := hook(1234)
 	assert.Empty(t, writes)
+
+	clusterGrows(t)
+	network, err = vpnk8slib.Discover(t.Context(), kube, told())
+	require.NoError(t, err)
+	again, writes = hook(1234)
+	assert.Equal(t, []string{"PATCH /api/v1/namespaces/" + ns + "/configmaps/gluetun-vpn-gateway"}, writes)
+	assert.Equal(t, rolled, again, "another API server and another node roll nothing")
+	rules, err := server.Admin.CoreV1().ConfigMaps(ns).Get(t.Context(), "gluetun-vpn-gateway", metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Contains(t, rules.Data["drop4.rules"], "-d 10.44.0.2/32 -p tcp --dport 6443 -j RETURN")
+	assert.Contains(t, rules.Data["drop4.rules"], "-d 10.42.1.0/24 -j RETURN")
+}
+
+// A consumer and a gateway do not come together inside a network that the cluster has itself: the policy is there all the
+// same, and no pod is touched.
+func TestOverlayInsideTheCluster(t *testing.T) {
+	c := deploy(t)
+	before := c.set().Generation
+	_, err := c.hook(gateway(id, "172.16.0", "10.43.7"))
+	require.ErrorContains(t, err, "the overlay's network 10.43.7.0/24 overlaps 10.43.0.0/16 of the cluster: choose another: juju config -m vpn gluetun vxlan-ip-network=172.16.0")
+	assert.NotEmpty(t, c.policy().Spec.Egress)
+	assert.Equal(t, before, c.set().Generation)
 }

@@ -1,11 +1,12 @@
 //go:build integration
 
-// Package integration checks the library against a real API server and Juju's own builder of StatefulSets: what only those
-// two can tell. What is said to be written is counted on the wire.
+// Package integration checks the library against a real API server and Juju's own builder of StatefulSets, and its scripts
+// against a real kernel: what only those can tell. What is said to be written is counted on the wire.
 package integration
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -53,7 +54,7 @@ func charmOf(t *testing.T, ns string) *consumer {
 	wire := server.Wire(t, server.Token(t, ns, app))
 	kube, err := vpnk8slib.NewKube(wire.Config)
 	require.NoError(t, err)
-	return &consumer{T: t, App: vpnk8slib.App{Name: app, Namespace: ns}, wire: wire, kube: kube}
+	return &consumer{T: t, App: vpnk8slib.App{Name: app, Namespace: ns, Unit: app + "/0"}, wire: wire, kube: kube}
 }
 
 // gateway is a relation with what a gateway published; change edits the JSON.
@@ -66,28 +67,38 @@ func gateway(id string, change ...string) []vpnk8slib.Relation {
 
 func silent(id string) []vpnk8slib.Relation { return []vpnk8slib.Relation{{ID: id, App: "gluetun"}} }
 
-// hook does what a charm's hook does with the cluster.
+// told is what a unit is told by Juju and its kubelet.
+func told() vpnk8slib.Overrides {
+	return vpnk8slib.Overrides{
+		Controllers: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.1:17070")},
+		ResolvConf:  "search downloads.svc.cluster.local svc.cluster.local cluster.local\nnameserver " + kubetest.ClusterDNS + "\n",
+	}
+}
+
+// view is what the charm sees of the cluster.
+func (c *consumer) view() vpnk8slib.ClientView {
+	c.Helper()
+	v, err := vpnk8slib.ObserveClient(context.Background(), c.kube, c.App, told())
+	require.NoError(c, err)
+	return v
+}
+
+// hook does what a charm's hook does with the cluster. Like a charm it carries out what protects, whatever else is wrong.
 func (c *consumer) hook(rels []vpnk8slib.Relation, unsafe ...bool) (vpnk8slib.State, error) {
 	c.Helper()
 	ctx := context.Background()
-	view, err := vpnk8slib.ObserveClient(ctx, c.kube, c.App, vpnk8slib.Overrides{
-		Controllers: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.1:17070")},
-		ResolvConf:  "search " + c.Namespace + ".svc.cluster.local svc.cluster.local cluster.local\nnameserver " + kubetest.ClusterDNS + "\n",
-	})
+	view, err := vpnk8slib.ObserveClient(ctx, c.kube, c.App, told())
 	if err != nil {
 		return "", err
 	}
 	own := c.App
 	own.OwnerUID = view.Owner
 	client := vpnk8slib.Client{
-		App: own, Link: vpnk8slib.ReadLink(rels), Unsafe: len(unsafe) > 0, Last: view.Last, Network: view.Network, Probe: view.Probe,
+		App: own, Link: vpnk8slib.ReadLink(app, rels), Unsafe: len(unsafe) > 0, Last: view.Last, Network: view.Network, Probe: view.Probe,
 		Workloads: []string{"qbittorrent"}, Image: vpnk8slib.PodGatewayImage, Ports: []int{8080},
 	}
-	protect, release, err := vpnk8slib.ClientPlans(client)
-	if err != nil {
-		return "", err
-	}
-	if err := vpnk8slib.Reconcile(ctx, c.kube, protect); err != nil {
+	protect, release, planned := vpnk8slib.ClientPlans(client)
+	if err := errors.Join(vpnk8slib.Reconcile(ctx, c.kube, protect), planned); err != nil {
 		return "", err
 	}
 	return client.State(), vpnk8slib.Reconcile(ctx, c.kube, release)

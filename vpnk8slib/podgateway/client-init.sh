@@ -6,6 +6,6 @@
 direct
 close_pod
 have_overlay
-timeout 25 /bin/client_init.sh || echo "no overlay yet: the pod stays closed, the sidecar goes on trying"
+timeout -k 2 25 /bin/client_init.sh || echo "no overlay yet: the pod stays closed, the sidecar goes on trying"
 close_pod
 exit 0

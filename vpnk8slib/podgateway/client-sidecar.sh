@@ -9,9 +9,16 @@ close_pod
 (
   ip monitor route | while read -r change; do
     case $change in
-      unreachable*) ;; # our own: acting on it would never end
-      *default* | *"/1 "* | *"/2 "* | *"/3 "*) close_pod ;;
+      "Deleted unreachable default"*) close_pod ;;
+      *unreachable*) ;; # our own: acting on it would never end
+      *default* | *"/"[1-7]" "*) close_pod ;;
     esac
+  done
+) &
+(
+  while :; do
+    sleep 10
+    direct
   done
 ) &
 while :; do

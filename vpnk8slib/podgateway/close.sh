@@ -1,37 +1,32 @@
-# Read by client-init.sh and client-sidecar.sh: how a pod is closed, and stays so.
+# Read by the scripts of both ends: how a pod is closed, and stays so.
 # shellcheck shell=bash disable=SC2154
 . /config/settings.sh
+. /config/direct.sh
 
 # What answers at once where no route leads to the world. IPv4: the last resort, when the overlay's default route is gone.
-# IPv6: the first of all, because this overlay carries none, and a router's advertisement brings a default at any time.
-unreachable_4=4278198272
-unreachable_6=1
-
-# direct lays the routes that stay on the pod's own interface, by whatever default route there still is.
-direct() {
-  local family var via dev net
-  for family in 4 6; do
-    read -r via dev < <(ip -"$family" route show default | awk '$2 == "via" && !/vxlan0/ { for (i = 4; i < NF; i++) if ($i == "dev") { print $3, $(i + 1); exit } }')
-    [ -n "$dev" ] || continue
-    var=VPNK8S_DIRECT_$family
-    # The node asks for this pod's health from an address of its own.
-    for net in ${!var} $VPNK8S_NODE; do
-      # Never in the place of the link's own network: its gateway would no longer be on the link.
-      ip -"$family" route add "$net" via "$via" dev "$dev" 2>/dev/null
-    done
-  done
-}
+# IPv6: the first of all, because this overlay carries none, and a router's advertisement brings a default at any time. Two
+# of each: the image deletes one default route each time it connects, and where there is no other that is the first of
+# these. The sidecar puts it back at once.
+#
+# They refuse who looks for a route. An IPv4 socket that is bound to eth0, which needs no privilege, does not depend on one:
+# where its lookup fails, the kernel takes the destination to be on the link and asks the neighbours for it, and some CNIs
+# answer for the whole world (proxy ARP). Nothing but the NetworkPolicy stops that one.
+unreachable_4="4278198272 4278198273"
+unreachable_6="1 2"
 
 # close_pod removes every way to the world but the overlay's: defaults, and the halves and eighths that some lay instead.
 close_pod() {
-  local family metric route
+  local family metric refused route
   for family in 4 6; do
-    metric=unreachable_$family
-    ip -"$family" route replace unreachable default metric "${!metric}" 2>/dev/null
+    refused=unreachable_$family
+    for metric in ${!refused}; do
+      ip -"$family" route replace unreachable default metric "$metric" 2>/dev/null
+    done
     while read -r route; do
       # shellcheck disable=SC2086
       ip -"$family" route del $route
     done < <(ip -"$family" route show | awk '
+      { sub(/ expires [^ ]+/, ""); gsub(/ (dead|linkdown)/, "") } # shown, but not taken back
       /dev vxlan0/ || /^unreachable/ || /^f[cd]/ { next }
       $1 == "default" { print; next }
       split($1, p, "/") == 2 && p[2] < 8 { print }')

@@ -22,11 +22,13 @@ import (
 
 // Names are what the code calls by name. Each list must be exactly what charmcraft.yaml declares.
 type Names struct {
-	Containers []string
-	Resources  []string          // of containers; each container must name one
-	Endpoints  map[string]string // endpoint: interface, of requires and provides together
-	Actions    []string
-	Params     map[string]any // action: a value of the struct its parameters are read into; none for an action without
+	Containers                []string
+	Resources                 []string // images of containers; each container must name one
+	Storage                   []string
+	Requires, Provides, Peers map[string]string // endpoint: interface
+	Secrets                   []string          // options that hold a secret's id: of type secret, the others are not
+	Actions                   []string
+	Params                    map[string]any // action: a value of the struct its parameters are read into; none for an action without
 }
 
 // Charm is the part of charmcraft.yaml that code depends on.
@@ -41,10 +43,10 @@ type Charm struct {
 		Description    string
 		UpstreamSource string `yaml:"upstream-source"`
 	}
-	Requires, Provides map[string]Endpoint
-	Storage            map[string]any
-	Config             struct{ Options map[string]Option }
-	Actions            map[string]struct {
+	Requires, Provides, Peers map[string]Endpoint
+	Storage                   map[string]Storage
+	Config                    struct{ Options map[string]Option }
+	Actions                   map[string]struct {
 		Description string
 		Params      map[string]struct {
 			Type, Description string
@@ -61,6 +63,9 @@ type Endpoint struct {
 	Limit       int
 	Description string
 }
+
+// Storage is one storage of the charm.
+type Storage struct{ Type, Description string }
 
 // Option is one option of the charm's configuration.
 type Option struct {
@@ -144,13 +149,11 @@ func checkNames(t testing.TB, c Charm, names Names) {
 	for name, container := range c.Containers {
 		assert.Contains(t, c.Resources, container.Resource, "resource of container %s", name)
 	}
-	endpoints := map[string]string{}
-	for _, side := range []map[string]Endpoint{c.Requires, c.Provides} {
-		for name, e := range side {
-			endpoints[name] = e.Interface
-		}
+	for name, resource := range c.Resources {
+		assert.Equal(t, "oci-image", resource.Type, "type of resource %s", name)
 	}
-	assert.Equal(t, orEmpty(names.Endpoints), endpoints, "endpoints")
+	assert.ElementsMatch(t, names.Storage, slices.Collect(maps.Keys(c.Storage)), "storage")
+	checkEndpoints(t, c, names)
 	assert.ElementsMatch(t, names.Actions, slices.Collect(maps.Keys(c.Actions)), "actions")
 	for name, action := range c.Actions {
 		var fields map[string]reflect.Type
@@ -169,6 +172,30 @@ func checkNames(t testing.TB, c Charm, names Names) {
 	}
 }
 
+// checkEndpoints looks at each side by itself: an endpoint on the wrong one joins nothing.
+func checkEndpoints(t testing.TB, c Charm, names Names) {
+	t.Helper()
+	assert.Equal(t, orEmpty(names.Peers), interfaces(c.Peers), "endpoints between peers")
+	assert.Equal(t, orEmpty(names.Requires), interfaces(c.Requires), "endpoints that are required")
+	assert.Equal(t, orEmpty(names.Provides), interfaces(c.Provides), "endpoints that are provided")
+	var secrets []string
+	for name, option := range c.Config.Options {
+		if option.Type == "secret" {
+			secrets = append(secrets, name)
+		}
+	}
+	assert.ElementsMatch(t, names.Secrets, secrets, "options that hold a secret's id")
+}
+
+// interfaces are those of endpoints, by the endpoint.
+func interfaces(endpoints map[string]Endpoint) map[string]string {
+	out := map[string]string{}
+	for name, e := range endpoints {
+		out[name] = e.Interface
+	}
+	return out
+}
+
 // checkListing asks for what Charmhub's listing review asks for.
 func checkListing(t testing.TB, c Charm) {
 	t.Helper()
@@ -185,7 +212,7 @@ func checkListing(t testing.TB, c Charm) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		assert.Contains(t, c.Platforms, "ubuntu@24.04:"+arch)
 	}
-	for _, side := range []map[string]Endpoint{c.Requires, c.Provides} {
+	for _, side := range []map[string]Endpoint{c.Requires, c.Provides, c.Peers} {
 		for name, e := range side {
 			assert.NotNil(t, e.Optional, "endpoint %s says whether it is optional", name)
 		}

@@ -16,6 +16,7 @@ import (
 
 type config struct {
 	Port   int    `json:"port" validate:"min=1024"`
+	Name   string `json:"name"`
 	Secret string `json:"secret" validate:"required"` // the operator's to set
 }
 
@@ -33,18 +34,23 @@ assumes: [juju >= 3.6]
 platforms: {ubuntu@24.04:amd64: , ubuntu@24.04:arm64: }
 containers: {some: {resource: some-image}}
 resources: {some-image: {type: oci-image, description: An image., upstream-source: "example/some:1"}}
+storage: {some-data: {type: filesystem, description: Where it is.}}
 requires: {vpn-gateway: {interface: vpn-gateway, optional: true}}
+provides: {metrics: {interface: scrape, optional: true}}
+peers: {replicas: {interface: replicas, optional: true}}
 config:
   options:
     port: {type: int, default: 8080, description: A port.}
+    name: {type: string, default: "", description: A name.}
     secret: {type: secret, description: A secret.}
 actions:
   go: {description: Go., params: {count: {type: integer, default: 1, description: How often.}}}
 `
 
 var names = hooktest.Names{
-	Containers: []string{"some"}, Resources: []string{"some-image"}, Endpoints: map[string]string{"vpn-gateway": "vpn-gateway"},
-	Actions: []string{"go"}, Params: map[string]any{"go": params{}},
+	Containers: []string{"some"}, Resources: []string{"some-image"}, Storage: []string{"some-data"},
+	Requires: map[string]string{"vpn-gateway": "vpn-gateway"}, Provides: map[string]string{"metrics": "scrape"}, Peers: map[string]string{"replicas": "replicas"},
+	Secrets: []string{"secret"}, Actions: []string{"go"}, Params: map[string]any{"go": params{}},
 }
 
 // A charm whose code and charmcraft.yaml go together passes; every way in which they can part is found.
@@ -56,15 +62,23 @@ func TestCharmcraft(t *testing.T) {
 		{"a default that the code refuses", "default: 8080", "default: 80", "the smallest allowed is 1024"},
 		{"a container that the code lost", "containers: {some:", "containers: {other:", "containers"},
 		{"a container without its resource", "resource: some-image", "resource: other-image", "resource of container some"},
-		{"an endpoint that the code lost", "requires: {vpn-gateway:", "requires: {vpn:", "endpoints"},
-		{"another interface", "interface: vpn-gateway", "interface: vpn", "endpoints"},
+		{"a resource that is no image", "type: oci-image", "type: file", "type of resource some-image"},
+		{"a storage that the code lost", "storage: {some-data:", "storage: {other-data:", "storage"},
+		{"an endpoint that the code lost", "requires: {vpn-gateway:", "requires: {vpn:", "endpoints that are required"},
+		{"another interface", "interface: vpn-gateway", "interface: vpn", "endpoints that are required"},
+		{"an endpoint on the other side", "requires: {vpn-gateway: {interface: vpn-gateway, optional: true}}\nprovides: {", "provides: {vpn-gateway: {interface: vpn-gateway, optional: true}, ", "endpoints that are required"},
+		{"an endpoint that the code does not provide", "provides: {metrics:", "provides: {graphs:", "endpoints that are provided"},
+		{"peers that the code lost", "peers: {replicas:", "peers: {others:", "endpoints between peers"},
+		{"a secret's id as any text", "type: secret", "type: string", "options that hold a secret's id"},
+		{"a text that Juju takes for a secret's id", "type: string", "type: secret", "options that hold a secret's id"},
 		{"an action that the code lost", "  go: {", "  stop: {", "parameters of action stop"},
 		{"a parameter that the code lost", "{count: {", "{amount: {", "parameters of action go"},
-		{"a parameter of another type", "type: integer", "type: string", "type of parameter count of action go"},
+		{"a parameter of another type", "{type: integer", "{type: string", "type of parameter count of action go"},
 		{"a parameter that may be missing", "type: integer, default: 1", "type: integer", "parameter count of action go has a default, or is required"},
 		{"no title", "title: Some", "title:", "title"},
 		{"an old Juju", "juju >= 3.6", "juju >= 3.1", "juju >= 3.6"},
-		{"an endpoint that does not say whether it is optional", ", optional: true", "", "endpoint vpn-gateway says whether it is optional"},
+		{"an endpoint that does not say whether it is optional", "interface: vpn-gateway, optional: true", "interface: vpn-gateway", "endpoint vpn-gateway says whether it is optional"},
+		{"peers that do not say it", "interface: replicas, optional: true", "interface: replicas", "endpoint replicas says whether it is optional"},
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// cluster answers with the objects it has, by kind or by kind and name.
+type cluster struct {
+	objects map[string]string
+	tried   int
+}
+
+func (c *cluster) answer(key string, into any) error {
+	text, ok := c.objects[key]
+	if !ok {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: key}, key)
+	}
+	return json.Unmarshal([]byte(text), into)
+}
+
+func (c *cluster) Get(_ context.Context, ref vpnk8slib.Ref, into any) error {
+	return c.answer(ref.String(), into)
+}
+func (c *cluster) List(_ context.Context, kind, _ string, into any) error {
+	return c.answer(kind, into)
+}
+func (c *cluster) Try(context.Context, *vpnk8slib.Object) error {
+	c.tried++
+	return apierrors.NewBadRequest("provided IP is not in the valid range. The range of valid IPs is 10.43.0.0/16")
+}
+
+// inPod sets up the leader's hooks in a pod, whose first one found these resolvers. It returns the cluster that they see and
+// how they observe.
+func inPod(t *testing.T, resolvConf string, options map[string]any) (*cluster, func() Observed) {
+	t.Helper()
+	charmDir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(charmDir, ".resolv.conf"), []byte(resolvConf), 0o600))
+	_, err := configured(t, options) // config-get on PATH
+	require.NoError(t, err)
+	tools := t.TempDir()
+	for name, body := range map[string]string{"is-leader": "echo true", "relation-ids": "echo '[]'", "secret-get": "echo ERROR permission denied >&2; exit 1"} {
+		require.NoError(t, os.WriteFile(filepath.Join(tools, name), fmt.Appendf(nil, "#!/bin/sh\n%s\n", body), 0o700))
+	}
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	for name, value := range map[string]string{
+		"JUJU_UNIT_NAME": "gluetun/0", "JUJU_MODEL_NAME": "downloads", "JUJU_HOOK_NAME": "config-changed", "JUJU_CHARM_DIR": charmDir,
+		"JUJU_API_ADDRESSES": "10.44.0.1:17070", "CHARM_CONTAINERS": charmDir,
+	} {
+		t.Setenv(name, value)
+	}
+	c := &cluster{objects: map[string]string{
+		"ServiceAccount gluetun": `{"metadata": {"uid": "6f6b3c5e-0000-4000-8000-000000000001"}}`,
+		"Service kubernetes":     `{"spec": {"clusterIPs": ["10.43.0.1"], "ports": [{"port": 443}]}}`,
+		"EndpointSlice":          `{"items": [{"metadata": {"labels": {"kubernetes.io/service-name": "kubernetes"}}, "endpoints": [{"addresses": ["10.44.0.1"]}], "ports": [{"port": 6443}]}]}`,
+		"ServiceCIDR":            `{"items": [{"spec": {"cidrs": ["10.43.0.0/16"]}}]}`,
+		"Node":                   `{"items": [{"spec": {"podCIDRs": ["10.42.0.0/24"]}}]}`,
+		"Pod":                    `{}`,
+	}}
+	return c, func() Observed {
+		t.Helper()
+		o, err := observe(t.Context(), hook.Env{Reader: c, Pebble: hook.ContainerPebble})
+		require.NoError(t, err)
+		require.NoError(t, o.ViewErr)
+		return o
+	}
+}
+
+// gluetun rewrites the file that names the pod's resolvers. What is discovered in a pod stays the same all the same.
+func TestObserveByTheFirstResolvers(t *testing.T) {
+	_, see := inPod(t, "search downloads.svc.cluster.example svc.cluster.example\nnameserver 169.254.20.10\n", nil)
+	for range 2 {
+		o := see()
+		assert.True(t, o.Gateway)
+		assert.Equal(t, []netip.AddrPort{netip.MustParseAddrPort("169.254.20.10:53")}, o.View.Network.DNSOutside)
+		assert.Equal(t, "cluster.example", o.View.Network.Domain)
+	}
+}
+
+// Networks that only a refusal names are asked for once in a pod.
+func TestObserveAsksForServicesOnce(t *testing.T) {
+	c, see := inPod(t, "nameserver 10.43.0.10\n", nil)
+	delete(c.objects, "ServiceCIDR")
+	first := see().View.Network.Services
+	asked := c.tried
+	assert.Positive(t, asked)
+	assert.Equal(t, "10.43.0.0/16", first.String())
+	assert.Equal(t, first, see().View.Network.Services)
+	assert.Equal(t, asked, c.tried)
+}
+
+func TestObserveNamesTheGrant(t *testing.T) {
+	_, see := inPod(t, "nameserver 10.43.0.10\n", map[string]any{"vpn-provider": "nordvpn", "wireguard-private-key-secret": "secret:9m4e2mr0ui3e8a215n4g"})
+	err := see().SecretErr
+	assert.ErrorIs(t, err, errOperator)
+	assert.EqualError(t, err, "cannot read the secret with the key: juju grant-secret secret:9m4e2mr0ui3e8a215n4g gluetun")
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
+)
+
+// scripts is a folder with programs in the place of those that a script of ours calls.
+type scripts struct {
+	t   *testing.T
+	dir string
+}
+
+func newScripts(t *testing.T, programs map[string]string) scripts {
+	s := scripts{t, t.TempDir()}
+	for name, body := range programs {
+		s.write(name, "#!/bin/sh\ncd '"+s.dir+"' || exit 3\n"+body+"\n")
+	}
+	return s
+}
+
+func (s scripts) write(name, text string) string {
+	s.t.Helper()
+	path := filepath.Join(s.dir, name)
+	require.NoError(s.t, os.WriteFile(path, []byte(text), 0o700))
+	return path
+}
+
+func (s scripts) read(name string) string {
+	data, _ := os.ReadFile(filepath.Join(s.dir, name)) // nothing was written
+	return string(data)
+}
+
+// run runs a script, with these paths found in the folder, and returns how long it took and how it ended.
+func (s scripts) run(script string, paths ...string) (took time.Duration, err error) {
+	s.t.Helper()
+	for _, p := range paths {
+		script = strings.ReplaceAll(script, p, filepath.Join(s.dir, filepath.Base(p)))
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/bin/sh", s.write("script", script))
+	cmd.Env = []string{"PATH=" + s.dir + ":" + os.Getenv("PATH")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	began := time.Now()
+	err = cmd.Run()
+	s.t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // what it left behind, if it should not have
+	return time.Since(began), err
+}
+
+// One target that answers is enough, however many are silent, and within the time that Pebble gives the check.
+func TestProbe(t *testing.T) {
+	c, _ := options(t, "provider=nordvpn", "probe="+strings.Repeat("192.0.2.1:443,", 7)+"192.0.2.4:80")
+	limit, err := time.ParseDuration(workload(c, Secret{}, hooktest.Network(t)).Layer.Checks[tunnelCheck].Timeout)
+	require.NoError(t, err)
+	const silent = "sleep 0.4; exit 1" // one after the other, eight of them would take longer than the limit
+	tests := []struct {
+		summary  string
+		ping, nc string
+		tunnel   bool
+		up       bool
+	}{
+		{"the last of eight answers pings", `[ "$*" = "-c 1 -W 1 -I tun0 192.0.2.4" ] && exit 0; ` + silent, silent, true, true},
+		{"the last of eight answers connections", silent, `[ "$*" = "-z -w 1 192.0.2.4 80" ] && exit 0; ` + silent, true, true},
+		{"all are silent", silent, silent, true, false},
+		{"there is no tunnel: nothing is sent", "exit 0", "exit 0", false, false},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			s := newScripts(t, map[string]string{"ping": test.ping, "nc": test.nc})
+			if test.tunnel {
+				require.NoError(t, os.Mkdir(filepath.Join(s.dir, "tun0"), 0o700))
+			}
+			took, err := s.run(probeScript(c.ProbeTargets), "/sys/class/net/tun0")
+			assert.Equal(t, test.up, err == nil, "%v", err)
+			assert.Less(t, took, limit)
+		})
+	}
+}
+
+func TestProbeScript(t *testing.T) {
+	assert.Contains(t, probeScript(targets{netip.MustParseAddrPort("1.1.1.1:443"), netip.MustParseAddrPort("[2620:fe::fe]:53")}), "in '1.1.1.1 443' '2620:fe::fe 53'; do")
+}
+
+var startPaths = []string{"/charm-probe.sh", "/gluetun-entrypoint", "/charm/bin/pebble"}
+
+// started are the programs of a pod in which gluetun was killed once: its rules are still there.
+func started() map[string]string {
+	// Each of these is there twice.
+	const twice = `echo "$0 $*" | sed 's|.*/||' >> done; [ "$(grep -c -- "$*" done)" -le 2 ]`
+	return map[string]string{
+		"ip": twice, "sleep": "exec /bin/sleep 0.05",
+		"iptables":          `case $* in *-D*) ` + twice + `;; *) echo "iptables $*" >> done;; esac`,
+		"ip6tables":         "exit 1", // no IPv6 here
+		"ip6tables-save":    "exit 1",
+		"ip6tables-restore": "cat > restored6",
+		"iptables-save": `cat <<EOF
+*filter
+:INPUT DROP [0:0]
+:OUTPUT DROP [0:0]
+-A INPUT -i lo -j ACCEPT
+-A INPUT -i lo -j ACCEPT
+-A OUTPUT -d 10.42.0.0/16 -o eth0 -j ACCEPT
+-A OUTPUT -o tun0 -j ACCEPT
+-A OUTPUT -d 10.42.0.0/16 -o eth0 -j ACCEPT
+COMMIT
+EOF`,
+		"iptables-restore":   "cat > restored",
+		"gluetun-entrypoint": "/bin/sleep 0.3; echo ended >> done",
+		"charm-probe.sh":     "echo probe >> probes; exit 1",
+		"pebble":             `echo "pebble $*" >> done`,
+	}
+}
+
+// gluetun comes up after a crash, its rules do not pile up, and those that Juju's agent needs are there even when gluetun
+// ends before it has laid any.
+func TestStart(t *testing.T) {
+	s := newScripts(t, started())
+	_, err := s.run(startScript, startPaths...)
+	require.NoError(t, err)
+	done := strings.Split(strings.TrimSpace(s.read("done")), "\n")
+	var clamp string
+	for line := range strings.Lines(postRules) {
+		if rule, ok := strings.CutPrefix(strings.TrimSpace(line), "iptables -t mangle -A "); ok {
+			clamp = "iptables -t mangle -D " + rule
+		}
+	}
+	assert.Equal(t, []string{
+		"iptables -P FORWARD DROP",
+		"ip -4 rule del priority 101", "ip -4 rule del priority 101", "ip -4 rule del priority 101",
+		"ip -6 rule del priority 101", "ip -6 rule del priority 101", "ip -6 rule del priority 101",
+		clamp, clamp, clamp,
+		"ended",
+	}, done)
+	assert.Equal(t, `*filter
+:INPUT DROP [0:0]
+:OUTPUT DROP [0:0]
+-A INPUT -i lo -j ACCEPT
+-A OUTPUT -d 10.42.0.0/16 -o eth0 -j ACCEPT
+-A OUTPUT -o tun0 -j ACCEPT
+COMMIT
+`, s.read("restored"))
+	assert.Empty(t, s.read("restored6"), "what cannot be read is not written")
+
+	// Whoever waits for the tunnel's first packet ends with this gluetun: the next start has a waiting one of its own.
+	require.Eventually(t, func() bool {
+		before := s.read("probes")
+		time.Sleep(300 * time.Millisecond)
+		return s.read("probes") == before
+	}, 10*time.Second, 10*time.Millisecond)
+	assert.NotEmpty(t, s.read("probes"))
+	assert.NotContains(t, s.read("done"), "pebble")
+}
+
+// The first packet that comes back brings the charm a hook.
+func TestStartTellsOfTheTunnel(t *testing.T) {
+	programs := started()
+	programs["charm-probe.sh"] = `echo probe >> probes; [ "$(grep -c probe probes)" -ge 3 ]`
+	s := newScripts(t, programs)
+	_, err := s.run(startScript, startPaths...)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return strings.Contains(s.read("done"), "pebble notify vpn.charmarr.io/tunnel\n") }, 10*time.Second, 50*time.Millisecond)
+	assert.Equal(t, "probe\nprobe\nprobe\n", s.read("probes"))
+}
+
+// Without a firewall there is no gluetun.
+func TestStartNeedsIptables(t *testing.T) {
+	programs := started()
+	programs["iptables"] = "exit 1"
+	s := newScripts(t, programs)
+	_, err := s.run(startScript, startPaths...)
+	require.Error(t, err)
+	assert.Empty(t, s.read("done"))
+}
