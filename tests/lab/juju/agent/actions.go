@@ -14,8 +14,8 @@ import (
 
 var actionMethods = map[string]Handler{
 	"Uniter.WatchActionNotifications": watchKeys(pendingActions),
-	"Uniter.Actions":                  facade.Method(actions),
-	"Uniter.ActionStatus":             facade.Method(actionStatus),
+	"Uniter.Actions":                  facade.Read(actions),
+	"Uniter.ActionStatus":             facade.Read(actionStatus),
 	"Uniter.BeginActions":             facade.Method(beginActions),
 	"Uniter.FinishActions":            facade.Method(finishActions),
 	"Uniter.LogActionsMessages":       facade.Method(logActions),

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/juju/errors"
 	apiservererrors "github.com/juju/juju/apiserver/errors"
+	"github.com/juju/juju/core/leadership"
 	"github.com/juju/juju/core/network"
 	"github.com/juju/juju/rpc/params"
 	"github.com/juju/names/v5"
@@ -17,65 +19,82 @@ var commitMethods = map[string]Handler{
 	"Uniter.CommitHookChanges": facade.Method(commitHookChanges),
 }
 
-// commitHookChanges takes what a hook did, all of it or nothing: Juju checks everything first, too.
+// commitHookChanges takes what a hook did. As in Juju, what it may not do is found first, then its secrets are changed, one
+// call after another and each for good, and then comes the rest, all of it or nothing. So a hook that fails here leaves
+// behind what it did to secrets until then, and meets it when it is run again.
 func commitHookChanges(c *Conn, args params.CommitHookChangesArgs) (params.ErrorResults, error) {
 	return facade.Each(args.Args, func(arg params.CommitHookChangesArg) error {
 		u, err := c.self(arg.Tag)
 		if err != nil {
 			return err
 		}
-		if len(arg.AddStorage) > 0 {
-			return facade.NotDone("Uniter", "CommitHookChanges of storage")
+		if err := c.checkCommit(arg); err != nil {
+			return err
 		}
-		var apply []func()
-		for _, check := range []func(params.CommitHookChangesArg) ([]func(), error){c.checkSecrets, c.checkSettings, c.checkPorts} {
-			changes, err := check(arg)
-			if err != nil {
-				return err
+		if err := c.changeSecrets(arg); err != nil {
+			return err
+		}
+		for _, s := range arg.RelationUnitSettings {
+			if len(s.ApplicationSettings) > 0 && !c.leads() {
+				return errors.Annotate(leadership.NewNotLeaderError(c.Unit, c.App), "prerequisites failed")
 			}
-			apply = append(apply, changes...)
+		}
+		if arg.UpdateNetworkInfo {
+			c.updateNetworkSettings()
+		}
+		for _, s := range arg.RelationUnitSettings {
+			r := c.relation(s.Relation)
+			c.Controller.SetUnitData(r, c.Unit, s.Settings)
+			c.Controller.SetAppData(r, c.App, s.ApplicationSettings)
+		}
+		for _, p := range arg.OpenPorts {
+			setPort(u, p, true)
+		}
+		for _, p := range arg.ClosePorts {
+			setPort(u, p, false)
 		}
 		if arg.SetUnitState != nil {
 			keep(u, *arg.SetUnitState)
-		}
-		for _, change := range apply {
-			change()
 		}
 		return nil
 	}), nil
 }
 
-// checkSettings prepares relation-set: a unit's own data, and its application's if it leads.
-func (c *Conn) checkSettings(arg params.CommitHookChangesArg) (changes []func(), err error) {
+// checkCommit refuses what is another unit's, or in a relation that the unit has no part in.
+func (c *Conn) checkCommit(arg params.CommitHookChangesArg) error {
+	switch {
+	case len(arg.AddStorage) > 0:
+		return facade.NotDone("Uniter", "CommitHookChanges of storage")
+	// Without a spec it only counts an upgrade: a leader's agent sends that after every upgrade-charm.
+	case arg.SetPodSpec != nil && arg.SetPodSpec.Spec != nil, arg.SetRawK8sSpec != nil:
+		return facade.NotDone("Uniter", "CommitHookChanges of pod specs")
+	}
 	for _, s := range arg.RelationUnitSettings {
-		r := c.relation(s.Relation)
-		if r == nil || s.Unit != names.NewUnitTag(c.Unit).String() || (len(s.ApplicationSettings) > 0 && !c.leads()) {
-			return nil, apiservererrors.ErrPerm
+		if s.Unit != arg.Tag || c.relation(s.Relation) == nil {
+			return apiservererrors.ErrPerm
 		}
-		changes = append(changes, func() {
-			c.Controller.SetUnitData(c.Model, r, c.Unit, s.Settings)
-			c.Controller.SetAppData(c.Model, r, c.App, s.ApplicationSettings)
-		})
 	}
-	return changes, nil
+	for _, p := range slices.Concat(arg.OpenPorts, arg.ClosePorts) {
+		if p.Tag != arg.Tag {
+			return apiservererrors.ErrPerm
+		}
+	}
+	if arg.SetUnitState != nil && arg.SetUnitState.Tag != arg.Tag {
+		return apiservererrors.ErrPerm
+	}
+	return nil
 }
 
-// checkPorts prepares open-port and close-port.
-func (c *Conn) checkPorts(arg params.CommitHookChangesArg) (changes []func(), err error) {
-	for _, p := range arg.OpenPorts {
-		changes = append(changes, func() { c.setPort(p, true) })
+// updateNetworkSettings brings what Juju says of the unit up to date in every relation that it has joined.
+func (c *Conn) updateNetworkSettings() {
+	for _, r := range c.Model.Relations {
+		if _, in := r.UnitData[c.Unit]; in {
+			c.Controller.SetUnitData(r, c.Unit, c.networkSettings())
+		}
 	}
-	for _, p := range arg.ClosePorts {
-		changes = append(changes, func() { c.setPort(p, false) })
-	}
-	return changes, nil
 }
 
-func (c *Conn) setPort(p params.EntityPortRange, open bool) {
-	u, err := c.unit()
-	if err != nil {
-		return
-	}
+func setPort(u *model.Unit, p params.EntityPortRange, open bool) {
 	text := network.PortRange{FromPort: p.FromPort, ToPort: p.ToPort, Protocol: p.Protocol}.String()
 	u.Ports = slices.DeleteFunc(u.Ports, func(have string) bool { return have == text })
 	if open {
@@ -104,7 +123,7 @@ func openedPorts(c *Conn, _ facade.None) (params.OpenPortRangesByEndpointResults
 	return params.OpenPortRangesByEndpointResults{Results: []params.OpenPortRangesByEndpointResult{out}}, nil
 }
 
-// owner is the tag under which secrets of the agent's unit or application stand.
+// owns holds for the secrets of the agent's unit and application.
 func (c *Conn) owns(s *model.Secret) bool {
 	return s.OwnerTag == names.NewUnitTag(c.Unit).String() || s.OwnerTag == names.NewApplicationTag(c.App).String()
 }

@@ -68,7 +68,7 @@ func Methods() map[string]Handler {
 	all := map[string]Handler{}
 	for _, methods := range []map[string]Handler{
 		introductionMethods, unitMethods, relationMethods, commitMethods, secretMethods, actionMethods, leadershipMethods,
-		modelMethods, workerMethods, watchMethods,
+		networkMethods, modelMethods, workerMethods, watchMethods,
 	} {
 		for name, handler := range methods {
 			if !strings.HasPrefix(name, "CAASApplication.UnitIntroduction") && !strings.HasPrefix(name, "Pinger.") {

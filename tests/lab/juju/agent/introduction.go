@@ -22,7 +22,7 @@ var introductionMethods = map[string]Handler{
 		result, err := introduce(c, args)
 		return params.CAASUnitIntroductionResult{Result: result, Error: facade.Error(err)}, nil
 	}),
-	"CAASApplication.UnitTerminating": facade.Method(func(c *Conn, args params.Entity) (params.CAASUnitTerminationResult, error) {
+	"CAASApplication.UnitTerminating": facade.Read(func(c *Conn, args params.Entity) (params.CAASUnitTerminationResult, error) {
 		restart, err := willRestart(c, args.Tag)
 		return params.CAASUnitTerminationResult{WillRestart: restart, Error: facade.Error(err)}, nil
 	}),

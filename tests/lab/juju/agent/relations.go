@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"maps"
+
 	"github.com/juju/errors"
 	apiservererrors "github.com/juju/juju/apiserver/errors"
 	"github.com/juju/juju/core/life"
@@ -13,17 +15,17 @@ import (
 
 var relationMethods = map[string]Handler{
 	"Uniter.WatchUnitRelations":           watchKeys(unitRelations),
-	"Uniter.WatchRelationUnits":           facade.Method(watchRelationUnits),
-	"Uniter.RelationsStatus":              facade.Method(relationsStatus),
-	"Uniter.Relation":                     facade.Method(relations),
-	"Uniter.RelationById":                 facade.Method(relationsByID),
+	"Uniter.WatchRelationUnits":           facade.Read(watchRelationUnits),
+	"Uniter.RelationsStatus":              facade.Read(relationsStatus),
+	"Uniter.Relation":                     facade.Read(relations),
+	"Uniter.RelationById":                 facade.Read(relationsByID),
 	"Uniter.SetRelationStatus":            facade.Method(setRelationStatus),
 	"Uniter.EnterScope":                   facade.Method(enterScope),
 	"Uniter.LeaveScope":                   facade.Method(leaveScope),
-	"Uniter.ReadSettings":                 facade.Method(readSettings),
-	"Uniter.ReadLocalApplicationSettings": facade.Method(readLocalApplicationSettings),
-	"Uniter.ReadRemoteSettings":           facade.Method(readRemoteSettings),
-	"Uniter.GoalStates":                   facade.Method(goalStates),
+	"Uniter.ReadSettings":                 facade.Read(readSettings),
+	"Uniter.ReadLocalApplicationSettings": facade.Read(readLocalApplicationSettings),
+	"Uniter.ReadRemoteSettings":           facade.Read(readRemoteSettings),
+	"Uniter.GoalStates":                   facade.Read(goalStates),
 }
 
 // relation is the one of a tag, if the agent's application has part in it.
@@ -135,7 +137,8 @@ func setRelationStatus(c *Conn, args params.RelationStatusArgs) (params.ErrorRes
 	}), nil
 }
 
-// enterScope joins the unit, with the addresses that Juju puts in for it.
+// enterScope joins the unit, with the addresses that Juju puts in for it. It waits for none: one that is not known yet
+// comes with a later config-changed.
 func enterScope(c *Conn, args params.RelationUnits) (params.ErrorResults, error) {
 	return facade.Each(args.RelationUnits, func(arg params.RelationUnit) error {
 		r := c.relation(arg.Relation)
@@ -148,9 +151,9 @@ func enterScope(c *Conn, args params.RelationUnits) (params.ErrorResults, error)
 		case r.Life != life.Alive || u.Life != life.Alive:
 			return &params.Error{Code: params.CodeCannotEnterScope, Message: "cannot enter scope: unit or relation is not alive"}
 		}
-		c.Controller.EnterScope(c.Model, r, c.Unit, map[string]string{
-			"egress-subnets": u.Address + "/32", "ingress-address": u.Address, "private-address": u.Address,
-		})
+		settings := c.networkSettings()
+		maps.DeleteFunc(settings, func(_, value string) bool { return value == "" })
+		c.Controller.EnterScope(r, c.Unit, settings)
 		return nil
 	}), nil
 }
@@ -158,7 +161,7 @@ func enterScope(c *Conn, args params.RelationUnits) (params.ErrorResults, error)
 func leaveScope(c *Conn, args params.RelationUnits) (params.ErrorResults, error) {
 	return facade.Each(args.RelationUnits, func(arg params.RelationUnit) error {
 		if r := c.relation(arg.Relation); r != nil {
-			c.Controller.LeaveScope(c.Model, r, c.Unit)
+			c.Controller.LeaveScope(r, c.Unit)
 		}
 		return nil
 	}), nil
@@ -203,13 +206,13 @@ func (c *Conn) settings(relation, who string) (map[string]string, error) {
 		if (tag.Id() == c.App && !c.leads() && len(r.Endpoints) == 2) || !r.Has(tag.Id()) {
 			return nil, apiservererrors.ErrPerm
 		}
-		return r.AppData[tag.Id()], nil
+		return maps.Clone(r.AppData[tag.Id()]), nil
 	case names.UnitTag:
 		if app, _ := names.UnitApplication(tag.Id()); !r.Has(app) {
 			return nil, apiservererrors.ErrPerm
 		}
 		if data, ok := r.UnitData[tag.Id()]; ok {
-			return data, nil
+			return maps.Clone(data), nil
 		}
 		return nil, errors.NotFoundf("settings for %q in relation %q", tag.Id(), r.Key)
 	}

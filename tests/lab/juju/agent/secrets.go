@@ -2,11 +2,10 @@ package agent
 
 import (
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/juju/errors"
 	apiservererrors "github.com/juju/juju/apiserver/errors"
+	"github.com/juju/juju/core/leadership"
 	"github.com/juju/juju/core/secrets"
 	"github.com/juju/juju/rpc/params"
 	"github.com/juju/names/v5"
@@ -16,26 +15,30 @@ import (
 )
 
 var secretMethods = map[string]Handler{
-	"SecretsManager.CreateSecretURIs":                  facade.Method(createSecretURIs),
-	"SecretsManager.GetSecretBackendConfigs":           facade.Method(secretBackends),
+	"SecretsManager.CreateSecretURIs":                  facade.Read(createSecretURIs),
+	"SecretsManager.GetSecretBackendConfigs":           facade.Read(secretBackends),
 	"SecretsManager.GetSecretContentInfo":              facade.Method(secretContents),
-	"SecretsManager.GetSecretMetadata":                 facade.Method(ownSecrets),
-	"SecretsManager.GetConsumerSecretsRevisionInfo":    facade.Method(consumedRevisions),
+	"SecretsManager.GetSecretMetadata":                 facade.Read(ownSecrets),
+	"SecretsManager.GetConsumerSecretsRevisionInfo":    facade.Read(consumedRevisions),
 	"SecretsManager.WatchConsumedSecretsChanges":       watchKeys(consumedSecrets),
-	"SecretsManager.WatchObsolete":                     facade.Method(watchObsolete),
-	"SecretsManager.WatchSecretsRotationChanges":       facade.Method(watchNothingDue),
-	"SecretsManager.WatchSecretRevisionsExpiryChanges": facade.Method(watchNothingDue),
-	"SecretsDrain.GetSecretsToDrain":                   facade.Method(func(*Conn, facade.None) (params.ListSecretResults, error) { return params.ListSecretResults{}, nil }),
+	"SecretsManager.WatchObsolete":                     facade.Read(watchObsolete),
+	"SecretsManager.WatchSecretsRotationChanges":       facade.Read(watchNothingDue),
+	"SecretsManager.WatchSecretRevisionsExpiryChanges": facade.Read(watchNothingDue),
+	"SecretsDrain.GetSecretsToDrain":                   facade.Read(func(*Conn, facade.None) (params.ListSecretResults, error) { return params.ListSecretResults{}, nil }),
 	"SecretsDrain.WatchSecretBackendChanged":           never,
 }
 
 // internal is the backend that keeps secrets in the controller itself: with it an agent sends and gets contents as data.
 const internal = "controller"
 
-func createSecretURIs(_ *Conn, arg params.CreateSecretURIsArg) (results[params.StringResult], error) {
+// createSecretURIs makes ids of this model: whoever is handed one in another model finds out where it belongs.
+func createSecretURIs(c *Conn, arg params.CreateSecretURIsArg) (results[params.StringResult], error) {
 	var out results[params.StringResult]
+	if arg.Count <= 0 {
+		return out, errors.NotValidf("secret URi count %d", arg.Count)
+	}
 	for range arg.Count {
-		out.Results = append(out.Results, params.StringResult{Result: secrets.NewURI().String()})
+		out.Results = append(out.Results, params.StringResult{Result: secrets.NewURI().WithSource(c.Model.UUID).String()})
 	}
 	return out, nil
 }
@@ -75,7 +78,9 @@ func (c *Conn) find(uri, label string) (*model.Secret, error) {
 
 // mayRead holds for the owner, its units, and the applications and units it was granted to.
 func (c *Conn) mayRead(s *model.Secret) bool {
-	return c.owns(s) || s.Grants[c.App] != "" || s.Grants[c.Unit] != ""
+	_, app := s.Grants[names.NewApplicationTag(c.App).String()]
+	_, unit := s.Grants[names.NewUnitTag(c.Unit).String()]
+	return c.owns(s) || app || unit
 }
 
 func latest(s *model.Secret) model.Revision { return s.Revisions[len(s.Revisions)-1] }
@@ -97,9 +102,16 @@ func (c *Conn) content(arg params.GetSecretContentArg) (map[string]string, error
 	if !c.mayRead(s) {
 		return nil, apiservererrors.ErrPerm
 	}
+	label, err := c.newLabel(s, arg)
+	if err != nil {
+		return nil, err
+	}
 	tracked, known := s.Consumers[c.Unit]
-	if arg.URI != "" && arg.Label != "" && !c.owns(s) {
-		tracked.Label = arg.Label
+	if label != "" && label != tracked.Label {
+		if err := c.Model.CheckLabel(names.NewUnitTag(c.Unit), label); err != nil {
+			return nil, errors.Annotate(err, "getting latest secret revision")
+		}
+		tracked.Label = label
 	}
 	shown := tracked.Revision
 	if !known || arg.Refresh || arg.Peek {
@@ -108,9 +120,6 @@ func (c *Conn) content(arg params.GetSecretContentArg) (map[string]string, error
 	if !known || arg.Refresh {
 		tracked.Revision = shown
 	}
-	if s.Consumers == nil {
-		s.Consumers = map[string]model.Consumer{}
-	}
 	s.Consumers[c.Unit] = tracked
 	for _, r := range s.Revisions {
 		if r.Number == shown {
@@ -118,6 +127,34 @@ func (c *Conn) content(arg params.GetSecretContentArg) (map[string]string, error
 		}
 	}
 	return nil, errors.NotFoundf("secret revision %d for %q", shown, s.ID)
+}
+
+// newLabel is the label that a reader gives to a secret by asking for it with one. Who may manage the secret changes its
+// own label that way.
+func (c *Conn) newLabel(s *model.Secret, arg params.GetSecretContentArg) (string, error) {
+	switch {
+	case arg.URI == "" || arg.Label == "":
+		return "", nil
+	case !c.owns(s):
+		return arg.Label, nil
+	case arg.Label == s.Label:
+		return "", nil
+	case !c.mayManage(s.OwnerTag):
+		return arg.Label, nil
+	}
+	return "", c.relabel(s, arg.Label)
+}
+
+// relabel gives a secret another label of its owner's.
+func (c *Conn) relabel(s *model.Secret, label string) error {
+	owner, err := names.ParseTag(s.OwnerTag)
+	if err == nil && label != "" && label != s.Label {
+		err = c.Model.CheckLabel(owner, label)
+	}
+	if err == nil {
+		s.Label = label
+	}
+	return err
 }
 
 // consumedSecrets are those the unit reads that have something newer than it tracks: each is told by its URI.
@@ -162,6 +199,9 @@ func ownSecrets(c *Conn, _ facade.None) (params.ListSecretResults, error) {
 		one := params.ListSecretResult{
 			URI: (&secrets.URI{ID: s.ID}).String(), Version: 1, OwnerTag: s.OwnerTag, Label: s.Label, Description: s.Description,
 			LatestRevision: latest(s).Number, CreateTime: s.Created, UpdateTime: s.Updated,
+		}
+		for subject, g := range s.Grants {
+			one.Access = append(one.Access, params.AccessInfo{TargetTag: subject, ScopeTag: g.Scope, Role: g.Role})
 		}
 		for _, r := range s.Revisions {
 			one.Revisions = append(one.Revisions, params.SecretRevision{Revision: r.Number})
@@ -212,146 +252,19 @@ func (c *Conn) mayManage(owner string) bool {
 // managed is a secret that the unit may change.
 func (c *Conn) managed(uri string) (*model.Secret, error) {
 	s, err := c.find(uri, "")
-	if err == nil && !c.mayManage(s.OwnerTag) {
-		err = apiservererrors.ErrPerm
+	if err == nil {
+		err = c.asManager(s.OwnerTag)
 	}
 	return s, err
 }
 
-// checkSecrets prepares secret-add, -set, -grant, -revoke and -remove. A label twice is found only here, after the
-// hook: then all that the hook did is lost.
-func (c *Conn) checkSecrets(arg params.CommitHookChangesArg) (changes []func(), err error) {
-	for _, create := range arg.SecretCreates {
-		change, err := c.createSecret(create)
-		if err != nil {
-			return nil, err
-		}
-		changes = append(changes, change)
-	}
-	created := func(uri string) bool {
-		for _, create := range arg.SecretCreates {
-			if create.URI != nil && *create.URI == uri {
-				return true
-			}
-		}
-		return false
-	}
-	mayChange := func(uri string) error {
-		if created(uri) {
-			return nil
-		}
-		_, err := c.managed(uri)
-		return err
-	}
-	for _, update := range arg.SecretUpdates {
-		if err := mayChange(update.URI); err != nil {
-			return nil, err
-		}
-		changes = append(changes, func() { c.updateSecret(update) })
-	}
-	for _, uri := range arg.TrackLatest {
-		changes = append(changes, func() {
-			if s, err := c.find(uri, ""); err == nil && s.Consumers != nil {
-				s.Consumers[c.Unit] = model.Consumer{Revision: latest(s).Number, Label: s.Consumers[c.Unit].Label}
-			}
-		})
-	}
-	for _, grant := range arg.SecretGrants {
-		if err := mayChange(grant.URI); err != nil {
-			return nil, err
-		}
-		changes = append(changes, func() { c.grantSecret(grant, true) })
-	}
-	for _, revoke := range arg.SecretRevokes {
-		if err := mayChange(revoke.URI); err != nil {
-			return nil, err
-		}
-		changes = append(changes, func() { c.grantSecret(revoke, false) })
-	}
-	for _, gone := range arg.SecretDeletes {
-		s, err := c.managed(gone.URI)
-		if err != nil {
-			return nil, err
-		}
-		changes = append(changes, func() { removeRevisions(c.Model, s, gone.Revisions) })
-	}
-	return changes, nil
-}
-
-func (c *Conn) createSecret(arg params.CreateSecretArg) (func(), error) {
+// asManager refuses who may not change an owner's secrets.
+func (c *Conn) asManager(owner string) error {
 	switch {
-	case arg.URI == nil || *arg.URI == "":
-		return nil, errors.NotValidf("secret without a URI")
-	case !c.mayManage(arg.OwnerTag):
-		return nil, apiservererrors.ErrPerm
-	case len(arg.Content.Data) == 0:
-		return nil, errors.NotValidf("empty secret value")
+	case c.mayManage(owner):
+		return nil
+	case owner == names.NewApplicationTag(c.App).String():
+		return leadership.NewNotLeaderError(c.Unit, c.App)
 	}
-	uri, err := secrets.ParseURI(*arg.URI)
-	if err != nil {
-		return nil, err
-	}
-	label := ""
-	set(&label, arg.Label)
-	for _, s := range c.Model.Secrets {
-		if label != "" && s.Label == label && s.OwnerTag == arg.OwnerTag {
-			return nil, errors.AlreadyExistsf("secret with label %q", label)
-		}
-	}
-	return func() {
-		now := time.Now()
-		s := &model.Secret{
-			ID: uri.ID, OwnerTag: arg.OwnerTag, Label: label, Grants: map[string]string{}, Consumers: map[string]model.Consumer{},
-			Revisions: []model.Revision{{Number: 1, Data: arg.Content.Data, Created: now}}, Created: now, Updated: now,
-		}
-		set(&s.Description, arg.Description)
-		c.Model.Secrets[s.ID] = s
-	}, nil
-}
-
-func (c *Conn) updateSecret(arg params.UpdateSecretArg) {
-	s, err := c.find(arg.URI, "")
-	if err != nil {
-		return
-	}
-	set(&s.Label, arg.Label)
-	set(&s.Description, arg.Description)
-	s.Updated = time.Now()
-	if len(arg.Content.Data) > 0 {
-		s.Revisions = append(s.Revisions, model.Revision{Number: latest(s).Number + 1, Data: arg.Content.Data, Created: s.Updated})
-	}
-}
-
-func (c *Conn) grantSecret(arg params.GrantRevokeSecretArg, grant bool) {
-	s, err := c.find(arg.URI, "")
-	if err != nil {
-		return
-	}
-	for _, subject := range arg.SubjectTags {
-		tag, err := names.ParseTag(subject)
-		if err != nil {
-			continue
-		}
-		delete(s.Grants, tag.Id())
-		if grant {
-			s.Grants[tag.Id()] = strings.ToLower(arg.Role)
-		}
-	}
-}
-
-// removeRevisions takes revisions of a secret away, or all of it.
-func removeRevisions(m *model.Model, s *model.Secret, numbers []int) {
-	var kept []model.Revision
-	for _, r := range s.Revisions {
-		gone := len(numbers) == 0
-		for _, n := range numbers {
-			gone = gone || n == r.Number
-		}
-		if !gone {
-			kept = append(kept, r)
-		}
-	}
-	if s.Revisions = kept; len(kept) == 0 {
-		delete(m.Secrets, s.ID)
-	}
+	return apiservererrors.ErrPerm
 }

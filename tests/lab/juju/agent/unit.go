@@ -15,18 +15,18 @@ import (
 )
 
 var unitMethods = map[string]Handler{
-	"Uniter.Life":                          facade.Method(lifeOf),
-	"AgentLifeFlag.Life":                   facade.Method(lifeOf),
-	"Uniter.Watch":                         facade.Method(watchEntities),
-	"AgentLifeFlag.Watch":                  facade.Method(watchEntities),
-	"Uniter.Refresh":                       facade.Method(refresh),
+	"Uniter.Life":                          facade.Read(lifeOf),
+	"AgentLifeFlag.Life":                   facade.Read(lifeOf),
+	"Uniter.Watch":                         facade.Read(watchEntities),
+	"AgentLifeFlag.Watch":                  facade.Read(watchEntities),
+	"Uniter.Refresh":                       facade.Read(refresh),
 	"Uniter.ClearResolved":                 ownUnit(func(*Conn, *model.Unit) error { return nil }),
 	"Uniter.Destroy":                       ownUnit(func(c *Conn, u *model.Unit) error { c.Controller.DestroyUnit(c.Model, u); return nil }),
-	"Uniter.EnsureDead":                    ownUnit(func(_ *Conn, u *model.Unit) error { u.Life = life.Dead; return nil }),
+	"Uniter.EnsureDead":                    ownUnit(func(c *Conn, u *model.Unit) error { c.Controller.KillUnit(c.Model, u); return nil }),
 	"Uniter.DestroyAllSubordinates":        ownUnit(func(*Conn, *model.Unit) error { return nil }),
 	"Uniter.DestroyUnitStorageAttachments": ownUnit(func(*Conn, *model.Unit) error { return nil }),
-	"Uniter.UnitStatus":                    facade.Method(unitStatus),
-	"Uniter.ApplicationStatus":             facade.Method(applicationStatus),
+	"Uniter.UnitStatus":                    facade.Read(unitStatus),
+	"Uniter.ApplicationStatus":             facade.Read(applicationStatus),
 	"Uniter.SetUnitStatus":                 facade.Method(setUnitStatus),
 	"Uniter.SetAgentStatus":                facade.Method(setAgentStatus),
 	"Uniter.SetApplicationStatus":          facade.Method(setApplicationStatus),
@@ -35,34 +35,30 @@ var unitMethods = map[string]Handler{
 	"Uniter.CanApplyLXDProfile":            noneOf[params.BoolResult](),
 	"Uniter.LXDProfileRequired":            noneOf[params.BoolResult](),
 	"Uniter.UnitStorageAttachments":        noneOf[params.StorageAttachmentIdsResult](),
-	"Uniter.StorageAttachmentLife": facade.Method(func(_ *Conn, args params.StorageAttachmentIds) (results[params.LifeResult], error) {
+	"Uniter.StorageAttachmentLife": facade.Read(func(_ *Conn, args params.StorageAttachmentIds) (results[params.LifeResult], error) {
 		return each(args.Ids, func(id params.StorageAttachmentId) params.LifeResult {
 			return params.LifeResult{Error: facade.Error(errors.NotFoundf("storage attachment %s", id.StorageTag))}
 		})
 	}),
-	"Uniter.State":                        facade.Method(state),
+	"Uniter.State":                        facade.Read(state),
 	"Uniter.SetState":                     facade.Method(setState),
-	"Uniter.CharmURL":                     facade.Method(charmURL),
+	"Uniter.CharmURL":                     facade.Read(charmURL),
 	"Uniter.SetCharmURL":                  facade.Method(setCharmURL),
-	"Uniter.CharmModifiedVersion":         facade.Method(charmModifiedVersion),
-	"Uniter.CharmArchiveSha256":           facade.Method(charmSHA256),
-	"Uniter.ConfigSettings":               facade.Method(configSettings),
+	"Uniter.CharmModifiedVersion":         facade.Read(charmModifiedVersion),
+	"Uniter.CharmArchiveSha256":           facade.Read(charmSHA256),
+	"Uniter.ConfigSettings":               facade.Read(configSettings),
 	"Uniter.SetWorkloadVersion":           facade.Method(setWorkloadVersion),
-	"Uniter.WorkloadVersion":              facade.Method(workloadVersion),
-	"Uniter.PrivateAddress":               facade.Method(address),
-	"Uniter.PublicAddress":                facade.Method(address),
-	"Uniter.NetworkInfo":                  facade.Method(networkInfo),
-	"Uniter.OpenedPortRangesByEndpoint":   facade.Method(openedPorts),
+	"Uniter.WorkloadVersion":              facade.Read(workloadVersion),
+	"Uniter.OpenedPortRangesByEndpoint":   facade.Read(openedPorts),
 	"Uniter.WatchConfigSettingsHash":      watchHash(func(_ *Conn, _ *model.Unit, a *model.App) any { return a.Config }),
 	"Uniter.WatchTrustConfigSettingsHash": watchHash(func(_ *Conn, _ *model.Unit, a *model.App) any { return a.Trust }),
-	"Uniter.WatchUnitAddressesHash":       watchHash(func(_ *Conn, u *model.Unit, _ *model.App) any { return u.Address }),
 	"Uniter.WatchUnitStorageAttachments":  watchKeys(func(*Conn, *model.Unit) map[string]any { return nil }),
 	"Uniter.WatchStorageAttachments":      watchKeys(func(*Conn, *model.Unit) map[string]any { return nil }),
 }
 
 // noneOf answers of the agent's own unit that it has nothing of a kind that only machine charms have.
 func noneOf[R any]() Handler {
-	return facade.Method(func(c *Conn, args params.Entities) (results[R], error) {
+	return facade.Read(func(c *Conn, args params.Entities) (results[R], error) {
 		return each(args.Entities, func(params.Entity) (r R) { return r })
 	})
 }
@@ -325,30 +321,6 @@ func setWorkloadVersion(c *Conn, args params.EntityWorkloadVersions) (params.Err
 
 func workloadVersion(c *Conn, args params.Entities) (results[params.StringResult], error) {
 	return ofUnit(c, args, func(u *model.Unit) (string, error) { return u.Version, nil })
-}
-
-func address(c *Conn, args params.Entities) (results[params.StringResult], error) {
-	return ofUnit(c, args, func(u *model.Unit) (string, error) {
-		if u.Address == "" {
-			return "", errors.NewNotFound(nil, fmt.Sprintf("no address for unit %q", u.Name))
-		}
-		return u.Address, nil
-	})
-}
-
-func networkInfo(c *Conn, args params.NetworkInfoParams) (params.NetworkInfoResults, error) {
-	out := params.NetworkInfoResults{Results: map[string]params.NetworkInfoResult{}}
-	u, err := c.self(args.Unit)
-	if err != nil {
-		return out, err
-	}
-	for _, endpoint := range args.Endpoints {
-		out.Results[endpoint] = params.NetworkInfoResult{
-			Info:             []params.NetworkInfo{{Addresses: []params.InterfaceAddress{{Address: u.Address}}}},
-			IngressAddresses: []string{u.Address}, EgressSubnets: []string{u.Address + "/32"},
-		}
-	}
-	return out, nil
 }
 
 // hash tells two states of a thing apart, as the agents' hash watchers do.

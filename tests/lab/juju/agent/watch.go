@@ -73,7 +73,7 @@ func nextStrings(c *Conn, id string, _ json.RawMessage) (any, error) {
 
 // watchKeys serves a bulk call for watchers of keys about the agent's own unit.
 func watchKeys(see func(*Conn, *model.Unit) map[string]any) Handler {
-	return facade.Method(func(c *Conn, args params.Entities) (results[params.StringsWatchResult], error) {
+	return facade.Read(func(c *Conn, args params.Entities) (results[params.StringsWatchResult], error) {
 		return each(args.Entities, func(e params.Entity) params.StringsWatchResult {
 			if _, err := c.self(e.Tag); err != nil {
 				return params.StringsWatchResult{Error: facade.Error(err)}

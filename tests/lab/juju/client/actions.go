@@ -19,11 +19,11 @@ import (
 
 var actionMethods = map[string]Handler{
 	"Action.EnqueueOperation":          facade.Method(enqueueOperation),
-	"Action.Actions":                   facade.Method(actions),
-	"Action.ListOperations":            facade.Method(listOperations),
-	"Action.Operations":                facade.Method(operations),
+	"Action.Actions":                   facade.Read(actions),
+	"Action.ListOperations":            facade.Read(listOperations),
+	"Action.Operations":                facade.Read(operations),
 	"Action.Cancel":                    facade.Method(cancelActions),
-	"Action.ApplicationsCharmsActions": facade.Method(charmsActions),
+	"Action.ApplicationsCharmsActions": facade.Read(charmsActions),
 }
 
 func enqueueOperation(c *Conn, args params.Actions) (params.EnqueuedActions, error) {

@@ -17,19 +17,19 @@ import (
 
 var applicationMethods = map[string]Handler{
 	"Application.Deploy":                      facade.Method(deploy),
-	"Application.Get":                         facade.Method(getApplication),
-	"Application.CharmConfig":                 facade.Method(charmConfig),
+	"Application.Get":                         facade.Read(getApplication),
+	"Application.CharmConfig":                 facade.Read(charmConfig),
 	"Application.SetConfigs":                  facade.Method(setConfigs),
 	"Application.UnsetApplicationsConfig":     facade.Method(unsetConfigs),
-	"Application.GetConstraints":              facade.Method(getConstraints),
-	"Application.GetCharmURLOrigin":           facade.Method(charmURLOrigin),
+	"Application.GetConstraints":              facade.Read(getConstraints),
+	"Application.GetCharmURLOrigin":           facade.Read(charmURLOrigin),
 	"Application.SetCharm":                    facade.Method(setCharm),
 	"Application.ScaleApplications":           facade.Method(scaleApplications),
 	"Application.DestroyApplication":          facade.Method(destroyApplications),
-	"Application.ApplicationsInfo":            facade.Method(applicationsInfo),
-	"Application.UnitsInfo":                   facade.Method(unitsInfo),
-	"Application.CharmRelations":              facade.Method(charmRelations),
-	"Application.Leader":                      facade.Method(leader),
+	"Application.ApplicationsInfo":            facade.Read(applicationsInfo),
+	"Application.UnitsInfo":                   facade.Read(unitsInfo),
+	"Application.CharmRelations":              facade.Read(charmRelations),
+	"Application.Leader":                      facade.Read(leader),
 	"Application.AddRelation":                 facade.Method(addRelation),
 	"Application.DestroyRelation":             facade.Method(destroyRelation),
 	"Application.Consume":                     facade.Method(consume),
@@ -52,9 +52,15 @@ func (c *Conn) deploy(arg params.ApplicationDeploy) error {
 	if c.Model.Remotes[name] != nil {
 		return errors.Annotatef(errors.AlreadyExistsf("saas application with same name"), "cannot add application %q", name)
 	}
+	if err := c.Model.CheckActive(); err != nil {
+		return errors.Annotatef(err, "cannot add application %q", name)
+	}
 	ch := c.Model.Charms[arg.CharmURL]
 	if ch == nil {
 		return errors.NotFoundf("charm %q", arg.CharmURL)
+	}
+	if err := canRun(ch.Charm.Meta(), arg.Force); err != nil {
+		return err
 	}
 	switch {
 	case len(arg.AttachStorage) > 0:
@@ -215,6 +221,9 @@ func setCharm(c *Conn, arg params.ApplicationSetCharm) (facade.None, error) {
 	if err := sameShape(app.Charm.Charm.Meta(), ch.Charm.Meta()); err != nil {
 		return facade.None{}, err
 	}
+	if err := canRun(ch.Charm.Meta(), arg.Force); err != nil {
+		return facade.None{}, err
+	}
 	for _, r := range c.Model.Relations {
 		for _, ep := range r.Endpoints {
 			if ep.App != app.Name || ep.Relation.IsImplicit() {
@@ -317,13 +326,14 @@ func (c *Conn) destroyApplication(arg params.DestroyApplicationParams) (*params.
 	if arg.DryRun {
 		return info, nil
 	}
-	offers := 0
+	offers, consumers := 0, 0
 	for _, o := range c.Model.Offers {
 		if o.App == app.Name {
 			offers++
+			consumers += len(c.connections(c.Model, o))
 		}
 	}
-	if offers > 0 && !arg.Force {
+	if consumers > 0 && !arg.Force {
 		return nil, errors.Errorf("cannot destroy application %q: application is used by %d offer%s", app.Name, offers, plural(offers))
 	}
 	c.Controller.DestroyApp(c.Model, app, arg.Force)

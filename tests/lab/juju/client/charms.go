@@ -18,10 +18,10 @@ import (
 )
 
 var charmsMethods = map[string]Handler{
-	"Charms.CharmInfo":                 facade.Method(charmInfo),
-	"Charms.ApplicationCharmInfo":      facade.Method(applicationCharmInfo),
-	"Application.ApplicationCharmInfo": facade.Method(applicationCharmInfo),
-	"Charms.ResolveCharms":             facade.Method(resolveCharms),
+	"Charms.CharmInfo":                 facade.Read(charmInfo),
+	"Charms.ApplicationCharmInfo":      facade.Read(applicationCharmInfo),
+	"Application.ApplicationCharmInfo": facade.Read(applicationCharmInfo),
+	"Charms.ResolveCharms":             facade.Read(resolveCharms),
 }
 
 func charmInfo(c *Conn, arg params.CharmURL) (params.Charm, error) {

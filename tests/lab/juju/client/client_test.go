@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/juju/juju/core/life"
 	"github.com/juju/juju/rpc/params"
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -26,6 +27,7 @@ func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("JUJU", juju) // for what is to run in the background
 			return serve(env)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -35,8 +37,9 @@ func TestStories(t *testing.T) {
 					ts.Fatalf("juju %s: %v", strings.Join(args, " "), err)
 				}
 			},
-			"pack":  packCharm,
-			"agent": pretendAgent,
+			"pack":   packCharm,
+			"agent":  pretendAgent,
+			"moment": func(*testscript.TestScript, bool, []string) { time.Sleep(700 * time.Millisecond) },
 		},
 	})
 }
@@ -81,6 +84,7 @@ func packCharm(ts *testscript.TestScript, _ bool, args []string) {
 //	agent MODEL status UNIT STATUS MESSAGE: and it leads
 //	agent MODEL action NAME: the next action of that name starts, says "working" and completes with seen=203.0.113.9
 //	agent MODEL log TEXT
+//	agent MODEL farewell UNIT: once it is dying, it is dead and gone
 func pretendAgent(ts *testscript.TestScript, _ bool, args []string) {
 	c := ts.Value(controllerKey{}).(*model.Controller)
 	var m *model.Model
@@ -100,10 +104,13 @@ func pretendAgent(ts *testscript.TestScript, _ bool, args []string) {
 			return nil
 		}))
 	case "log":
-		ts.Check(c.Update(func() error {
-			m.Logs = append(m.Logs, params.LogMessage{Entity: "unit-client-0", Timestamp: time.Now(), Severity: "INFO", Module: "unit.client/0.juju-log", Message: args[2]})
-			return nil
-		}))
+		c.Log(m, params.LogMessage{Entity: "unit-client-0", Timestamp: time.Now(), Severity: "INFO", Module: "unit.client/0.juju-log", Message: args[2]})
+	case "farewell":
+		go func() {
+			for !farewell(c, m, args[2]) {
+				time.Sleep(50 * time.Millisecond)
+			}
+		}()
 	case "action":
 		go func() {
 			for !runAction(c, m, args[2]) {
@@ -135,6 +142,18 @@ func runAction(c *model.Controller, m *model.Model, name string) bool {
 		return nil
 	})
 	return true
+}
+
+func farewell(c *model.Controller, m *model.Model, name string) (done bool) {
+	_ = c.Update(func() error {
+		if u := m.Units[name]; u != nil && u.Life == life.Dying {
+			c.KillUnit(m, u)
+			c.RemoveUnit(m, u)
+			done = true
+		}
+		return nil
+	})
+	return done
 }
 
 type controllerKey struct{}

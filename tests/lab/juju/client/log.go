@@ -89,16 +89,16 @@ func (c *Conn) serveLog(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}()
-	sent, at := 0, -1
+	sent, next := 0, -1 // next counts from the model's first line
 	for {
 		var fresh []params.LogMessage
-		wake := c.Controller.View(func() {
-			all := c.Model.Logs
-			if at < 0 {
-				at = firstLine(all, filter)
+		wake := c.Controller.ViewLogs(func() {
+			all, dropped := c.Model.Logs, c.Model.LogsDropped
+			if next < 0 {
+				next = dropped + firstLine(all, filter)
 			}
-			fresh = append(fresh, all[at:]...)
-			at = len(all)
+			fresh = append(fresh, all[max(0, next-dropped):]...)
+			next = dropped + len(all)
 		})
 		for _, m := range fresh {
 			if !filter.shows(m) {

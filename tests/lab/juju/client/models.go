@@ -16,14 +16,14 @@ import (
 
 var modelMethods = map[string]Handler{
 	"ModelManager.CreateModel":        facade.Method(createModel),
-	"ModelManager.ListModels":         facade.Method(listModels),
-	"ModelManager.ListModelSummaries": facade.Method(listModelSummaries),
-	"ModelManager.ModelInfo":          facade.Method(modelInfos),
-	"ModelManager.ModelStatus":        facade.Method(modelStatuses),
+	"ModelManager.ListModels":         facade.Read(listModels),
+	"ModelManager.ListModelSummaries": facade.Read(listModelSummaries),
+	"ModelManager.ModelInfo":          facade.Read(modelInfos),
+	"ModelManager.ModelStatus":        facade.Read(modelStatuses),
 	"ModelManager.DestroyModels":      facade.Method(destroyModels),
-	"ModelConfig.ModelGet":            facade.Method(modelGet),
-	"ModelConfig.GetModelConstraints": facade.Method(modelConstraints),
-	"ModelConfig.Sequences":           facade.Method(sequences),
+	"ModelConfig.ModelGet":            facade.Read(modelGet),
+	"ModelConfig.GetModelConstraints": facade.Read(modelConstraints),
+	"ModelConfig.Sequences":           facade.Read(sequences),
 }
 
 func createModel(c *Conn, arg params.ModelCreateArgs) (params.ModelInfo, error) {
@@ -49,8 +49,8 @@ func (c *Conn) modelInfo(m *model.Model) params.ModelInfo {
 	return params.ModelInfo{
 		Name: m.Name, Type: "caas", UUID: m.UUID, ControllerUUID: c.Controller.UUID, ProviderType: "kubernetes",
 		DefaultBase: "ubuntu@22.04/stable", CloudTag: "cloud-" + cloudName, CloudRegion: "default",
-		OwnerTag: names.NewUserTag(m.Owner).String(), Life: life.Alive,
-		Status:       params.EntityStatus{Status: status.Available, Since: &m.Created},
+		OwnerTag: names.NewUserTag(m.Owner).String(), Life: m.Life,
+		Status:       modelStatus(m),
 		Users:        []params.ModelUserInfo{{UserName: admin, DisplayName: admin, Access: params.ModelAdminAccess}},
 		SLA:          &params.ModelSLAInfo{Level: "unsupported"},
 		AgentVersion: number(),
@@ -72,8 +72,8 @@ func listModelSummaries(c *Conn, _ params.ModelSummariesRequest) (params.ModelSu
 	for _, m := range sorted(c.Controller.Models) {
 		out.Results = append(out.Results, params.ModelSummaryResult{Result: &params.ModelSummary{
 			Name: m.Name, UUID: m.UUID, Type: "caas", ControllerUUID: c.Controller.UUID, ProviderType: "kubernetes",
-			CloudTag: "cloud-" + cloudName, CloudRegion: "default", OwnerTag: names.NewUserTag(m.Owner).String(), Life: life.Alive,
-			Status:     params.EntityStatus{Status: status.Available, Since: &m.Created},
+			CloudTag: "cloud-" + cloudName, CloudRegion: "default", OwnerTag: names.NewUserTag(m.Owner).String(), Life: m.Life,
+			Status:     modelStatus(m),
 			UserAccess: params.ModelAdminAccess, SLA: &params.ModelSLAInfo{Level: "unsupported"}, AgentVersion: number(),
 			Counts: []params.ModelEntityCount{{Entity: params.Units, Count: int64(len(m.Units))}},
 		}})
@@ -116,7 +116,7 @@ func modelStatuses(c *Conn, args params.Entities) (params.ModelStatusResults, er
 			one.Error = facade.Error(err)
 		} else {
 			one = params.ModelStatus{
-				ModelTag: e.Tag, Type: "caas", OwnerTag: names.NewUserTag(m.Owner).String(), Life: life.Alive,
+				ModelTag: e.Tag, Type: "caas", OwnerTag: names.NewUserTag(m.Owner).String(), Life: m.Life,
 				ApplicationCount: len(m.Apps), UnitCount: len(m.Units),
 			}
 			for _, app := range sorted(m.Apps) {
@@ -128,23 +128,25 @@ func modelStatuses(c *Conn, args params.Entities) (params.ModelStatusResults, er
 	return out, nil
 }
 
-// destroyModels removes models with all that is in them, at once: as Juju does with --force --no-wait, no agent is
-// waited for.
+// destroyModels lets models die, their agents' last hooks first. With force it removes them with all that is in them at
+// once, as Juju does with --force --no-wait.
 func destroyModels(c *Conn, args params.DestroyModelsParams) (params.ErrorResults, error) {
 	return facade.Each(args.Models, func(arg params.DestroyModelParams) error {
 		m, err := c.modelByTag(arg.ModelTag)
 		if err != nil {
 			return err
 		}
-		for _, o := range m.Offers {
-			c.Controller.RemoveOffer(m, o)
-		}
-		for _, app := range m.Apps {
-			c.Controller.DestroyApp(m, app, true)
-		}
-		delete(c.Controller.Models, m.UUID)
+		c.Controller.DestroyModel(m, arg.Force != nil && *arg.Force)
 		return nil
 	}), nil
+}
+
+// modelStatus is what a model shows of itself.
+func modelStatus(m *model.Model) params.EntityStatus {
+	if m.Life != life.Alive {
+		return params.EntityStatus{Status: status.Destroying, Since: &m.Created}
+	}
+	return params.EntityStatus{Status: status.Available, Since: &m.Created}
 }
 
 // modelGet is the part of a model's configuration that means something here.

@@ -21,12 +21,12 @@ const admin = "admin"
 
 var offersMethods = map[string]Handler{
 	"ApplicationOffers.Offer":                 facade.Method(offer),
-	"ApplicationOffers.ListApplicationOffers": facade.Method(listOffers),
-	"ApplicationOffers.FindApplicationOffers": facade.Method(listOffers),
-	"ApplicationOffers.ApplicationOffers":     facade.Method(showOffers),
-	"ApplicationOffers.GetConsumeDetails":     facade.Method(consumeDetails),
+	"ApplicationOffers.ListApplicationOffers": facade.Read(listOffers),
+	"ApplicationOffers.FindApplicationOffers": facade.Read(listOffers),
+	"ApplicationOffers.ApplicationOffers":     facade.Read(showOffers),
+	"ApplicationOffers.GetConsumeDetails":     facade.Read(consumeDetails),
 	"ApplicationOffers.DestroyOffers":         facade.Method(destroyOffers),
-	"ApplicationOffers.ModifyOfferAccess":     facade.Method(modifyOfferAccess),
+	"ApplicationOffers.ModifyOfferAccess":     facade.Read(modifyOfferAccess),
 }
 
 func offer(c *Conn, args params.AddApplicationOffers) (params.ErrorResults, error) {
@@ -44,6 +44,9 @@ func offer(c *Conn, args params.AddApplicationOffers) (params.ErrorResults, erro
 }
 
 func (c *Conn) offer(m *model.Model, arg params.AddApplicationOffer) error {
+	if err := m.CheckActive(); err != nil {
+		return errors.Annotatef(err, "cannot add application offer %q", arg.OfferName)
+	}
 	app := m.Apps[arg.ApplicationName]
 	if app == nil {
 		return errors.Annotatef(errors.NotFoundf("application %q", arg.ApplicationName), "getting offered application %v", arg.ApplicationName)
@@ -300,6 +303,9 @@ func (c *Conn) consume(arg params.ConsumeApplicationArgV5) error {
 			return nil
 		}
 		c.Controller.RemoveRemote(c.Model, was, true)
+	}
+	if err := c.Model.CheckActive(); err != nil {
+		return errors.Annotatef(err, "cannot add saas application %q", name)
 	}
 	c.Controller.Consume(c.Model, remote)
 	return nil

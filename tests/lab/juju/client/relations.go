@@ -187,7 +187,7 @@ func destroyRelation(c *Conn, arg params.DestroyRelation) (facade.None, error) {
 	if err != nil {
 		return facade.None{}, err
 	}
-	c.Controller.DestroyRelation(c.Model, r, arg.Force != nil && *arg.Force)
+	c.Controller.DestroyRelation(r, arg.Force != nil && *arg.Force)
 	return facade.None{}, nil
 }
 

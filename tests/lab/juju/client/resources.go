@@ -19,7 +19,7 @@ import (
 )
 
 var resourcesMethods = map[string]Handler{
-	"Resources.ListResources":       facade.Method(listResources),
+	"Resources.ListResources":       facade.Read(listResources),
 	"Resources.AddPendingResources": facade.Method(addPendingResources),
 }
 

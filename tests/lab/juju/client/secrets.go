@@ -1,6 +1,7 @@
 package client
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 )
 
 var secretsMethods = map[string]Handler{
-	"Secrets.ListSecrets":   facade.Method(listSecrets),
+	"Secrets.ListSecrets":   facade.Read(listSecrets),
 	"Secrets.CreateSecrets": facade.Method(createSecrets),
 	"Secrets.UpdateSecrets": facade.Method(updateSecrets),
 	"Secrets.RemoveSecrets": facade.Method(removeSecrets),
@@ -58,10 +59,9 @@ func secretResult(s *model.Secret, reveal bool, only *int) (params.ListSecretRes
 		CreateTime:     s.Created,
 		UpdateTime:     s.Updated,
 	}
-	for app, role := range s.Grants {
-		out.Access = append(out.Access, params.AccessInfo{
-			TargetTag: names.NewApplicationTag(app).String(), ScopeTag: s.OwnerTag, Role: secrets.SecretRole(role),
-		})
+	for _, subject := range slices.Sorted(maps.Keys(s.Grants)) {
+		g := s.Grants[subject]
+		out.Access = append(out.Access, params.AccessInfo{TargetTag: subject, ScopeTag: g.Scope, Role: g.Role})
 	}
 	shown := latest(s).Number
 	if only != nil {
@@ -144,7 +144,7 @@ func (c *Conn) createSecret(arg params.CreateSecretArg) (string, error) {
 		return "", errors.NotValidf("empty secret value")
 	}
 	uri, now := secrets.NewURI(), time.Now()
-	s := &model.Secret{ID: uri.ID, OwnerTag: c.owner(), Grants: map[string]string{}, Created: now, Updated: now}
+	s := &model.Secret{ID: uri.ID, OwnerTag: c.owner(), Created: now, Updated: now, Grants: map[string]model.Grant{}, Consumers: map[string]model.Consumer{}}
 	if err := c.describeSecret(s, arg.UpsertSecretArg); err != nil {
 		return "", err
 	}
@@ -210,23 +210,25 @@ func removeSecrets(c *Conn, args params.DeleteSecretArgs) (params.ErrorResults, 
 }
 
 func grantSecret(c *Conn, arg params.GrantRevokeUserSecretArg) (params.ErrorResults, error) {
-	return c.changeGrants(arg, func(s *model.Secret, app string) { s.Grants[app] = string(secrets.RoleView) })
+	return c.changeGrants(arg, func(s *model.Secret, app names.Tag) error {
+		return c.Model.Grant(s, app, names.NewModelTag(c.Model.UUID), secrets.RoleView)
+	})
 }
 
 func revokeSecret(c *Conn, arg params.GrantRevokeUserSecretArg) (params.ErrorResults, error) {
-	return c.changeGrants(arg, func(s *model.Secret, app string) { delete(s.Grants, app) })
+	return c.changeGrants(arg, func(s *model.Secret, app names.Tag) error {
+		delete(s.Grants, app.String())
+		return nil
+	})
 }
 
-func (c *Conn) changeGrants(arg params.GrantRevokeUserSecretArg, change func(*model.Secret, string)) (params.ErrorResults, error) {
+func (c *Conn) changeGrants(arg params.GrantRevokeUserSecretArg, change func(*model.Secret, names.Tag) error) (params.ErrorResults, error) {
 	s, err := c.ownSecret(arg.URI, arg.Label)
 	if err != nil {
 		return params.ErrorResults{}, err
 	}
 	return facade.Each(arg.Applications, func(name string) error {
-		if _, err := c.app(name); err != nil {
-			return errors.Annotatef(err, "cannot change access to %q for %q", (&secrets.URI{ID: s.ID}).String(), "application-"+name)
-		}
-		change(s, name)
-		return nil
+		err := change(s, names.NewApplicationTag(name))
+		return errors.Annotatef(err, "cannot change access to %q for %q", (&secrets.URI{ID: s.ID}).String(), name)
 	}), nil
 }

@@ -9,16 +9,16 @@ import (
 
 // smallMethods are the facades of which the juju program wants little more than an answer.
 var smallMethods = map[string]Handler{
-	"Pinger.Ping":                 facade.Method(func(*Conn, facade.None) (facade.None, error) { return facade.None{}, nil }),
-	"Annotations.Get":             facade.Method(annotations),
-	"Annotations.Set":             facade.Method(setAnnotations),
-	"Block.List":                  facade.Method(func(*Conn, facade.None) (params.BlockResults, error) { return params.BlockResults{}, nil }),
-	"Spaces.ListSpaces":           facade.Method(listSpaces),
-	"Cloud.Clouds":                facade.Method(clouds),
-	"Cloud.Cloud":                 facade.Method(cloudByTag),
-	"Cloud.UserCredentials":       facade.Method(userCredentials),
-	"Controller.ControllerConfig": facade.Method(controllerConfig),
-	"SecretBackends.ListSecretBackends": facade.Method(func(*Conn, params.ListSecretBackendsArgs) (params.ListSecretBackendsResults, error) {
+	"Pinger.Ping":                 facade.Read(func(*Conn, facade.None) (facade.None, error) { return facade.None{}, nil }),
+	"Annotations.Get":             facade.Read(annotations),
+	"Annotations.Set":             facade.Read(setAnnotations),
+	"Block.List":                  facade.Read(func(*Conn, facade.None) (params.BlockResults, error) { return params.BlockResults{}, nil }),
+	"Spaces.ListSpaces":           facade.Read(listSpaces),
+	"Cloud.Clouds":                facade.Read(clouds),
+	"Cloud.Cloud":                 facade.Read(cloudByTag),
+	"Cloud.UserCredentials":       facade.Read(userCredentials),
+	"Controller.ControllerConfig": facade.Read(controllerConfig),
+	"SecretBackends.ListSecretBackends": facade.Read(func(*Conn, params.ListSecretBackendsArgs) (params.ListSecretBackendsResults, error) {
 		return params.ListSecretBackendsResults{}, nil
 	}),
 }

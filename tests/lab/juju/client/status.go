@@ -12,7 +12,7 @@ import (
 )
 
 var statusMethods = map[string]Handler{
-	"Client.FullStatus": facade.Method(fullStatus),
+	"Client.FullStatus": facade.Read(fullStatus),
 }
 
 // cloudName is what the lab's cluster is called in every model.
@@ -23,7 +23,7 @@ func fullStatus(c *Conn, args params.StatusParams) (params.FullStatus, error) {
 	out := params.FullStatus{
 		Model: params.ModelStatusInfo{
 			Name: c.Model.Name, Type: "caas", CloudTag: "cloud-" + cloudName, CloudRegion: "default",
-			Version: model.Version, ModelStatus: params.DetailedStatus{Status: "available", Since: &c.Model.Created}, SLA: "unsupported",
+			Version: model.Version, ModelStatus: params.DetailedStatus{Status: modelStatus(c.Model).Status.String(), Since: &c.Model.Created}, SLA: "unsupported",
 		},
 		Applications:        map[string]params.ApplicationStatus{},
 		RemoteApplications:  map[string]params.RemoteApplicationStatus{},

@@ -13,8 +13,8 @@ import (
 )
 
 var watchMethods = map[string]Handler{
-	"Action.WatchActionsProgress": facade.Method(watchActions),
-	"Client.WatchAll":             facade.Method(watchAll),
+	"Action.WatchActionsProgress": facade.Read(watchActions),
+	"Client.WatchAll":             facade.Read(watchAll),
 	"StringsWatcher.Next":         nextStrings,
 	"StringsWatcher.Stop":         stopWatch,
 	"AllWatcher.Next":             nextAll,
@@ -75,7 +75,7 @@ func watchAll(c *Conn, _ facade.None) (params.AllWatcherId, error) {
 
 func (c *Conn) entities() map[string]any {
 	out := map[string]any{"model": &params.ModelUpdate{
-		ModelUUID: c.Model.UUID, Name: c.Model.Name, Life: "alive", Owner: c.Model.Owner, ControllerUUID: c.Controller.UUID,
+		ModelUUID: c.Model.UUID, Name: c.Model.Name, Life: c.Model.Life, Owner: c.Model.Owner, ControllerUUID: c.Controller.UUID,
 		Status: params.StatusInfo{Current: status.Available},
 	}}
 	for _, app := range c.Model.Apps {

@@ -22,8 +22,22 @@ type Handler[C Conn] func(conn C, id string, args json.RawMessage) (any, error)
 // None is the parameter or result of methods without one.
 type None struct{}
 
-// Method makes a Handler of a function with typed parameters and result, which runs under the controller's lock.
+// Method makes a Handler of a function with typed parameters and result that may change the controller: it runs under
+// the lock, and wakes whoever waits for a change.
 func Method[C Conn, P, R any](serve func(C, P) (R, error)) Handler[C] {
+	return handler(serve, func(ctl *model.Controller, run func() error) error { return ctl.Update(run) })
+}
+
+// Read makes a Handler likewise of a function that changes nothing but its own connection's watchers, and wakes nobody.
+func Read[C Conn, P, R any](serve func(C, P) (R, error)) Handler[C] {
+	return handler(serve, func(ctl *model.Controller, run func() error) (err error) {
+		ctl.View(func() { err = run() })
+		return err
+	})
+}
+
+// handler writes the answer under the lock, too: it may hold maps that the next call changes.
+func handler[C Conn, P, R any](serve func(C, P) (R, error), under func(*model.Controller, func() error) error) Handler[C] {
 	return func(conn C, _ string, raw json.RawMessage) (any, error) {
 		var args P
 		if len(raw) > 0 {
@@ -31,15 +45,18 @@ func Method[C Conn, P, R any](serve func(C, P) (R, error)) Handler[C] {
 				return nil, &params.Error{Code: params.CodeBadRequest, Message: fmt.Sprintf("cannot read the arguments: %v", err)}
 			}
 		}
-		var out R
-		err := conn.Lab().Update(func() (err error) {
-			out, err = serve(conn, args)
+		var answer json.RawMessage
+		err := under(conn.Lab(), func() error {
+			out, err := serve(conn, args)
+			if err == nil {
+				answer, err = json.Marshal(out)
+			}
 			return err
 		})
 		if err != nil {
 			return nil, Error(err)
 		}
-		return out, nil
+		return answer, nil
 	}
 }
 

@@ -55,6 +55,9 @@ func (s *Watchers) Stop(id string) error {
 		return err
 	}
 	w.once.Do(func() { close(w.stop) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byID, id)
 	return nil
 }
 

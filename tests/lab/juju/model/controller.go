@@ -6,8 +6,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/juju/juju/core/life"
 	"github.com/juju/utils/v3"
 )
+
+// KubernetesVersion is the cluster's.
+const KubernetesVersion = "1.35.4"
 
 // Version is what the controller calls itself; 3.6 because it adds what charms need of it (JUJU-3.6.md).
 const Version = "3.6.0"
@@ -19,6 +23,7 @@ type Controller struct {
 
 	mu      sync.Mutex
 	changed chan struct{}
+	logged  chan struct{}
 	tokens  map[string]string
 }
 
@@ -26,7 +31,7 @@ type Controller struct {
 func New() *Controller {
 	return &Controller{
 		UUID: utils.MustNewUUID().String(), Models: map[string]*Model{},
-		changed: make(chan struct{}), tokens: map[string]string{},
+		changed: make(chan struct{}), logged: make(chan struct{}), tokens: map[string]string{},
 	}
 }
 
@@ -49,10 +54,20 @@ func (c *Controller) View(look func()) <-chan struct{} {
 	return c.changed
 }
 
+// later changes the controller after a while.
+func (c *Controller) later(after time.Duration, change func()) {
+	time.AfterFunc(after, func() {
+		_ = c.Update(func() error { // its function returns nil
+			change()
+			return nil
+		})
+	})
+}
+
 // AddModel makes an empty model.
 func (c *Controller) AddModel(name, owner string) *Model {
 	m := &Model{
-		Name: name, UUID: utils.MustNewUUID().String(), Owner: owner, Created: time.Now(),
+		Name: name, UUID: utils.MustNewUUID().String(), Owner: owner, Life: life.Alive, Created: time.Now(),
 		Charms: map[string]*Charm{}, Apps: map[string]*App{}, Units: map[string]*Unit{}, Relations: map[int]*Relation{},
 		Offers: map[string]*Offer{}, Remotes: map[string]*Remote{}, Secrets: map[string]*Secret{},
 		Actions: map[string]*Action{}, Operations: map[string]*Operation{}, Pending: map[string]*Resource{},

@@ -1,7 +1,10 @@
 package model
 
 import (
+	"maps"
+
 	"github.com/juju/juju/core/life"
+	"github.com/juju/names/v5"
 	"github.com/juju/utils/v3"
 )
 
@@ -14,19 +17,29 @@ func (c *Controller) Offer(m *Model, o *Offer) {
 	m.Offers[o.Name] = o
 }
 
-// RemoveOffer takes an offer back. Its consumers' relations die and what they consumed is "terminated" to them.
+// RemoveOffer takes an offer back. Its consumers' relations die without waiting for the consumers, and a moment later what
+// they consumed is "terminated" to them.
 func (c *Controller) RemoveOffer(m *Model, o *Offer) {
 	for _, r := range m.Relations {
 		for _, end := range r.Endpoints {
 			if remote := m.Remotes[end.App]; remote != nil && remote.Consumer && remote.OfferUUID == o.UUID {
-				c.DestroyRelation(m, r, true)
+				maps.DeleteFunc(r.UnitData, func(unit string, _ map[string]string) bool {
+					app, _ := names.UnitApplication(unit)
+					return app == remote.Name
+				})
+				c.DestroyRelation(r, false)
 			}
 		}
 	}
 	delete(m.Offers, o.Name)
-	for _, other := range c.Models {
-		for _, remote := range other.Remotes {
-			if remote.OfferUUID == o.UUID && !remote.Consumer {
+	c.later(moment(), func() { c.terminated(o.UUID) })
+}
+
+// terminated tells the consumers of an offer that it is no more.
+func (c *Controller) terminated(offer string) {
+	for _, m := range c.Models {
+		for _, remote := range m.Remotes {
+			if remote.OfferUUID == offer && !remote.Consumer {
 				remote.Status = StatusNow("terminated", "offer has been removed")
 			}
 		}
@@ -44,8 +57,8 @@ func (c *Controller) RemoveRemote(m *Model, remote *Remote, force bool) {
 	remote.Life = life.Dying
 	for _, r := range m.Relations {
 		if r.Has(remote.Name) {
-			c.DestroyRelation(m, r, force)
+			c.DestroyRelation(r, force)
 		}
 	}
-	m.reapRemote(remote)
+	c.reapRemote(m, remote)
 }

@@ -9,51 +9,25 @@ import (
 	"github.com/juju/names/v5"
 )
 
-// AddRelation relates two endpoints that may be related. If one is a SAAS the offering model gets the other half.
+// AddRelation relates two endpoints that may be related. If one is a SAAS the offering model will get the other half.
 func (c *Controller) AddRelation(m *Model, a, b Endpoint) *Relation {
 	if a.Role == charm.RoleProvider {
 		a, b = b, a
 	}
 	r := m.relate(a, b)
 	for i, end := range r.Endpoints {
-		if remote := m.Remotes[end.App]; remote != nil {
-			c.twin(m, r, remote, r.Endpoints[1-i], end)
+		if m.Remotes[end.App] != nil {
+			r.own = r.Endpoints[1-i].App
+			c.publish(r)
 		}
 	}
 	return r
 }
 
-// twin makes the offering model's half of a relation: there the consumer is "remote-" and its token.
-func (c *Controller) twin(m *Model, r *Relation, remote *Remote, own, offered Endpoint) {
-	source := c.Models[remote.Source]
-	if source == nil {
-		return
-	}
-	for _, o := range source.Offers {
-		if o.UUID != remote.OfferUUID {
-			continue
-		}
-		proxy := "remote-" + strings.ReplaceAll(c.token(m, own.App), "-", "")
-		source.Remotes[proxy] = &Remote{
-			Name: proxy, OfferUUID: o.UUID, Source: m.UUID, Consumer: true, Life: life.Alive, Endpoints: []charm.Relation{own.Relation},
-		}
-		ends := []Endpoint{{App: proxy, Relation: own.Relation}, {App: o.App, Relation: o.Endpoints[offered.Name]}}
-		if own.Role == charm.RoleProvider {
-			ends[0], ends[1] = ends[1], ends[0]
-		}
-		r.Twin = source.relate(ends...)
-		r.Twin.Twin = r
-	}
-}
-
 // relate adds a relation; of two ends the requirer is the first.
 func (m *Model) relate(ends ...Endpoint) *Relation {
-	var words []string
-	for _, end := range ends {
-		words = append(words, end.App+":"+end.Name)
-	}
 	r := &Relation{
-		ID: m.nextRelation, Key: strings.Join(words, " "), Endpoints: ends, Life: life.Alive, Status: StatusNow("joining", ""),
+		model: m, ID: m.nextRelation, Key: key(ends), Endpoints: ends, Life: life.Alive, Status: StatusNow("joining", ""),
 		AppData: map[string]map[string]string{}, UnitData: map[string]map[string]string{}, Versions: map[string]int64{},
 	}
 	for _, end := range ends {
@@ -62,6 +36,14 @@ func (m *Model) relate(ends ...Endpoint) *Relation {
 	m.nextRelation++
 	m.Relations[r.ID] = r
 	return r
+}
+
+func key(ends []Endpoint) string {
+	var words []string
+	for _, end := range ends {
+		words = append(words, end.App+":"+end.Name)
+	}
+	return strings.Join(words, " ")
 }
 
 // Has holds for an application at either end.
@@ -75,41 +57,49 @@ func (r *Relation) Has(app string) bool {
 }
 
 // EnterScope joins a unit with its first settings. A unit that is in stays as it is.
-func (c *Controller) EnterScope(m *Model, r *Relation, unit string, settings map[string]string) {
+func (c *Controller) EnterScope(r *Relation, unit string, settings map[string]string) {
 	if _, in := r.UnitData[unit]; in || r.Life != life.Alive {
 		return
 	}
-	c.mirror(m, r, unit, func(r *Relation, unit string) {
-		r.UnitData[unit] = maps.Clone(settings)
-		r.Versions[unit]++
-		if r.Status.Status == "joining" {
-			r.Status = StatusNow("joined", "")
-		}
-	})
+	r.setUnit(unit, settings)
+	c.publish(r)
+}
+
+// setUnit puts a unit in, or other settings in the place of what it had.
+func (r *Relation) setUnit(unit string, settings map[string]string) {
+	data := map[string]string{}
+	maps.Copy(data, settings)
+	r.UnitData[unit] = data
+	r.Versions[unit]++
+	if r.Status.Status == "joining" {
+		r.Status = StatusNow("joined", "")
+	}
 }
 
 // LeaveScope takes a unit's leave; a dying relation goes with the last one.
-func (c *Controller) LeaveScope(m *Model, r *Relation, unit string) {
-	c.mirror(m, r, unit, func(r *Relation, unit string) { delete(r.UnitData, unit) })
+func (c *Controller) LeaveScope(r *Relation, unit string) {
+	if _, in := r.UnitData[unit]; !in {
+		return
+	}
+	delete(r.UnitData, unit)
+	c.publish(r)
 	c.reapRelation(r)
 }
 
 // SetUnitData changes a unit's settings; an empty value removes a key. Only a real change counts as one.
-func (c *Controller) SetUnitData(m *Model, r *Relation, unit string, changes map[string]string) {
-	c.mirror(m, r, unit, func(r *Relation, unit string) {
-		if merge(r.UnitData[unit], changes) {
-			r.Versions[unit]++
-		}
-	})
+func (c *Controller) SetUnitData(r *Relation, unit string, changes map[string]string) {
+	if merge(r.UnitData[unit], changes) {
+		r.Versions[unit]++
+		c.publish(r)
+	}
 }
 
 // SetAppData changes an application's settings likewise.
-func (c *Controller) SetAppData(m *Model, r *Relation, app string, changes map[string]string) {
-	c.mirror(m, r, app, func(r *Relation, app string) {
-		if merge(r.AppData[app], changes) {
-			r.Versions[app]++
-		}
-	})
+func (c *Controller) SetAppData(r *Relation, app string, changes map[string]string) {
+	if merge(r.AppData[app], changes) {
+		r.Versions[app]++
+		c.publish(r)
+	}
 }
 
 func merge(into, changes map[string]string) (changed bool) {
@@ -127,63 +117,43 @@ func merge(into, changes map[string]string) (changed bool) {
 	return changed
 }
 
-// mirror does something to a relation and, across models, to its other half under the names that are used there.
-func (c *Controller) mirror(m *Model, r *Relation, who string, do func(*Relation, string)) {
-	do(r, who)
-	if r.Twin == nil {
-		return
+// DestroyRelation lets a relation die: it goes when the last unit has left, or at once with force. Across models the
+// other half dies, too, but its own units leave it by themselves.
+func (c *Controller) DestroyRelation(r *Relation, force bool) {
+	r.Life = life.Dying
+	if force {
+		clear(r.UnitData)
 	}
-	app, number := who, ""
-	if names.IsValidUnit(who) {
-		app, _ = names.UnitApplication(who)
-		number = strings.TrimPrefix(who, app)
-	}
-	for i, end := range r.Endpoints {
-		if end.App == app && m.Remotes[app] == nil {
-			do(r.Twin, r.Twin.Endpoints[i].App+number)
-		}
-	}
-}
-
-// DestroyRelation lets a relation die, in both models: it goes when the last unit has left, or at once with force.
-func (c *Controller) DestroyRelation(_ *Model, r *Relation, force bool) {
-	for _, half := range []*Relation{r, r.Twin} {
-		if half == nil {
-			continue
-		}
-		half.Life = life.Dying
-		if force {
-			clear(half.UnitData)
-		}
-	}
+	c.publish(r)
 	c.reapRelation(r)
 }
 
-// reapRelation forgets a dying relation without units, both halves together, and what was there only for it.
+// reapRelation forgets a dying relation without units, and what was there only for it.
 func (c *Controller) reapRelation(r *Relation) {
-	if r.Life == life.Alive || len(r.UnitData) > 0 || (r.Twin != nil && len(r.Twin.UnitData) > 0) {
+	if r.Life == life.Alive || len(r.UnitData) > 0 || r.removed {
 		return
 	}
-	for _, m := range c.Models {
-		for id, have := range m.Relations {
-			if have != r && have != r.Twin {
-				continue
-			}
-			delete(m.Relations, id)
-			for _, end := range have.Endpoints {
-				if app := m.Apps[end.App]; app != nil {
-					c.reap(m, app)
-				}
-				if remote := m.Remotes[end.App]; remote != nil {
-					m.reapRemote(remote)
-				}
-			}
+	m := r.model
+	c.forgetRelation(r)
+	for _, end := range r.Endpoints {
+		if app := m.Apps[end.App]; app != nil {
+			c.reap(m, app)
+		}
+		if remote := m.Remotes[end.App]; remote != nil {
+			c.reapRemote(m, remote)
 		}
 	}
 }
 
+// forgetRelation removes a relation, and what was granted because of it.
+func (c *Controller) forgetRelation(r *Relation) {
+	r.removed = true
+	delete(r.model.Relations, r.ID)
+	r.model.revokeAll(names.NewRelationTag(r.Key))
+}
+
 // reapRemote forgets a consumer's stand-in, or a SAAS that was removed, with its last relation.
-func (m *Model) reapRemote(remote *Remote) {
+func (c *Controller) reapRemote(m *Model, remote *Remote) {
 	for _, r := range m.Relations {
 		if r.Has(remote.Name) {
 			return
@@ -191,5 +161,7 @@ func (m *Model) reapRemote(remote *Remote) {
 	}
 	if remote.Consumer || remote.Life != life.Alive {
 		delete(m.Remotes, remote.Name)
+		m.revokeAll(names.NewApplicationTag(remote.Name))
+		c.reapModel(m)
 	}
 }

@@ -5,12 +5,14 @@ import (
 
 	"github.com/juju/charm/v12"
 	"github.com/juju/juju/core/life"
+	"github.com/juju/juju/core/secrets"
 	"github.com/juju/juju/rpc/params"
 )
 
 // Model is one Juju model: a namespace of the lab's cluster.
 type Model struct {
 	Name, UUID, Owner string
+	Life              life.Value // dying while destroy-model waits for what is in it
 	Created           time.Time
 	Charms            map[string]*Charm // by URL
 	Apps              map[string]*App
@@ -22,7 +24,8 @@ type Model struct {
 	Actions           map[string]*Action
 	Operations        map[string]*Operation
 	Pending           map[string]*Resource // by id, until an application takes it
-	Logs              []params.LogMessage
+	Logs              []params.LogMessage  // the newest
+	LogsDropped       int                  // those before them
 
 	nextRelation, lastTask int
 }
@@ -55,12 +58,14 @@ type App struct {
 	Trust           bool
 	Scale           int // units wanted
 	Resources       map[string]Resource
-	Leader          string // a unit's name, empty until one claims it
+	Leader          string // a unit's name, empty until one claims it, and again when its lease has run out
 	ProviderID      string
 	Address         string
 	Life            life.Value
 	Status          Status // empty: what its units say
 	Password        string // with which its agents introduce themselves
+
+	leaseEnds time.Time
 }
 
 // Resource is a container image.
@@ -91,7 +96,8 @@ type Endpoint struct {
 	charm.Relation
 }
 
-// Relation is a relation in one model. One across models is two of them, each other's Twin.
+// Relation is a relation in one model. One across models is two of them, each other's Twin: the offering model's half is
+// made, and everything carried from one half to the other, a moment later.
 type Relation struct {
 	ID        int
 	Key       string // like "client:vpn-gateway gateway:vpn-gateway", requirer first
@@ -103,6 +109,11 @@ type Relation struct {
 	// Versions count the changes of each application's and unit's data, by name.
 	Versions map[string]int64
 	Twin     *Relation
+
+	model    *Model
+	own      string // across models: the application of this half's model
+	carrying bool   // the other half will hear of it
+	removed  bool
 }
 
 // Offer is what a model offers to others.
@@ -126,9 +137,15 @@ type Remote struct {
 type Secret struct {
 	ID, OwnerTag, Label, Description string
 	Revisions                        []Revision
-	Grants                           map[string]string   // role by application
+	Grants                           map[string]Grant    // by the tag of the application or unit that may read it
 	Consumers                        map[string]Consumer // by unit
 	Created, Updated                 time.Time
+}
+
+// Grant lets somebody read a secret for as long as its scope is there: the tag of a relation, or of the owner.
+type Grant struct {
+	Scope string
+	Role  secrets.SecretRole
 }
 
 // Consumer is what a unit that reads a secret has of it.

@@ -54,8 +54,16 @@ func New(c *model.Controller, s Settings) (*Provisioner, error) {
 	return &Provisioner{Settings: s, controller: c, client: client, namespaces: map[string]string{}, apps: map[key]*applied{}}, nil
 }
 
-// every is how often the cluster is looked at even if nothing tells of a change.
-const every = 5 * time.Second
+// every is how often the cluster is looked at even if nothing tells of a change; sooner while an application is going,
+// because nothing tells that the last of it has gone.
+func (p *Provisioner) every() time.Duration {
+	for _, have := range p.apps {
+		if have.removing {
+			return 500 * time.Millisecond
+		}
+	}
+	return 5 * time.Second
+}
 
 // Run follows the models and the cluster until the context ends.
 func (p *Provisioner) Run(ctx context.Context) error {
@@ -77,7 +85,7 @@ func (p *Provisioner) Run(ctx context.Context) error {
 			return nil
 		case <-changed:
 		case <-pods:
-		case <-time.After(every):
+		case <-time.After(p.every()):
 		}
 	}
 }

@@ -8,9 +8,6 @@ import (
 	"github.com/charmarr/charmarr-go/tests/lab/juju/agent"
 )
 
-// keptLogs is how many messages a model keeps at most.
-const keptLogs = 50000
-
 // logsink takes an agent's log, for debug-log.
 func (s *Server) logsink(w http.ResponseWriter, r *http.Request, uuid string) {
 	m, err := s.model(uuid)
@@ -36,12 +33,8 @@ func (s *Server) logsink(w http.ResponseWriter, r *http.Request, uuid string) {
 		if err := socket.ReadJSON(&record); err != nil {
 			return
 		}
-		_ = s.Controller.Update(func() error { // its function returns nil
-			m.Logs = append(m.Logs, params.LogMessage{
-				Entity: tag, Timestamp: record.Time, Severity: record.Level, Module: record.Module, Location: record.Location, Message: record.Message,
-			})
-			m.Logs = m.Logs[max(0, len(m.Logs)-keptLogs):]
-			return nil
+		s.Controller.Log(m, params.LogMessage{
+			Entity: tag, Timestamp: record.Time, Severity: record.Level, Module: record.Module, Location: record.Location, Message: record.Message,
 		})
 	}
 }
