@@ -3,9 +3,10 @@
 # is built from Go modules at pinned versions. Quick when everything is there.
 set -euo pipefail
 packages=(
+  gcc libc6-dev git                           # the race detector, and the list of our files
   containerd runc containernetworking-plugins # the node's container runtime and CNI
   iptables nftables conntrack iproute2        # kube-proxy, policies, network namespaces
-  util-linux procps                           # nsenter, sysctl
+  util-linux procps kmod                      # nsenter, sysctl, modprobe
   qbittorrent-nox                             # the real workload, copied into an image
   busybox-static iputils-ping bash            # shells and tools inside the lab's images
   dnsmasq-base bind9-dnsutils                 # what pod-gateway's image brings
@@ -28,6 +29,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   echo "deps: installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
+  # Docker's own packages stand against Debian's containerd: nobody loses theirs to a test.
+  goes=$(apt-get install -s --no-install-recommends "${missing[@]}" | awk '$1 == "Remv" && $2 != "busybox" { print $2 }')
+  [ -z "$goes" ] || fail "installing ${missing[*]} would remove" $goes "; use a machine of its own"
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 [ "$(id -u)" = 0 ] || fail "the lab makes network namespaces and mounts: run as root"

@@ -39,12 +39,12 @@ func Main(m *testing.M, ready func(*Server)) {
 }
 
 func run(m *testing.M, ready func(*Server)) (int, error) {
-	p, err := buildPrograms()
+	p, err := findPrograms()
 	if err != nil {
 		return 1, err
 	}
 	if os.Getuid() == 0 && os.Getenv(inside) == "" {
-		return again(p)
+		return again()
 	}
 	if os.Getenv(inside) != "" {
 		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
@@ -67,14 +67,14 @@ func run(m *testing.M, ready func(*Server)) (int, error) {
 }
 
 // again runs this test binary once more, with a network and mounts of its own.
-func again(p programs) (int, error) {
+func again() (int, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 1, err
 	}
 	cmd := exec.Command(self, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inside+"=1", hkVar+"="+p.hk, jujustsVar+"="+p.jujusts)
+	cmd.Env = append(os.Environ(), inside+"=1")
 	runtime.LockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	err = cmd.Run()

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"sort"
 	"syscall"
 
+	"github.com/charmarr/charmarr-go/tests/lab/internal/mesh"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
 )
 
@@ -21,27 +24,42 @@ type command struct {
 
 var commands map[string]command
 
+// users are the commands that are there with LAB=microk8s as well: on the user's own programs.
+var users = []string{"juju", "kubectl"}
+
 func init() {
 	commands = map[string]command{
-		"build":   {"", "build every program and image, into a cache outside the tree", build},
-		"up":      {"", "bring the lab up and wait until it is ready; does nothing when it is", up},
-		"down":    {"", "end every process of the lab and remove what it made", down},
-		"status":  {"", "tell whether the lab is up, and its parts", status},
-		"info":    {"", "print addresses, files and images as JSON", info},
-		"kubectl": {"ARG ...", "run kubectl as the cluster's administrator", kubectl},
-		"juju":    {"ARG ...", "run the unmodified juju against the lab's controller", juju},
-		"exec":    {"[--net | --pod NS/POD] -- CMD ...", "run a command in the node's namespaces, in its network alone, or in a pod's network", execute},
-		"probe":   {"[--pod NS/POD [--container C] | --plain] KIND DST", "send one probe and print what came of it as JSON; KIND is http, tcp, udp, icmp or dns", probe},
-		"count":   {"--dst ADDRESS", "print how many packets to an address left the node outside the tunnel, as JSON", count},
-		"tunnel":  {"up|down", "make the VPN provider answer, or not", tunnel},
-		"logs":    {"NAME", "print a log: dns (queries outside), inet (arrivals outside), or a program's", logs},
-		"inside":  {"", "(the lab's own first process)", inside},
-		"inet":    {"", "(the pretend internet)", inetServer},
-		"vpn":     {"", "(the VPN provider)", vpnServer},
+		"build":     {"", "build every program and image, into a cache outside the tree", build},
+		"up":        {"", "bring the lab up and wait until it is ready; does nothing when it is", up},
+		"down":      {"", "end every process of the lab and remove what it made", down},
+		"status":    {"", "tell whether the lab is up, and its parts", status},
+		"info":      {"", "print addresses, files and images as JSON", info},
+		"kubectl":   {"ARG ...", "run kubectl as the cluster's administrator", kubectl},
+		"juju":      {"ARG ...", "run the unmodified juju against the lab's controller", juju},
+		"exec":      {"[--net | --pod NS/POD] -- CMD ...", "run a command in the node's namespaces, in its network alone, or in a pod's network", execute},
+		"probe":     {"[--pod NS/POD [--container C] | --plain] KIND DST", "send one probe and print what came of it as JSON; KIND is http, tcp, udp, icmp or dns", probe},
+		"count":     {"--dst ADDRESS", "print how many packets to an address left the node, and left a pod, outside the tunnel, as JSON", count},
+		"sent":      {"NS/POD", "print what was seen outside of a pod's sender, as JSON", sent},
+		"strangers": {"", "print which pods' packets left the node outside the tunnel, but for the unprotected pod's and the resolver's, as JSON", strangers},
+		"tunnel":    {"up|down", "make the VPN provider answer, or not", tunnel},
+		"logs":      {"NAME", "print a log: dns (queries outside), inet (arrivals outside), or a program's", logs},
+		"advertise": {"", "(the pod network's router)", advertise},
+		"ztunnel":   {"", "(the mesh's process of one pod)", ztunnel},
+		"inside":    {"", "(the lab's own first process)", inside},
+		"inet":      {"", "(the pretend internet)", inetServer},
+		"vpn":       {"", "(the VPN provider)", vpnServer},
 	}
 }
 
 func main() {
+	if filepath.Base(os.Args[0]) == "mesh" { // as the container runtime calls it
+		if err := mesh.Plugin(context.Background()); err != nil {
+			// A CNI plugin's error is JSON on standard output.
+			fmt.Printf("{\"cniVersion\":\"0.4.0\",\"code\":999,\"msg\":%q}\n", err.Error())
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) < 2 || os.Args[1] == "--help" || os.Args[1] == "-h" || os.Args[1] == "help" {
 		usage()
 		return
@@ -57,6 +75,9 @@ func main() {
 		return
 	}
 	lab, err := where.Here()
+	if err == nil && os.Getenv("LAB") == "microk8s" && !slices.Contains(users, os.Args[1]) {
+		err = fmt.Errorf("LAB=microk8s has the commands %v only, on your own MicroK8s and Juju; %s is the lab's", users, os.Args[1])
+	}
 	if err == nil {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()

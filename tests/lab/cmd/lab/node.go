@@ -11,7 +11,9 @@ import (
 
 	"github.com/charmarr/charmarr-go/tests/lab/internal/images"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/inet"
+	"github.com/charmarr/charmarr-go/tests/lab/internal/mesh"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/node"
+	"github.com/charmarr/charmarr-go/tests/lab/internal/radv"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/vpn"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
 )
@@ -36,6 +38,10 @@ func up(ctx context.Context, lab where.Lab, _ []string) error {
 }
 
 func down(_ context.Context, lab where.Lab, _ []string) error { return node.Down(lab) }
+
+func advertise(ctx context.Context, _ where.Lab, _ []string) error { return radv.Serve(ctx) }
+
+func ztunnel(ctx context.Context, _ where.Lab, _ []string) error { return mesh.Serve(ctx) }
 
 func inside(_ context.Context, lab where.Lab, _ []string) error { return node.Inside(lab) }
 

@@ -2,72 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
-	"net/netip"
-	"os"
 	"strings"
 
 	"github.com/charmarr/charmarr-go/tests/lab/internal/node"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
 )
-
-// count reads the node's own counter at the uplink: packets that are not the tunnel's, by destination.
-func count(ctx context.Context, lab where.Lab, args []string) error {
-	if len(args) != 2 || args[0] != "--dst" {
-		return errors.New("usage: lab count --dst ADDRESS")
-	}
-	dst, err := netip.ParseAddr(args[1])
-	if err != nil {
-		return err
-	}
-	set := "seen4"
-	if dst.Is6() {
-		set = "seen6"
-	}
-	cmd, err := node.Enter(ctx, lab, "nft", "-j", "list", "set", "inet", "uplink", set)
-	if err != nil {
-		return err
-	}
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("cannot read the counters: %w", err)
-	}
-	n, err := counted(out, dst)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{"dst": dst, "uplink": n})
-}
-
-// counted finds one element's counter in what nft prints.
-func counted(listing []byte, dst netip.Addr) (int, error) {
-	var l struct {
-		Nftables []struct {
-			Set struct {
-				Elem []struct {
-					Elem struct {
-						Val     string
-						Counter struct{ Packets int }
-					}
-				}
-			}
-		}
-	}
-	if err := json.Unmarshal(listing, &l); err != nil {
-		return 0, fmt.Errorf("cannot read the counters: %w", err)
-	}
-	for _, o := range l.Nftables {
-		for _, e := range o.Set.Elem {
-			if a, err := netip.ParseAddr(e.Elem.Val); err == nil && a == dst {
-				return e.Elem.Counter.Packets, nil
-			}
-		}
-	}
-	return 0, nil
-}
 
 func execute(ctx context.Context, lab where.Lab, args []string) error {
 	if len(args) > 1 && args[0] == "--pod" {

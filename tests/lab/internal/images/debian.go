@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
@@ -77,16 +78,7 @@ func (d debian) write(lab where.Lab, root string) error {
 		}
 	}
 	files := map[string]bool{}
-	for _, p := range d.programs {
-		files[p] = true
-		libs, err := libraries(p)
-		if err != nil {
-			return err
-		}
-		for _, l := range libs {
-			files[l] = true
-		}
-	}
+	binaries := slices.Clone(d.programs)
 	for _, folder := range d.folders {
 		err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
@@ -94,17 +86,20 @@ func (d debian) write(lab where.Lab, root string) error {
 			}
 			files[path] = true
 			if strings.HasSuffix(path, ".so") {
-				libs, err := libraries(path)
-				for _, l := range libs {
-					files[l] = true
-				}
-				return err
+				binaries = append(binaries, path)
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
+	}
+	libs, err := libraries(binaries...)
+	if err != nil {
+		return err
+	}
+	for _, f := range append(libs, d.programs...) {
+		files[f] = true
 	}
 	for f := range files {
 		if err := copyFile(f, filepath.Join(root, f)); err != nil {
@@ -147,18 +142,19 @@ func (d debian) write(lab where.Lab, root string) error {
 	})
 }
 
-// libraries are the shared objects that a program loads, the loader among them; none for a static one.
-func libraries(program string) ([]string, error) {
-	out, err := exec.Command("ldd", program).CombinedOutput()
-	if err != nil {
-		if strings.Contains(string(out), "not a dynamic executable") || strings.Contains(string(out), "statically linked") {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("cannot find the libraries of %s: %w: %s", program, err, out)
+// libraries are the shared objects that programs load, the loader among them; none for a static one.
+func libraries(programs ...string) ([]string, error) {
+	if len(programs) == 0 {
+		return nil, nil
+	}
+	// ldd ends with an error where one of them is static; what it says of the others is right all the same.
+	out, err := exec.Command("ldd", programs...).CombinedOutput()
+	if strings.Contains(string(out), "not found") || strings.Contains(string(out), "No such file") || len(out) == 0 {
+		return nil, fmt.Errorf("cannot find the libraries of %v: %w: %s", programs, err, out)
 	}
 	var libs []string
 	for _, f := range strings.Fields(string(out)) {
-		if strings.HasPrefix(f, "/") {
+		if strings.HasPrefix(f, "/") && !strings.HasSuffix(f, ":") { // that one is the program that the lines are of
 			libs = append(libs, f)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,14 +28,14 @@ import (
 // Image is what an image holds.
 type Image struct {
 	Name       string            // lab.local/pause:1
-	Root       string            // a folder
+	Root       string            `json:"-"` // a folder
 	Entrypoint []string          `json:",omitempty"`
 	Env        []string          `json:",omitempty"`
 	files      map[string]string // path in the image: program of ours
 }
 
-// Write writes the image as a docker archive into the cache, if it is not there already.
-func (i Image) Write() error {
+// Write writes the image as a docker archive into the cache, if it is not there already, and leads this tree's link to it.
+func (i Image) Write(lab where.Lab) error {
 	data, err := i.layer()
 	if err != nil {
 		return fmt.Errorf("cannot build image %s: %w", i.Name, err)
@@ -45,17 +44,17 @@ func (i Image) Write() error {
 	if err != nil {
 		return err
 	}
-	key := fmt.Sprintf("%x", sha256.Sum256(append(config, data...)))
 	ref, err := name.ParseReference(i.Name)
 	if err != nil {
 		return err
 	}
-	path, err := where.Image(filepath.Base(ref.Context().RepositoryStr()))
+	short := filepath.Base(ref.Context().RepositoryStr())
+	cached, err := where.Cache("images", short, contentKey(append(config, data...)))
 	if err != nil {
 		return err
 	}
-	if old, err := os.ReadFile(path + ".key"); err == nil && string(old) == key {
-		return nil
+	if _, err := os.Stat(cached); err == nil {
+		return where.Link(cached, lab.Image(short))
 	}
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
 	if err != nil {
@@ -70,11 +69,15 @@ func (i Image) Write() error {
 	if err != nil {
 		return err
 	}
-	if err := tarball.WriteToFile(path, ref, image); err != nil {
+	half := fmt.Sprintf("%s.%d", cached, os.Getpid())
+	if err := tarball.WriteToFile(half, ref, image); err != nil {
 		return fmt.Errorf("cannot write image %s: %w", i.Name, err)
 	}
+	if err := os.Rename(half, cached); err != nil {
+		return err
+	}
 	where.Say("built image %s", i.Name)
-	return os.WriteFile(path+".key", []byte(key), 0o644)
+	return where.Link(cached, lab.Image(short))
 }
 
 func must(c *v1.ConfigFile, err error) *v1.ConfigFile {
@@ -104,7 +107,11 @@ func (i Image) layer() ([]byte, error) {
 		}
 	}
 	for _, to := range sorted(i.files) {
-		if err := add(w, to, i.files[to]); err != nil {
+		program, err := filepath.EvalSymlinks(i.files[to])
+		if err != nil {
+			return nil, fmt.Errorf("%w; run: lab build", err)
+		}
+		if err := add(w, to, program); err != nil {
 			return nil, err
 		}
 	}

@@ -27,6 +27,9 @@ func specs() []spec {
 			qbittorrent.folders = append(qbittorrent.folders, folder)
 		}
 	}
+	// A second service beside the workload's own: it is started and stopped with it, and shows what the workload could do.
+	multimeter := debian{dirs: map[string]fs.FileMode{"tmp": fs.ModeDir | 0o1777}, texts: map[string]string{senderLayer: senderService}}
+	qbittorrent.texts[senderLayer] = senderService
 	podGateway := netRoot()
 	podGateway.programs = append(podGateway.programs, "/usr/sbin/dnsmasq", "/usr/bin/dig")
 	podGateway.scripts = "tests/lab/standins/podgateway"
@@ -36,7 +39,7 @@ func specs() []spec {
 		{Image: Image{Name: "lab.local/pause:1", Entrypoint: []string{"/pause"}}, programs: map[string]string{"pause": "pause"}},
 		{Image: Image{Name: "lab.local/coredns:1", Entrypoint: []string{"/coredns"}}, programs: map[string]string{"coredns": "coredns"}},
 		{Image: Image{Name: "lab.local/plain:lab", Entrypoint: []string{"/usr/bin/probe", "sleep"}}, programs: map[string]string{"usr/bin/probe": "probe"}},
-		{Image: Image{Name: "lab.local/multimeter:lab"}, programs: map[string]string{"usr/bin/multimeter": "multimeter", "usr/bin/probe": "probe"}},
+		{Image: Image{Name: "lab.local/multimeter:lab"}, programs: map[string]string{"usr/bin/multimeter": "multimeter", "usr/bin/probe": "probe"}, root: &multimeter},
 		{Image: Image{Name: "lab.local/qbittorrent:lab"}, programs: map[string]string{"usr/bin/probe": "probe"}, root: &qbittorrent},
 		// What Juju's own images hold, as far as a unit needs it.
 		{Image: Image{Name: where.OperatorImage}, programs: map[string]string{"opt/containeragent": "containeragent", "opt/jujuc": "jujuc", "opt/pebble": "pebble"}},
@@ -47,6 +50,19 @@ func specs() []spec {
 			programs: map[string]string{"gluetun-entrypoint": "gluetun-standin"}, root: &gluetun},
 	}
 }
+
+// senderLayer is where Juju's Pebble finds a layer in an image (PEBBLE_COPY_ONCE in the StatefulSet that Juju makes).
+const senderLayer = "var/lib/pebble/default/layers/900-lab-sender.yaml"
+
+const senderService = `summary: The lab's, not the charm's
+services:
+  lab-sender:
+    override: replace
+    command: /usr/bin/probe send
+    startup: enabled
+    user-id: 1000
+    group-id: 1000
+`
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
@@ -63,27 +79,29 @@ func Images(_ context.Context, lab where.Lab) error {
 	for _, s := range specs() {
 		s.files = map[string]string{}
 		for to, program := range s.programs {
-			path, err := where.Program(program)
-			if err != nil {
-				return err
-			}
-			s.files[filepath.Clean(to)] = path
+			s.files[filepath.Clean(to)] = lab.Program(program)
 		}
-		if s.root != nil {
-			root, err := where.Cache("root", filepath.Base(s.Name))
-			if err != nil {
-				return err
-			}
-			if err := s.root.write(lab, root); err != nil {
-				return err
-			}
-			s.Root = root
-		}
-		if err := s.Write(); err != nil {
+		if err := s.write(lab); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (s spec) write(lab where.Lab) error {
+	if s.root == nil {
+		return s.Write(lab)
+	}
+	root, err := os.MkdirTemp("", "image-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(root)
+	s.Root = filepath.Join(root, "root")
+	if err := s.root.write(lab, s.Root); err != nil {
+		return err
+	}
+	return s.Write(lab)
 }
 
 // Resources are the images by the name of the charms' resource or option that they stand for.

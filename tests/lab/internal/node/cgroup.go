@@ -31,6 +31,13 @@ func hierarchies() []string {
 }
 
 func makeCgroups(lab where.Lab) error {
+	handDown := filepath.Join(cgroupRoot, "cgroup.subtree_control")
+	if _, err := os.Stat(handDown); err == nil {
+		// With version 2 the kubelet asks for these in its root; a group has those that its parent hands down.
+		for _, c := range []string{"cpu", "cpuset", "memory", "hugetlb", "pids", "io"} {
+			_ = os.WriteFile(handDown, []byte("+"+c), 0o644) // one that is missing the kubelet names
+		}
+	}
 	for _, h := range hierarchies() {
 		dir := filepath.Join(h, lab.Cgroup())
 		if err := os.MkdirAll(dir, 0o755); err != nil {

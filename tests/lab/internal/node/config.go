@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"embed"
+	"fmt"
 	"os"
 	"path/filepath"
 	"text/template"
@@ -19,7 +20,8 @@ var files embed.FS
 // values are what the files under files/ are filled with.
 type values struct {
 	Dir, Cgroup, Node                                             string
-	NodeIP, NodeIP6, PodCIDR, PodCIDR6                            string
+	Root                                                          string
+	NodeIP, NodeIP6, APIServer, PodCIDR, PodCIDR6                 string
 	NodePods, NodePods6, PodGateway, PodGateway6                  string
 	Services, Services6, ClusterDNS, UplinkIP, UplinkIP6          string
 	InetIP, InetIP6, Resolver, World, World6, Probes, VPNEndpoint string
@@ -27,8 +29,8 @@ type values struct {
 }
 
 func valuesOf(lab where.Lab) values {
-	return values{lab.Dir, lab.Cgroup(), Name,
-		where.NodeIP, where.NodeIP6, where.PodCIDR, where.PodCIDR6,
+	return values{lab.Dir, lab.Cgroup(), Name, lab.Root,
+		where.NodeIP, where.NodeIP6, where.APIServer, where.PodCIDR, where.PodCIDR6,
 		where.NodePods, where.NodePods6, where.PodGateway, where.PodGateway6,
 		where.Services, where.Services6, where.ClusterDNS, where.UplinkIP, where.UplinkIP6,
 		where.InetIP, where.InetIP6, where.Resolver, where.World, where.World6, where.Probes, where.VPNEndpoint, where.VPNExit}
@@ -47,7 +49,7 @@ func fill(lab where.Lab, name string) ([]byte, error) {
 
 // writeConfigs writes every file of the node's programs into the state folder.
 func writeConfigs(lab where.Lab) error {
-	for _, dir := range []string{"log", "etc", "cni", "kubelet", "containerd", "podlog", "containerlog", "varlibcni", "etcd"} {
+	for _, dir := range []string{"log", "etc", "cni", "cnibin", "mesh", "kubelet", "containerd", "podlog", "containerlog", "varlibcni", "etcd"} {
 		if err := os.MkdirAll(lab.Path(dir), 0o755); err != nil {
 			return err
 		}
@@ -62,6 +64,31 @@ func writeConfigs(lab where.Lab) error {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(lab.Dir, to), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return cniPlugins(lab)
+}
+
+// debianPlugins is where Debian keeps the CNI plugins.
+const debianPlugins = "/usr/lib/cni"
+
+// cniPlugins makes the folder that the container runtime finds plugins in: Debian's, and the lab's own for the mesh.
+func cniPlugins(lab where.Lab) error {
+	found, err := os.ReadDir(debianPlugins)
+	if err != nil {
+		return fmt.Errorf("cannot find the CNI plugins: %w; run: tests/lab/deps.sh", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	links := map[string]string{"mesh": self}
+	for _, f := range found {
+		links[f.Name()] = filepath.Join(debianPlugins, f.Name())
+	}
+	for name, to := range links {
+		if err := os.Symlink(to, lab.Path("cnibin", name)); err != nil {
 			return err
 		}
 	}

@@ -15,16 +15,12 @@ func JujuData(lab where.Lab) string { return lab.Path("juju-data") }
 
 // startController starts the lab's Juju controller in the node's namespaces, so that it ends with them.
 func startController(ctx context.Context, lab where.Lab) error {
-	program, err := where.Program("labcontroller")
-	if err != nil {
-		return err
-	}
 	log, err := os.Create(lab.Path("log", "controller.log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	cmd, err := Enter(context.WithoutCancel(ctx), lab, program, "-listen", where.Controller, "-kubeconfig", lab.Path("pki", "admin.kubeconfig"),
+	cmd, err := Enter(context.WithoutCancel(ctx), lab, lab.Program("labcontroller"), "-listen", where.Controller, "-kubeconfig", lab.Path("pki", "admin.kubeconfig"),
 		"-juju-data", JujuData(lab), "-state-dir", lab.Path("controller"), "-trace", lab.Path("log", "calls.log"),
 		"-operator-image", where.OperatorImage, "-charm-base-image", where.CharmBaseImage)
 	if err != nil {

@@ -3,9 +3,11 @@ package node
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -26,6 +28,7 @@ func Inside(lab where.Lab) error {
 		return err
 	}
 	for _, p := range append(programs(lab), []program{
+		{"advertise", []string{self, "advertise"}},
 		{"inet", []string{"ip", "netns", "exec", "inet", self, "inet"}},
 		{"vpn", []string{"ip", "netns", "exec", "vpn", self, "vpn"}},
 	}...) {
@@ -50,6 +53,17 @@ func Inside(lab where.Lab) error {
 	}
 }
 
+// mounted are the usual paths of the node's programs, by the folder of the lab's that they find there.
+var mounted = map[string]string{
+	"containerd": "/var/lib/containerd", "kubelet": "/var/lib/kubelet", "varlibcni": "/var/lib/cni", "cni": "/etc/cni/net.d",
+	"podlog": "/var/log/pods", "containerlog": "/var/log/containers",
+}
+
+// mountPoints are the folders of this machine's that must be there for that, the innermost first.
+func mountPoints() []string {
+	return append(slices.Sorted(maps.Values(mounted)), "/etc/cni")
+}
+
 // mounts gives the node's programs their usual paths without leaving anything on this machine.
 func mounts(lab where.Lab) error {
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
@@ -69,10 +83,7 @@ func mounts(lab where.Lab) error {
 			return err
 		}
 	}
-	for from, to := range map[string]string{
-		"containerd": "/var/lib/containerd", "kubelet": "/var/lib/kubelet", "varlibcni": "/var/lib/cni", "cni": "/etc/cni/net.d",
-		"podlog": "/var/log/pods", "containerlog": "/var/log/containers",
-	} {
+	for from, to := range mounted {
 		if err := os.MkdirAll(to, 0o755); err != nil {
 			return err
 		}
@@ -91,14 +102,11 @@ type program struct {
 // programs of the node in the order in which they start. "images" stands for the import, which needs containerd and must
 // be over before the kubelet looks.
 func programs(lab where.Lab) []program {
-	hk := func(args ...string) []string {
-		path, _ := where.Program("hk")
-		return append([]string{path}, args...)
-	}
-	knp, _ := where.Program("knp")
+	hk := func(args ...string) []string { return append([]string{lab.Program("hk")}, args...) }
 	kubeconfig := func(user string) string { return lab.Path("pki", user+".kubeconfig") }
 	controlPlane := hk("control-plane", lab.Path("etcd"), "2379", "--",
-		"--etcd-servers=http://127.0.0.1:2379", "--bind-address="+where.NodeIP, "--secure-port=6443", "--advertise-address="+where.NodeIP,
+		// The manifests say where it is, so that a story can let it move.
+		"--etcd-servers=http://127.0.0.1:2379", "--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address="+where.APIServer, "--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range="+where.Services+","+where.Services6, "--allow-privileged=true",
 		"--tls-cert-file="+lab.Path("pki/apiserver.crt"), "--tls-private-key-file="+lab.Path("pki/apiserver.key"), "--client-ca-file="+lab.Path("pki/ca.crt"),
 		"--token-auth-file="+lab.Path("pki/tokens.csv"), "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
@@ -120,8 +128,8 @@ func programs(lab where.Lab) []program {
 		{"kubelet", hk("kubelet", "--config="+lab.Path("etc/kubelet.yaml"), "--kubeconfig="+kubeconfig("kubelet"),
 			"--hostname-override="+Name, "--node-ip="+where.NodeIP+","+where.NodeIP6, "--root-dir=/var/lib/kubelet", "--v=2")},
 		{"kube-proxy", hk("kube-proxy", "--config="+lab.Path("etc/proxy.yaml"))},
-		{"netpol", []string{knp, "--kubeconfig", kubeconfig("netpol"), "--hostname-override", Name, "--disable-nri", "--fail-open=false",
-			"--metrics-bind-address", "127.0.0.1:9080", "--v=2"}},
+		{"netpol", []string{lab.Program("knp"), "--kubeconfig", kubeconfig("netpol"), "--hostname-override", Name, "--disable-nri", "--fail-open=false",
+			"--metrics-bind-address", "127.0.0.1:9080"}},
 	}
 }
 
@@ -153,11 +161,7 @@ func importImages(lab where.Lab) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	pattern, err := where.Image("*")
-	if err != nil {
-		return err
-	}
-	archives, err := filepath.Glob(pattern)
+	archives, err := filepath.Glob(lab.Image("*"))
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func writePKI(lab where.Lab) error {
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "kube-apiserver"}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
-		IPAddresses: []net.IP{net.ParseIP("127.0.0.1"), net.ParseIP(where.NodeIP), net.ParseIP(where.APIService)}}
+		IPAddresses: []net.IP{net.ParseIP("127.0.0.1"), net.ParseIP(where.APIServer), net.ParseIP(where.APIService)}}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, caKey)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func kubeconfig(ca, token string) ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "lab",
 		"contexts": []named{{"name": "lab", "context": named{"cluster": "lab", "user": "lab"}}},
-		"clusters": []named{{"name": "lab", "cluster": named{"server": "https://" + where.NodeIP + ":6443", "certificate-authority": ca}}},
+		"clusters": []named{{"name": "lab", "cluster": named{"server": "https://" + where.APIServer + ":6443", "certificate-authority": ca}}},
 		"users":    []named{{"name": "lab", "user": named{"token": token}}},
 	})
 }

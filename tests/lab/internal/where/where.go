@@ -6,20 +6,23 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Addresses. Everything lies in networks for documentation or private use, inside namespaces of the lab.
 const (
 	NodeIP, NodeIP6         = "10.44.0.1", "fd44::1"
+	APIServer               = "10.44.0.9" // the control plane's: as if on another machine
 	PodCIDR, PodCIDR6       = "10.42.0.0/16", "fd42::/48"
 	NodePods, NodePods6     = "10.42.0.0/24", "fd42::/64"
 	PodGateway, PodGateway6 = "10.42.0.1", "fd42::1"
 	Services, Services6     = "10.43.0.0/16", "fd43::/112"
 	APIService              = "10.43.0.1"
 	ClusterDNS              = "10.43.0.10"
-	Controller              = NodeIP + ":17070" // the lab's Juju controller
+	Controller              = APIServer + ":17070" // the lab's Juju controller
 
 	// The uplink: what the world sees of the node, and so of a leak.
 	UplinkIP, UplinkIP6 = "198.51.100.1", "2001:db8:51::1"
@@ -73,7 +76,7 @@ func (l Lab) Cgroup() string {
 	return fmt.Sprintf("charmarr-%x", sha256.Sum256([]byte(l.Dir)))[:17]
 }
 
-// Cache is where built programs and images are kept, outside the tree.
+// Cache is a place for something built, outside the tree: named by its content's key, so that no two trees meet in it.
 func Cache(parts ...string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -83,8 +86,49 @@ func Cache(parts ...string) (string, error) {
 	return path, os.MkdirAll(filepath.Dir(path), 0o755)
 }
 
-// Program is where a built program is kept.
-func Program(name string) (string, error) { return Cache("bin", name) }
+// Program is where this tree finds a built program: a link into the cache.
+func (l Lab) Program(name string) string { return filepath.Join(l.Root, "build", "programs", name) }
 
-// Image is where a built image is kept, as a docker archive.
-func Image(name string) (string, error) { return Cache("img", name+".tar") }
+// Image is where this tree finds a built image, a docker archive: a link into the cache.
+func (l Lab) Image(name string) string { return filepath.Join(l.Root, "build", "images", name+".tar") }
+
+// Link makes a path of this tree lead into the cache, and notes there that it is in use.
+func Link(cached, path string) error {
+	now := time.Now()
+	if err := os.Chtimes(cached, now, now); err != nil {
+		return err
+	}
+	if old, err := os.Readlink(path); err == nil && old == cached {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(cached, path)
+}
+
+// unused is how long something stays in the cache that no tree has built or found.
+const unused = 14 * 24 * time.Hour
+
+// Prune takes out of the cache what nobody has used for long.
+func Prune() error {
+	dir, err := Cache()
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // another tree prunes as well
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if info, err := d.Info(); err == nil && time.Since(info.ModTime()) > unused {
+			return os.Remove(path)
+		}
+		return nil
+	})
+}

@@ -18,6 +18,8 @@ import (
 
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
+
+	"github.com/charmarr/charmarr-go/tests/lab/internal/sender"
 )
 
 const (
@@ -33,9 +35,16 @@ func main() {
 		<-c
 		return
 	}
+	if len(os.Args) == 2 && (os.Args[1] == "send" || os.Args[1] == "sent") {
+		if err := without(os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, "probe:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	kinds := map[string]func(string) (string, error){"http": fetch, "tcp": tcp, "udp": udp, "icmp": ping, "dns": resolve}
 	if len(os.Args) != 3 || kinds[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: probe http|tcp|udp|icmp|dns DST\n       probe sleep")
+		fmt.Fprintln(os.Stderr, "usage: probe http|tcp|udp|icmp|dns DST\n       probe send|sent\n       probe sleep")
 		os.Exit(2)
 	}
 	seen, err := kinds[os.Args[1]](os.Args[2])
@@ -44,6 +53,16 @@ func main() {
 		answer["error"] = word(err)
 	}
 	_ = json.NewEncoder(os.Stdout).Encode(answer)
+}
+
+// without sends without end, or tells what came of that.
+func without(word string) error {
+	if word == "sent" {
+		return sender.Ask()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return sender.Serve(ctx)
 }
 
 // word tells the kinds of failure apart: a refusal is an answer, silence is none.

@@ -5,11 +5,14 @@ set -eu
 ip link set lo up
 ip addr add {{.NodeIP}}/32 dev lo
 ip addr add {{.NodeIP6}}/128 dev lo
+ip addr add {{.APIServer}}/32 dev lo
 
 ip link add pods0 type bridge
 ip addr add {{.PodGateway}}/24 dev pods0
 ip addr add {{.PodGateway6}}/64 dev pods0 nodad
 ip link set pods0 up
+# The node asks pods for their health from its own address, as with a CNI that routes; the bridge's would be on their link.
+ip route replace {{.NodePods}} dev pods0 proto kernel scope link src {{.NodeIP}}
 
 ip netns add inet
 ip netns add vpn
@@ -61,15 +64,43 @@ table inet lab-nat {
     oifname uplink0 ip6 saddr {{.PodCIDR6}} masquerade
   }
 }
-# Counts every packet that leaves the node for the world by its destination, whatever its source: before the address is
-# translated, and also where a packet is not part of a connection.
+# Counts every packet to the world by its destination, whatever its source: where it comes out of a pod on the pod's own
+# interface, and where it leaves the node, before its address is translated.
 table inet uplink {
-  set seen4 { type ipv4_addr; flags dynamic; counter; }
-  set seen6 { type ipv6_addr; flags dynamic; counter; }
+  set seen4 { type ipv4_addr; flags dynamic; size 1048576; counter; }
+  set seen6 { type ipv6_addr; flags dynamic; size 1048576; counter; }
+  set pod4 { type ipv4_addr; flags dynamic; size 1048576; counter; }
+  set pod6 { type ipv6_addr; flags dynamic; size 1048576; counter; }
+  chain pods {
+    type filter hook prerouting priority -310;
+    iifname pods0 ip daddr { {{.World}}, {{.Probes}} } add @pod4 { ip daddr }
+    iifname pods0 ip6 daddr {{.World6}} add @pod6 { ip6 daddr }
+  }
+  # Which pod sent what leaves the node outside the VPN's own connection: before its address is translated.
+  set from4 { type ipv4_addr . ipv4_addr; flags dynamic; size 1048576; counter; }
+  set from6 { type ipv6_addr . ipv6_addr; flags dynamic; size 1048576; counter; }
+  chain from {
+    type filter hook postrouting priority 90;
+    oifname uplink0 ip saddr {{.PodCIDR}} ip daddr != {{.VPNEndpoint}} add @from4 { ip saddr . ip daddr }
+    oifname uplink0 ip6 saddr {{.PodCIDR6}} add @from6 { ip6 saddr . ip6 daddr }
+  }
   chain count {
     type filter hook postrouting priority 300;
     oifname uplink0 ip daddr { {{.World}}, {{.Probes}} } add @seen4 { ip daddr }
     oifname uplink0 ip6 daddr {{.World6}} add @seen6 { ip6 daddr }
+  }
+}
+NFT
+
+# The mesh's half on the node: pods that were taken in are asked for their health from ztunnel's addresses.
+nft -f - <<NFT
+table inet mesh {
+  set enrolled4 { type ipv4_addr; }
+  set enrolled6 { type ipv6_addr; }
+  chain post {
+    type nat hook postrouting priority srcnat - 10;
+    meta skuid 0 meta l4proto tcp ip daddr @enrolled4 snat ip to 169.254.7.127
+    meta skuid 0 meta l4proto tcp ip6 daddr @enrolled6 snat ip6 to fd16:9254:7127:1337:ffff:ffff:ffff:ffff
   }
 }
 NFT

@@ -1,5 +1,7 @@
 package node
 
+// What a lab changes of the machine outside its namespaces, and puts back.
+
 import (
 	"errors"
 	"fmt"
@@ -24,23 +26,41 @@ const shared = "/run/charmarr-lab"
 
 func entry(lab where.Lab) string { return filepath.Join(shared, "labs", lab.Cgroup()) }
 
-// saveSysctls registers a lab, and keeps the machine's values if it is the first.
-func saveSysctls(lab where.Lab) error {
+// saveMachine registers a lab, and keeps what the first one changes of the machine. What an earlier lab kept and did not
+// come to put back is the machine's as well, and stays kept.
+func saveMachine(lab where.Lab) error {
 	unlock, err := lockShared()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if others(lab) == 0 {
-		for _, s := range sysctls {
-			v, err := os.ReadFile(sysctlPath(s))
-			if err != nil {
-				continue // this kernel has none
-			}
-			if err := os.WriteFile(filepath.Join(shared, s), v, 0o644); err != nil {
-				return fmt.Errorf("cannot keep the machine's settings: %w", err)
-			}
+	keep := func(name string, value []byte) error {
+		path := filepath.Join(shared, name)
+		if _, err := os.Stat(path); err == nil {
+			return nil
 		}
+		if err := os.WriteFile(path, value, 0o644); err != nil {
+			return fmt.Errorf("cannot keep the machine's settings: %w", err)
+		}
+		return nil
+	}
+	for _, s := range sysctls {
+		v, err := os.ReadFile(sysctlPath(s))
+		if err != nil {
+			continue // this kernel has none
+		}
+		if err := keep(s, v); err != nil {
+			return err
+		}
+	}
+	var absent []string
+	for _, dir := range mountPoints() {
+		if _, err := os.Stat(dir); err != nil {
+			absent = append(absent, dir)
+		}
+	}
+	if err := keep("absent", []byte(strings.Join(absent, "\n"))); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(entry(lab)), 0o755); err != nil {
 		return fmt.Errorf("cannot register the lab: %w", err)
@@ -48,8 +68,8 @@ func saveSysctls(lab where.Lab) error {
 	return os.WriteFile(entry(lab), []byte(lab.Dir), 0o644)
 }
 
-// restoreSysctls takes a lab off the list, and puts the machine's values back if it was the last.
-func restoreSysctls(lab where.Lab) error {
+// restoreMachine takes a lab off the list, and puts back what was kept if it was the last.
+func restoreMachine(lab where.Lab) error {
 	unlock, err := lockShared()
 	if err != nil {
 		return err
@@ -67,6 +87,15 @@ func restoreSysctls(lab where.Lab) error {
 	for _, s := range sysctls {
 		if v, err := os.ReadFile(filepath.Join(shared, s)); err == nil {
 			errs = append(errs, os.WriteFile(sysctlPath(s), v, 0o644))
+		}
+	}
+	absent, err := os.ReadFile(filepath.Join(shared, "absent"))
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, dir := range strings.Fields(string(absent)) {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(shared))...)
@@ -91,7 +120,7 @@ func lockShared() (unlock func(), err error) {
 	if err := os.MkdirAll(shared, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the labs' common folder (this needs root): %w", err)
 	}
-	f, err := os.OpenFile(shared+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.Open(filepath.Dir(shared)) // a folder that stays: a lock file would be left behind
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock the labs' common folder: %w", err)
 	}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/tests/lab/internal/node"
+	"github.com/charmarr/charmarr-go/tests/lab/internal/sender"
+	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
+)
+
+// The node's own counters of packets outside the tunnel (files/network.sh), without the digit of their family.
+const (
+	atUplink = "seen" // left the node, by destination
+	atPod    = "pod"  // left a pod, by destination
+	fromPod  = "from" // left the node, by the pod's address and destination
+)
+
+// packets are counts by what they are counted under: a destination, or a source and a destination.
+type packets map[string]int
+
+// read reads one set of counters, of both families.
+func read(ctx context.Context, lab where.Lab, set string) (packets, error) {
+	all := packets{}
+	for _, family := range []string{"4", "6"} {
+		cmd, err := node.Enter(ctx, lab, "nft", "-j", "list", "set", "inet", "uplink", set+family)
+		if err != nil {
+			return nil, err
+		}
+		out, err := cmd.Output()
+		if err == nil {
+			err = all.add(out)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the counters %s: %w", set+family, err)
+		}
+	}
+	return all, nil
+}
+
+// add reads what nft prints of a set.
+func (p packets) add(listing []byte) error {
+	var l struct {
+		Nftables []struct {
+			Set struct {
+				Elem []struct {
+					Elem struct {
+						Val     json.RawMessage
+						Counter struct{ Packets int }
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(listing, &l); err != nil {
+		return err
+	}
+	for _, o := range l.Nftables {
+		for _, e := range o.Set.Elem {
+			var one string
+			var pair struct{ Concat []string }
+			if json.Unmarshal(e.Elem.Val, &one) != nil {
+				if err := json.Unmarshal(e.Elem.Val, &pair); err != nil {
+					return err
+				}
+				one = strings.Join(pair.Concat, " ")
+			}
+			p[one] = e.Elem.Counter.Packets
+		}
+	}
+	return nil
+}
+
+// count tells of one destination.
+func count(ctx context.Context, lab where.Lab, args []string) error {
+	if len(args) != 2 || args[0] != "--dst" {
+		return errors.New("usage: lab count --dst ADDRESS")
+	}
+	dst, err := netip.ParseAddr(args[1])
+	if err != nil {
+		return err
+	}
+	uplink, err := read(ctx, lab, atUplink)
+	if err != nil {
+		return err
+	}
+	pod, err := read(ctx, lab, atPod)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]any{"dst": dst, "uplink": uplink[dst.String()], "pod": pod[dst.String()]})
+}
+
+// Kind is what the world knows of one kind that a pod's sender sends.
+type Kind struct {
+	Dst     netip.Addr     `json:"dst"`
+	Uplink  int            `json:"uplink"`  // packets that left the node outside the tunnel
+	Pod     int            `json:"pod"`     // packets that left the pod outside the tunnel
+	Arrived map[string]int `json:"arrived"` // at the far end, by the source that it saw; not of icmp, which the kernel answers
+}
+
+// sent tells of a pod's sender what was seen of it outside.
+func sent(ctx context.Context, lab where.Lab, args []string) error {
+	if len(args) != 1 || strings.Count(args[0], "/") != 1 {
+		return errors.New("usage: lab sent NS/POD")
+	}
+	uplink, err := read(ctx, lab, atUplink)
+	if err != nil {
+		return err
+	}
+	pod, err := read(ctx, lab, atPod)
+	if err != nil {
+		return err
+	}
+	namespace, name, _ := strings.Cut(args[0], "/")
+	kinds, byDst := map[string]*Kind{}, map[string]*Kind{}
+	for n, kind := range sender.Kinds {
+		dst := sender.Target(namespace, name, n)
+		kinds[kind] = &Kind{dst, uplink[dst.String()], pod[dst.String()], map[string]int{}}
+		byDst[dst.String()] = kinds[kind]
+	}
+	arrivals, err := os.ReadFile(lab.Path("log", "arrivals.jsonl"))
+	if err != nil {
+		return fmt.Errorf("cannot read what arrived: %w", err)
+	}
+	for line := range strings.Lines(string(arrivals)) {
+		var a struct{ Src, Dst string }
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			continue // the last line, half written
+		}
+		if k := byDst[a.Dst]; k != nil {
+			k.Arrived[a.Src]++
+		}
+	}
+	return json.NewEncoder(os.Stdout).Encode(kinds)
+}
+
+// strangers tells which pods' packets left the node outside the tunnel: none but those of the pod that nothing protects,
+// and of the cluster's resolver.
+func strangers(ctx context.Context, lab where.Lab, _ []string) error {
+	from, err := read(ctx, lab, fromPod)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, of := range [][]string{{"-n", "default", "get", "pod", "plain"}, {"-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns"}} {
+		out, err := node.Kubectl(ctx, lab, append(of, "-o", "jsonpath={..podIPs[*].ip}")...).Output()
+		if err != nil {
+			return fmt.Errorf("cannot find the pods that may: %w", err)
+		}
+		for _, ip := range strings.Fields(string(out)) {
+			known[ip] = true
+		}
+	}
+	out := packets{}
+	for pair, n := range from {
+		if src, _, _ := strings.Cut(pair, " "); !known[src] {
+			out[pair] = n
+		}
+	}
+	return json.NewEncoder(os.Stdout).Encode(out)
+}
