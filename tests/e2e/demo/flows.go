@@ -27,19 +27,16 @@ const (
 	answered   = "answered inside the cluster"
 )
 
-// client is one routed application and where its probes come from.
-type client struct{ name, pod, container string }
+// client is one routed application, where its probes come from, and what it asks of the other model.
+type client struct{ name, pod, container, otherModel, otherPod string }
 
 var clients = []client{
-	{"qbittorrent", "charmarr-downloads/qbittorrent-0", "qbittorrent"},
-	{"multimeter across models", "charmarr-core/multimeter-0", "multimeter"},
+	{"qbittorrent", "charmarr-downloads/qbittorrent-0", "qbittorrent", "http://multimeter.charmarr-core.svc.cluster.local:8080/", "charmarr-core/multimeter-0"},
+	{"multimeter across models", "charmarr-core/multimeter-0", "multimeter", "http://qbittorrent.charmarr-downloads.svc.cluster.local:8080/", "charmarr-downloads/qbittorrent-0"},
 }
 
-// A name of each kind inside the cluster: the other model's pod, and the cluster's own API by DNS.
-const (
-	otherModel = "http://qbittorrent.charmarr-downloads.svc.cluster.local:8080/"
-	clusterDNS = "kubernetes.default.svc.cluster.local"
-)
+// clusterDNS is a name that the cluster's own resolver knows.
+const clusterDNS = "kubernetes.default.svc.cluster.local"
 
 type tour struct {
 	world.World
@@ -50,7 +47,8 @@ type tour struct {
 
 func flows(ctx context.Context, w world.World) ([]Flow, error) {
 	t := &tour{World: w, ctx: ctx}
-	return t.rows, t.walk()
+	err := t.walk()
+	return t.rows, err
 }
 
 // walk takes the four flows: all well, then with the route broken, then with the tunnel down; each time what is outside
@@ -166,15 +164,35 @@ func (t *tour) outsideRow(name string, c client, expect string) error {
 }
 
 func (t *tour) insideRows(name string, c client) error {
-	for _, probe := range []struct{ kind, to string }{{"http", otherModel}, {"dns", clusterDNS}} {
+	for _, probe := range []struct{ kind, to string }{{"http", c.otherModel}, {"dns", clusterDNS}} {
 		seen, err := t.Probe(t.ctx, c.pod, c.container, probe.kind, probe.to)
 		if err != nil {
 			return err
 		}
+		device, err := t.device(c)
+		if err != nil {
+			return err
+		}
 		t.rows = append(t.rows, Flow{Name: name, From: c.name, To: probe.to, Expect: answered, Seen: seen.String(),
-			Control: "none needed: an answer proves itself", OK: seen.Err == ""})
+			Control: "an answer proves itself; the pod's own route to there leaves by " + device, OK: seen.Err == "" && device == "eth0"})
 	}
 	return nil
+}
+
+// device asks the client's own network by which interface it reaches the other model's pod.
+func (t *tour) device(c client) (string, error) {
+	namespace, name, _ := strings.Cut(c.otherPod, "/")
+	ip, err := t.Kubectl(t.ctx, "-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.podIP}")
+	if err != nil {
+		return "", err
+	}
+	out, err := t.Lab(t.ctx, "exec", "--pod", c.pod, "--", "ip", "route", "get", strings.TrimSpace(ip))
+	if err != nil {
+		return "", err
+	}
+	_, after, _ := strings.Cut(out, " dev ")
+	device, _, _ := strings.Cut(after, " ")
+	return device, nil
 }
 
 // dns says where an external name's query left. With the routing method pod-gateway the cluster's resolver asks outside

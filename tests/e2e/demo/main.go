@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -48,26 +49,25 @@ func main() {
 }
 
 func demo(ctx context.Context, keep, verbose bool) (bool, error) {
-	root, err := world.Root()
+	w, err := world.New("demo")
 	if err != nil {
 		return false, err
 	}
-	w := world.World{Root: root}
 	if verbose {
 		w.Log = os.Stderr
 	}
 	r := &Report{Status: map[string]string{}}
 	err = r.run(ctx, w)
-	if !keep {
-		// An interrupted demo still takes its lab down.
-		_, downErr := w.Lab(context.WithoutCancel(ctx), "down")
-		err = first(err, downErr)
+	if keep {
+		fmt.Printf("the lab stays up; LAB_DIR=%[1]s build/bin/lab drives it, LAB_DIR=%[1]s make lab-down ends it\n", w.Dir)
+	} else {
+		err = errors.Join(err, w.Down(ctx)) // an interrupted demo still takes its lab down
 	}
 	r.OK = err == nil && len(r.Flows) > 0
 	for _, f := range r.Flows {
 		r.OK = r.OK && f.OK
 	}
-	return r.OK, first(err, r.write(filepath.Join(root, "build", "demo.json")))
+	return r.OK, errors.Join(err, r.write(filepath.Join(w.Root, "build", "demo.json")))
 }
 
 func (r *Report) run(ctx context.Context, w world.World) error {
@@ -77,7 +77,7 @@ func (r *Report) run(ctx context.Context, w world.World) error {
 		name string
 		do   func() error
 	}{
-		{"lab up: a Kubernetes node, a pretend internet, a VPN provider, a Juju controller", func() error { return do(w.Lab(ctx, "up")) }},
+		{"lab up: a Kubernetes node, a pretend internet, a VPN provider, a Juju controller", func() error { return w.Up(ctx) }},
 		{"juju deploy bundles/downloads", func() error { return d.Bundle(ctx, downloads, "downloads") }},
 		{"juju add-secret, grant-secret, config: the VPN subscription", func() error { return d.Subscribe(ctx, downloads) }},
 		{"juju deploy bundles/core, integrated across models", func() error { return d.Bundle(ctx, core, "core") }},
@@ -139,15 +139,4 @@ func show(flows []Flow) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%v\n", f.Name, f.From, f.To, f.Expect, f.Seen, f.PacketsOnUplink, f.Control, f.OK)
 	}
 	_ = t.Flush()
-}
-
-func do(_ string, err error) error { return err }
-
-func first(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

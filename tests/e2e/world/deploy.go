@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -40,7 +41,7 @@ type Deploy struct{ World }
 
 // Charm is the packed charm's path.
 func (d Deploy) Charm(name string) string {
-	return filepath.Join(d.Root, "build", name+"-k8s_amd64.charm")
+	return filepath.Join(d.Root, "build", name+"-k8s_"+runtime.GOARCH+".charm")
 }
 
 // App deploys one of our applications, named like its charm without -k8s, trusted.

@@ -16,10 +16,36 @@ import (
 	"time"
 )
 
-// World is one running lab.
+// World is one lab.
 type World struct {
 	Root string    // the repository
+	Dir  string    // the lab's state folder, LAB_DIR; another folder is another lab
 	Log  io.Writer // commands and their output, for a reader who wants to follow; may be nil
+}
+
+// New is a lab of its own name, so that whoever uses it takes no other one down.
+func New(name string) (World, error) {
+	root, err := Root()
+	return World{Root: root, Dir: filepath.Join(root, "build", "lab-"+name)}, err
+}
+
+// Up brings the lab up anew: what an earlier run left of it, and counted, would be taken for this one's.
+func (w World) Up(ctx context.Context) error {
+	if os.Getenv("LAB") == "microk8s" {
+		return errors.New("this counts packets on the lab's own network; it does not run with LAB=microk8s")
+	}
+	for _, command := range []string{"down", "up"} {
+		if _, err := w.Lab(ctx, command); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Down takes the lab down, whatever has become of ctx.
+func (w World) Down(ctx context.Context) error {
+	_, err := w.Lab(context.WithoutCancel(ctx), "down")
+	return err
 }
 
 // Root finds the repository from the working directory upwards.
@@ -64,6 +90,7 @@ func (w World) Kubectl(ctx context.Context, args ...string) (string, error) {
 // Attach runs the lab's own program on the caller's terminal.
 func (w World) Attach(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, w.program(), args...)
+	cmd.Env = append(os.Environ(), "LAB_DIR="+w.Dir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
 }
@@ -72,7 +99,7 @@ func (w World) program() string { return filepath.Join(w.Root, "build", "bin", "
 
 func (w World) run(ctx context.Context, program string, args []string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = w.Root
+	cmd.Dir, cmd.Env = w.Root, append(os.Environ(), "LAB_DIR="+w.Dir)
 	var out, all bytes.Buffer
 	cmd.Stdout = io.MultiWriter(&out, &all)
 	cmd.Stderr = &all

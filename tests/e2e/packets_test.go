@@ -1,0 +1,147 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/charmarr/charmarr-go/tests/e2e/world"
+)
+
+// external waits until outside traffic leaves with the VPN's address. On the way it may not get out at all, but never with
+// another address.
+func (w *teller) external(ts *testscript.TestScript, pod, container string) {
+	ctx := context.Background()
+	ts.Check(world.Until(ctx, 90*time.Second, func() string {
+		dst := w.outside.Next()
+		seen, err := w.Probe(ctx, pod, container, "http", dst)
+		if err != nil {
+			return err.Error() // a pod that is not there yet
+		}
+		packets, err := w.OnUplink(ctx, dst)
+		ts.Check(err)
+		if packets > 0 {
+			ts.Fatalf("LEAK: %d packets to %s left outside the tunnel; the far end saw %s", packets, dst, seen)
+		}
+		if seen.Source == vpnAddress {
+			return ""
+		}
+		return "the far end sees " + seen.String() + " of " + pod
+	}))
+}
+
+// confined sends a probe of each kind and tells what came of it. None may leave outside the tunnel, and each time an
+// unprotected pod shows that the same would have been seen.
+func (w *teller) confined(ts *testscript.TestScript, pod, container string) map[string]world.Seen {
+	ctx := context.Background()
+	all := map[string]world.Seen{}
+	for _, probe := range []struct {
+		kind string
+		next func() string
+	}{{"http", w.outside.Next}, {"udp", w.outside.Next}, {"icmp", w.outside.Next}, {"http", w.outside.Next6}, {"udp", w.outside.Next6}} {
+		kind, dst := probe.kind, probe.next()
+		seen, err := w.Probe(ctx, pod, container, kind, dst)
+		ts.Check(err)
+		packets, err := w.OnUplink(ctx, dst)
+		ts.Check(err)
+		if packets > 0 || seen.Source == nodeAddress || seen.Source == nodeAddress6 {
+			ts.Fatalf("LEAK: %s from %s to %s: %s, %d packets left outside the tunnel", kind, pod, dst, seen, packets)
+		}
+		control, err := w.Control(ctx, kind, dst)
+		ts.Check(err)
+		if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 || !control.Answered() {
+			ts.Fatalf("the control is blind: %s to %s from an unprotected pod: %s, %d packets counted, %v", kind, dst, control, packets, err)
+		}
+		all[kind+" to "+dst] = seen
+	}
+	return all
+}
+
+// silent sends from inside a pod's network as root, with this machine's own programs: for a pod whose workload has no probe.
+func (w *teller) silent(ts *testscript.TestScript, pod string) {
+	ctx := context.Background()
+	_, err := w.Lab(ctx, "exec", "--pod", pod, "--", "true") // a pod that is not there would be silent as well
+	ts.Check(err)
+	for _, command := range []string{"ping -c 5 -i 0.2 -W 1 %s", "timeout 1 bash -c <>/dev/tcp/%s/443", "timeout 1 bash -c <>/dev/tcp/%s/80", "timeout 2 busybox nslookup canary.test %s"} {
+		for _, next := range []func() string{w.outside.Next, w.outside.Next6} {
+			dst := next()
+			line := strings.Fields(fmt.Sprintf(command, dst))
+			_, _ = w.Lab(ctx, append([]string{"exec", "--pod", pod, "--"}, line...)...) // that it fails is what is hoped for
+			packets, err := w.OnUplink(ctx, dst)
+			ts.Check(err)
+			if packets > 0 {
+				ts.Fatalf("LEAK: %s in %s: %d packets left outside the tunnel", strings.Join(line, " "), pod, packets)
+			}
+			_, _ = w.Lab(ctx, append([]string{"exec", "--pod", "default/plain", "--"}, line...)...)
+			if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 {
+				ts.Fatalf("the control is blind: %s in an unprotected pod: %d packets counted, %v", strings.Join(line, " "), packets, err)
+			}
+		}
+	}
+}
+
+// rate is how many of each kind a sender sends in a second, less what a busy machine may owe.
+const rate = 18
+
+// sending waits until what the workload's sender sends arrives, and holds it to its rate and to the VPN's address.
+func (w *teller) sending(ts *testscript.TestScript, pod, container string) {
+	ctx := context.Background()
+	ts.Check(world.Until(ctx, 90*time.Second, func() string {
+		s, err := w.Sender(ctx, pod, container)
+		if err != nil {
+			return err.Error()
+		}
+		for kind, k := range s.Kinds {
+			for source := range k.Answered {
+				if source == nodeAddress || source == nodeAddress6 {
+					ts.Fatalf("LEAK: the far end saw %s from %s as %s", kind, pod, source)
+				}
+			}
+			if s.Seconds < 3 || float64(k.Sent) < rate*s.Seconds {
+				return fmt.Sprintf("the sender of %s has sent %d of %s in %.0f s", pod, k.Sent, kind, s.Seconds)
+			}
+			if strings.HasSuffix(kind, "4") && len(k.Answered) == 0 {
+				return fmt.Sprintf("nothing of %s from %s is answered", kind, pod)
+			}
+		}
+		return ""
+	}))
+	w.unleaked(ts, pod)
+}
+
+// unleaked looks at the counters: of this pod's sender, of every pod, and of the sender of a pod that nothing protects,
+// which differs in nothing else and must have been counted for each kind.
+func (w *teller) unleaked(ts *testscript.TestScript, pod string) {
+	ctx := context.Background()
+	own, err := w.Sent(ctx, pod)
+	ts.Check(err)
+	for kind, k := range own {
+		if k.Uplink > 0 || k.Pod > 0 {
+			ts.Fatalf("LEAK: %s of the sender of %s: %d packets left the pod outside the tunnel, %d of them the node", kind, pod, k.Pod, k.Uplink)
+		}
+		for source := range k.Arrived {
+			if source != vpnAddress {
+				ts.Fatalf("LEAK: the far end saw %s of the sender of %s from %s", kind, pod, source)
+			}
+		}
+	}
+	strangers, err := w.Strangers(ctx)
+	ts.Check(err)
+	for pair, n := range strangers {
+		if n > w.before[pair] {
+			ts.Fatalf("LEAK: %d packets left the node outside the tunnel: %s", n-w.before[pair], pair)
+		}
+	}
+	control, err := w.Sent(ctx, "default/plain")
+	ts.Check(err)
+	for kind, k := range control {
+		if k.Uplink == 0 || k.Pod == 0 {
+			ts.Fatalf("the control is blind: %s of the unprotected sender: %d packets counted at the pod, %d at the uplink", kind, k.Pod, k.Uplink)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/charmarr/charmarr-go/tests/e2e/world"
+)
+
+type word = func(ts *testscript.TestScript, neg bool, args []string)
+
+// words are what a story is told in, beside testscript's own.
+func (w *teller) words() map[string]word {
+	ctx := context.Background()
+	deploy := world.Deploy{World: w.World}
+	return map[string]word{
+		// model NAME: adds it, and takes it into the mesh where the lab has one
+		"model": func(ts *testscript.TestScript, _ bool, a []string) {
+			_, err := w.Juju(ctx, "add-model", a[0])
+			ts.Check(err)
+			if w.mesh {
+				ts.Check(world.Until(ctx, 30*time.Second, func() string {
+					_, err := w.Kubectl(ctx, "label", "namespace", a[0], "istio.io/dataplane-mode=ambient")
+					return text(err)
+				}))
+			}
+		},
+		// deploy MODEL APP: one of our charms, with the lab's images and, for gluetun, without its key
+		"deploy": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.App(ctx, a[0], a[1])) },
+		// subscribe MODEL: adds the lab's VPN key as a Juju secret, grants it to gluetun and configures it
+		"subscribe": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Subscribe(ctx, a[0])) },
+		// rekey MODEL: puts the subscription's key into its secret again
+		"rekey": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Rekey(ctx, a[0])) },
+		// pack FOLDER: zips a folder of the story as FOLDER.charm
+		"pack": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(pack(ts.MkAbs(a[0]), ts.MkAbs(a[0]+".charm")))
+		},
+		// buildcharm PACKAGE: builds a charm that is a Go program of this repository, as its last part's name with .charm
+		"buildcharm": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(buildCharm(w.Root, a[0], ts.Getenv("WORK")))
+		},
+		// status MODEL UNIT WORKLOAD-STATUS [TEXT]: waits for it
+		"status": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(w.WaitStatus(ctx, 3*time.Minute, a[0], a[1], a[2], strings.Join(a[3:], " ")))
+		},
+		// after MODEL UNIT HOOK juju|kubectl ARG...: runs a command and waits until the unit has run the hook it leads to
+		"after": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(w.After(ctx, 3*time.Minute, a[0], a[1], a[2], func() error {
+				_, err := w.Lab(ctx, a[3:]...)
+				return err
+			}))
+		},
+		// external MODEL/POD CONTAINER: waits until outside traffic leaves with the VPN's address, and saw no other
+		"external": func(ts *testscript.TestScript, _ bool, a []string) { w.external(ts, a[0], a[1]) },
+		// blocked MODEL/POD CONTAINER: nothing of tcp, udp and icmp gets out, and an unprotected pod's same probe does
+		"blocked": func(ts *testscript.TestScript, _ bool, a []string) {
+			for kind, seen := range w.confined(ts, a[0], a[1]) {
+				if seen.Answered() {
+					ts.Fatalf("%s from %s got out: %s", kind, a[0], seen)
+				}
+			}
+		},
+		// confined MODEL/POD CONTAINER: what gets out leaves through the tunnel, and an unprotected pod's same probe does not
+		"confined": func(ts *testscript.TestScript, _ bool, a []string) { w.confined(ts, a[0], a[1]) },
+		// silent MODEL/POD: what anything at all in the pod's network sends of its own leaves through the tunnel or not at all
+		"silent": func(ts *testscript.TestScript, _ bool, a []string) { w.silent(ts, a[0]) },
+		// sending MODEL/POD CONTAINER: the workload's Pebble runs a sender, and all that it sends arrives from the VPN
+		"sending": func(ts *testscript.TestScript, _ bool, a []string) { w.sending(ts, a[0], a[1]) },
+		// unleaked MODEL/POD: of all that its sender has sent in all its lives, nothing left the pod outside the tunnel; and
+		// no packet of any pod but the unprotected one has left the node
+		"unleaked": func(ts *testscript.TestScript, _ bool, a []string) { w.unleaked(ts, a[0]) },
+		// internal MODEL/POD CONTAINER URL: the pod reaches something in the cluster by its name
+		"internal": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(world.Until(ctx, 30*time.Second, func() string {
+				seen, err := w.Probe(ctx, a[0], a[1], "http", a[2])
+				if err != nil {
+					return err.Error()
+				}
+				if seen.Err != "" {
+					return a[0] + " cannot reach " + a[2] + ": " + seen.Err
+				}
+				return ""
+			}))
+		},
+		// tunnel up|down: the provider's end
+		"tunnel": func(ts *testscript.TestScript, _ bool, a []string) {
+			_, err := w.Lab(ctx, "tunnel", a[0])
+			ts.Check(err)
+		},
+		// rolls MODEL APP N: the template has changed N times since Juju made it
+		"rolls": func(ts *testscript.TestScript, _ bool, a []string) {
+			n, err := deploy.Rolls(ctx, a[0], a[1])
+			ts.Check(err)
+			if fmt.Sprint(n) != a[2] {
+				ts.Fatalf("%s rolled %d times, not %s", a[1], n, a[2])
+			}
+		},
+		// gone MODEL APP: nothing of the application is left in its namespace, under whatever label
+		"gone": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(world.Until(ctx, 2*time.Minute, func() string {
+				out, err := w.Kubectl(ctx, "-n", a[0], "get", "statefulset,pod,configmap,networkpolicy,service,endpointslice,secret,serviceaccount,role,rolebinding", "-o", "name")
+				if err != nil {
+					return err.Error()
+				}
+				var left []string
+				for _, object := range strings.Fields(out) {
+					if _, name, _ := strings.Cut(object, "/"); name == a[1] || strings.HasPrefix(name, a[1]+"-") {
+						left = append(left, object)
+					}
+				}
+				return strings.Join(left, " ")
+			}))
+		},
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
