@@ -20,7 +20,7 @@ func ready(t *testing.T) Observed {
 func TestFailsClosed(t *testing.T) {
 	hooktest.FailsClosed(t, hooktest.Leader("multimeter"), func(u hook.Unit, v hook.VPN, up bool) hook.Desired {
 		o := ready(t)
-		o.Unit, o.VPN, o.Container.Up = u, v, up
+		o.Unit, o.VPN, o.ConfigErr, o.Container.Up = u, v, v.OptionsErr, up
 		return Reconcile(o)
 	})
 }

@@ -60,7 +60,7 @@ func TestReconcile(t *testing.T) {
 func TestFailsClosed(t *testing.T) {
 	hooktest.FailsClosed(t, hooktest.Leader("qbittorrent"), func(u hook.Unit, v hook.VPN, up bool) hook.Desired {
 		o := ready(t)
-		o.Unit, o.VPN, o.Config.VPNOptions, o.Container.Up = u, v, v.Options, up
+		o.Unit, o.VPN, o.Config.VPNOptions, o.ConfigErr, o.Container.Up = u, v, v.Options, v.OptionsErr, up
 		return Reconcile(o)
 	})
 }

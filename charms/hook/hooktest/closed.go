@@ -80,7 +80,7 @@ func FailsClosed(t *testing.T, u hook.Unit, decide func(u hook.Unit, v hook.VPN,
 				ran[unsafe]++
 			}
 		}
-		if len(d.Release) > 0 && w.vpn.State() != vpnk8slib.Unprotected {
+		if len(d.Release) > 0 && (w.vpn.State() != vpnk8slib.Unprotected || w.vpn.OptionsErr != nil) {
 			assert.Fail(t, "a protection is taken away", w.String())
 			return
 		}
@@ -106,6 +106,9 @@ func checkRunning(t *testing.T, w world, d hook.Desired, workload hook.Workload,
 	if workload.Mode != hook.Running || !ok {
 		return ok
 	}
+	if !assert.NoError(t, w.vpn.OptionsErr, "a workload starts only with options that mean something: %s", w) {
+		return false
+	}
 	return assert.True(t, w.vpn.Pod.Overlay, "a workload starts in a routed pod only: %s", w) &&
 		assert.NotEmpty(t, d.Protect, "%s", w) &&
 		assert.Equal(t, "NetworkPolicy", d.Protect[0].Apply.Kind, "the policy comes first: %s", w)
@@ -119,8 +122,8 @@ type world struct {
 }
 
 func (w world) String() string {
-	return fmt.Sprintf("state %s, link %s, leader %t, event %s, unsafe %t, up %t, pod %+v, view error %v, routed before %t",
-		w.vpn.State(), w.link, w.unit.Leader, w.unit.Event, w.vpn.Options.UnsafeMode, w.up, w.vpn.Pod, w.vpn.ViewErr, w.vpn.View.Last != nil)
+	return fmt.Sprintf("state %s, link %s, leader %t, event %s, unsafe %t, up %t, pod %+v, view error %v, options' %v, routed before %t",
+		w.vpn.State(), w.link, w.unit.Leader, w.unit.Event, w.vpn.Options.UnsafeMode, w.up, w.vpn.Pod, w.vpn.ViewErr, w.vpn.OptionsErr, w.vpn.View.Last != nil)
 }
 
 // everyWorld yields every combination of link, error of the view, last good data and booleans.
@@ -138,13 +141,16 @@ func everyWorld(t *testing.T, u hook.Unit) func(yield func(world) bool) {
 	return func(yield func(world) bool) {
 		for name, link := range links {
 			for _, viewErr := range errs {
-				for bits := range 1 << 7 {
+				for bits := range 1 << 8 {
 					bit := func(n int) bool { return bits>>n&1 == 1 }
 					w := world{unit: u, vpn: good, up: bit(0), link: name}
 					w.unit.Leader = bit(1)
 					w.vpn.Link, w.vpn.ViewErr = link, viewErr
 					w.vpn.Options.UnsafeMode = bit(2)
 					w.vpn.Pod = vpnk8slib.Pod{Overlay: bit(3), Closed: bit(4), Patched: bit(5)}
+					if bit(7) {
+						w.vpn.OptionsErr = errors.New("cannot use option cluster-cidrs")
+					}
 					if bit(6) || viewErr != nil {
 						w.vpn.View.Last = nil
 					}

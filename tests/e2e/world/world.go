@@ -114,7 +114,7 @@ func (w World) run(ctx context.Context, program string, args []string) (string, 
 	return out.String(), nil
 }
 
-// Until repeats look every second until it says nothing is missing, and otherwise tells what still was.
+// Until repeats look every second and a half, so that looking is not most of what a machine does, until it says nothing is missing, and otherwise tells what still was.
 func Until(ctx context.Context, limit time.Duration, look func() (missing string)) error {
 	deadline := time.Now().Add(limit)
 	for {
@@ -128,7 +128,7 @@ func Until(ctx context.Context, limit time.Duration, look func() (missing string
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Second):
+		case <-time.After(1500 * time.Millisecond):
 		}
 	}
 }
