@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -64,7 +65,11 @@ func tellAll(t *testing.T, name string, w *teller, stories []string) {
 
 func (w *teller) story(t *testing.T, file string) {
 	name := strings.TrimSuffix(filepath.Base(file), ".txtar")
-	t.Cleanup(func() { require.NoError(t, w.removeModels(context.Background(), name+"-core", name)) })
+	t.Cleanup(func() {
+		ctx := context.Background()
+		_, err := w.Lab(ctx, "tunnel", "up") // a story that failed half way leaves it down
+		require.NoError(t, errors.Join(err, w.removeModels(ctx, name+"-core", name)))
+	})
 	testscript.Run(t, testscript.Params{
 		Files:    []string{file},
 		Setup:    func(e *testscript.Env) error { return w.setup(e, name) },

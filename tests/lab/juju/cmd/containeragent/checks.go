@@ -75,12 +75,7 @@ func watchContainer(ctx context.Context, container string) {
 			default:
 				continue
 			}
-			var check string
-			if err := change.Get("check-name", &check); err != nil {
-				logger.Errorf("cannot read which check of %s has %s: %v", container, event, err)
-				continue
-			}
-			dispatch(ctx, container, check, event)
+			dispatch(ctx, container, notice.LastData["check-name"], event)
 		}
 	}
 }
