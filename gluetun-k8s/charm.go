@@ -112,6 +112,10 @@ func secret(id, app string) (Secret, error) {
 // Reconcile decides what should be so. It reads nothing and changes nothing.
 func Reconcile(o Observed) hook.Desired {
 	var d hook.Desired
+	if o.Leaving() { // the cluster was not looked at, and Apply stops what runs and does nothing else
+		d.Workloads = []hook.Workload{{Container: container, Mode: hook.Stopped}}
+		return d
+	}
 	data := published(o)
 	if databag, err := data.Encode(); err == nil && o.ViewErr == nil {
 		d.Publish = map[string]map[string]string{hook.VPNEndpoint: databag}

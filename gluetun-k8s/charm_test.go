@@ -30,6 +30,19 @@ func ready(t *testing.T) Observed {
 	}
 }
 
+// In the hooks at a pod's and a unit's end nothing is looked at: what runs is stopped, whatever was seen before.
+func TestLeaving(t *testing.T) {
+	for _, event := range []string{"stop", "remove"} {
+		o := ready(t)
+		o.Event = event
+		o.View, o.Tunnel, o.Consumers = vpnk8slib.GatewayView{}, Tunnel{}, nil // as observe leaves them
+		d := Reconcile(o)
+		require.Len(t, d.Workloads, 1, event)
+		assert.Equal(t, hook.Stopped, d.Workloads[0].Mode, event)
+		assert.Empty(t, d.Protect, event)
+	}
+}
+
 func TestReconcile(t *testing.T) {
 	old := vpnk8slib.Consumer{Relation: "vpn-gateway:1", App: "remote-1", Data: vpnk8slib.RequirerData{InstanceName: "sonarr"}}
 	forbidden := &vpnk8slib.ForbiddenError{Verb: "get", Object: "ServiceAccount gluetun", Err: errors.New("forbidden")}
