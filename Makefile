@@ -15,7 +15,7 @@ LABCTL := build/bin/lab
 NESTED := tests/lab tests/lab/juju
 TAGS := integration datapath e2e bench
 
-.PHONY: help build test unit race integration datapath e2e lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
+.PHONY: help build test unit race integration datapath e2e stories lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,7 @@ build: ## Build the library and every charm
 RUN := go test -count=1
 
 test: ## Everything, fast first
-	@began=$$(date +%s); for t in deps lint unit race pack lab-build integration datapath lab-test e2e; do \
+	@began=$$(date +%s); for t in deps lint unit race pack lab-build integration datapath lab-test stories; do \
 	  from=$$(date +%s); $(MAKE) --no-print-directory $$t; echo "== $$t: $$(($$(date +%s) - from)) s"; \
 	done; echo "== test: $$(($$(date +%s) - began)) s"
 
@@ -46,6 +46,14 @@ datapath: lab-build ## Packets in network namespaces
 lab-test: lab-build ## The lab's own tests
 	cd tests/lab && $(RUN) ./...
 	cd tests/lab/juju && $(RUN) ./...
+
+# The stories that have gone through often enough to judge a change by. `make e2e` tells all of them.
+PROVEN := TestStories$$/^(client-first|foreign-edit|gateway-dies|gateway-moves)$$
+PROVEN_MESH := TestStoriesInTheMesh$$/^(client-first)$$
+
+stories: pack lab-build ## The stories of `make test`; the rest of e2e is still being proven
+	$(RUN) -tags e2e -timeout 50m -v -run '$(PROVEN)' ./tests/e2e/
+	$(RUN) -tags e2e -timeout 50m -v -run '$(PROVEN_MESH)' ./tests/e2e/
 
 e2e: pack lab-build ## Whole stories on the lab: real juju, real pods, real packets
 	$(RUN) -tags e2e -timeout 50m -v ./tests/e2e/...
