@@ -26,7 +26,7 @@ build: ## Build the library and every charm
 # What runs things outside a test's own binary always runs: Go sees no change there, and would tell of an earlier run.
 RUN := go test -count=1
 
-test: ## Everything, fast first
+test: ## What a change is judged by, fast first
 	@began=$$(date +%s); for t in deps lint unit race pack lab-build integration lab-test stories; do \
 	  from=$$(date +%s); $(MAKE) --no-print-directory $$t; echo "== $$t: $$(($$(date +%s) - from)) s"; \
 	done; echo "== test: $$(($$(date +%s) - began)) s"

@@ -27,7 +27,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -91,7 +90,7 @@ func relationIDs(endpoint string) ([]string, error) {
 // and Juju never uses an id again within a model, so it is kept in the charm's folder: it would cost one process per
 // relation and hook.
 func relationApps(endpoint string, ids []string) (map[string]string, error) {
-	path := filepath.Join(goops.ReadEnv().CharmDir, ".relation-apps.json")
+	path := inPod(".relation-apps.json")
 	known := map[string]string{}
 	if data, err := os.ReadFile(path); err == nil {
 		_ = json.Unmarshal(data, &known) // an unreadable cache is an empty one

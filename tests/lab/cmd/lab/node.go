@@ -22,7 +22,10 @@ func build(ctx context.Context, lab where.Lab, _ []string) error {
 	if err := images.Programs(ctx, lab); err != nil {
 		return err
 	}
-	return images.Images(ctx, lab)
+	if err := images.Images(ctx, lab); err != nil {
+		return err
+	}
+	return where.Prune() // after the build has noted what this tree uses
 }
 
 func up(ctx context.Context, lab where.Lab, _ []string) error {

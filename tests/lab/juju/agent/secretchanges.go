@@ -109,10 +109,7 @@ func (c *Conn) updateSecret(arg params.UpdateSecretArg) error {
 	if err := c.describe(s, arg.UpsertSecretArg); err != nil {
 		return err
 	}
-	s.Updated = time.Now()
-	if len(arg.Content.Data) > 0 {
-		s.Revisions = append(s.Revisions, model.Revision{Number: latest(s).Number + 1, Data: arg.Content.Data, Created: s.Updated})
-	}
+	s.Revise(arg.Content.Data, time.Now())
 	return nil
 }
 
@@ -121,7 +118,7 @@ func (c *Conn) trackLatest(uri string) error {
 	if err != nil {
 		return err
 	}
-	s.Consumers[c.Unit] = model.Consumer{Revision: latest(s).Number, Label: s.Consumers[c.Unit].Label}
+	s.Consumers[c.Unit] = model.Consumer{Revision: s.Latest().Number, Label: s.Consumers[c.Unit].Label}
 	return nil
 }
 

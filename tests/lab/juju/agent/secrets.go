@@ -83,8 +83,6 @@ func (c *Conn) mayRead(s *model.Secret) bool {
 	return c.owns(s) || app || unit
 }
 
-func latest(s *model.Secret) model.Revision { return s.Revisions[len(s.Revisions)-1] }
-
 func secretContents(c *Conn, args params.GetSecretContentArgs) (results[params.SecretContentResult], error) {
 	return each(args.Args, func(arg params.GetSecretContentArg) params.SecretContentResult {
 		data, err := c.content(arg)
@@ -115,7 +113,7 @@ func (c *Conn) content(arg params.GetSecretContentArg) (map[string]string, error
 	}
 	shown := tracked.Revision
 	if !known || arg.Refresh || arg.Peek {
-		shown = latest(s).Number
+		shown = s.Latest().Number
 	}
 	if !known || arg.Refresh {
 		tracked.Revision = shown
@@ -161,9 +159,9 @@ func (c *Conn) relabel(s *model.Secret, label string) error {
 func consumedSecrets(c *Conn, u *model.Unit) map[string]any {
 	out := map[string]any{}
 	for _, s := range c.Model.Secrets {
-		if tracked, ok := s.Consumers[u.Name]; ok && latest(s).Number > tracked.Revision {
+		if tracked, ok := s.Consumers[u.Name]; ok && s.Latest().Number > tracked.Revision {
 			uri := (&secrets.URI{ID: s.ID}).String()
-			out[fmt.Sprint(uri, latest(s).Number)] = text(uri)
+			out[fmt.Sprint(uri, s.Latest().Number)] = text(uri)
 		}
 	}
 	return out
@@ -185,7 +183,7 @@ func consumedRevisions(c *Conn, args params.GetSecretConsumerInfoArgs) (results[
 		if tracked.Label == "" && c.owns(s) {
 			tracked.Label = s.Label
 		}
-		return params.SecretConsumerInfoResult{Revision: latest(s).Number, Label: tracked.Label}
+		return params.SecretConsumerInfoResult{Revision: s.Latest().Number, Label: tracked.Label}
 	})
 }
 
@@ -198,7 +196,7 @@ func ownSecrets(c *Conn, _ facade.None) (params.ListSecretResults, error) {
 		}
 		one := params.ListSecretResult{
 			URI: (&secrets.URI{ID: s.ID}).String(), Version: 1, OwnerTag: s.OwnerTag, Label: s.Label, Description: s.Description,
-			LatestRevision: latest(s).Number, CreateTime: s.Created, UpdateTime: s.Updated,
+			LatestRevision: s.Latest().Number, CreateTime: s.Created, UpdateTime: s.Updated,
 		}
 		for subject, g := range s.Grants {
 			one.Access = append(one.Access, params.AccessInfo{TargetTag: subject, ScopeTag: g.Scope, Role: g.Role})

@@ -55,7 +55,7 @@ func secretResult(s *model.Secret, reveal bool, only *int) (params.ListSecretRes
 		OwnerTag:       s.OwnerTag,
 		Description:    s.Description,
 		Label:          s.Label,
-		LatestRevision: latest(s).Number,
+		LatestRevision: s.Latest().Number,
 		CreateTime:     s.Created,
 		UpdateTime:     s.Updated,
 	}
@@ -63,7 +63,7 @@ func secretResult(s *model.Secret, reveal bool, only *int) (params.ListSecretRes
 		g := s.Grants[subject]
 		out.Access = append(out.Access, params.AccessInfo{TargetTag: subject, ScopeTag: g.Scope, Role: g.Role})
 	}
-	shown := latest(s).Number
+	shown := s.Latest().Number
 	if only != nil {
 		shown = *only
 	}
@@ -85,8 +85,6 @@ func secretResult(s *model.Secret, reveal bool, only *int) (params.ListSecretRes
 	}
 	return out, nil
 }
-
-func latest(s *model.Secret) model.Revision { return s.Revisions[len(s.Revisions)-1] }
 
 // owner is the tag under which the user's own secrets stand: they are the model's.
 func (c *Conn) owner() string { return names.NewModelTag(c.Model.UUID).String() }
@@ -182,10 +180,7 @@ func updateSecrets(c *Conn, args params.UpdateUserSecretArgs) (params.ErrorResul
 		if err := c.describeSecret(s, arg.UpsertSecretArg); err != nil {
 			return err
 		}
-		s.Updated = time.Now()
-		if len(arg.Content.Data) > 0 {
-			s.Revisions = append(s.Revisions, model.Revision{Number: latest(s).Number + 1, Data: arg.Content.Data, Created: s.Updated})
-		}
+		s.Revise(arg.Content.Data, time.Now())
 		return nil
 	}), nil
 }

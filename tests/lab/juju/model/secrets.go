@@ -2,12 +2,24 @@ package model
 
 import (
 	"maps"
+	"time"
 
 	"github.com/juju/errors"
 	"github.com/juju/juju/core/life"
 	"github.com/juju/juju/core/secrets"
 	"github.com/juju/names/v5"
 )
+
+// Latest is the newest revision.
+func (s *Secret) Latest() Revision { return s.Revisions[len(s.Revisions)-1] }
+
+// Revise notes a change, and makes a new revision where there is new content.
+func (s *Secret) Revise(content map[string]string, now time.Time) {
+	s.Updated = now
+	if len(content) > 0 {
+		s.Revisions = append(s.Revisions, Revision{Number: s.Latest().Number + 1, Data: content, Created: now})
+	}
+}
 
 // LabelExists is the kind of the errors that refuse a label which is taken.
 const LabelExists = errors.ConstError("label exists")
