@@ -112,6 +112,15 @@ func TestTwoLabsAtOnce(t *testing.T) {
 		assert.NotContains(t, l.run("juju", "models"), "only-"+filepath.Base(labs[1-n].dir))
 	}
 
+	// A pod that joins with the lowest hardware address of all does not take another's way to its node.
+	for _, command := range []string{"ip link add low0 address 02:00:00:00:00:01 type veth peer name low1", "ip link set low0 master pods0 up"} {
+		labs[0].run(append([]string{"exec", "--net", "--"}, strings.Fields(command)...)...)
+	}
+	for _, kind := range []string{"http", "udp"} {
+		assert.Contains(t, labs[0].run("probe", "--plain", kind, "203.0.113.23"), "198.51.100.1")
+	}
+	labs[0].run("exec", "--net", "--", "ip", "link", "del", "low0")
+
 	// One goes; the other stays.
 	labs[0].run("down")
 	assert.Empty(t, processes(t, labs[0].dir))

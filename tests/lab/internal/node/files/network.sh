@@ -7,7 +7,9 @@ ip addr add {{.NodeIP}}/32 dev lo
 ip addr add {{.NodeIP6}}/128 dev lo
 ip addr add {{.APIServer}}/32 dev lo
 
-ip link add pods0 type bridge
+# An address of its own: a bridge takes the lowest of its ports otherwise, changes it when a pod comes or goes, and every other
+# pod then sends to a stranger, for as long as its neighbour entry lives.
+ip link add pods0 address 02:00:0a:2a:00:01 type bridge
 ip addr add {{.PodGateway}}/24 dev pods0
 ip addr add {{.PodGateway6}}/64 dev pods0 nodad
 ip link set pods0 up
