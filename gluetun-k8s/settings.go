@@ -129,10 +129,8 @@ func apart(c Config, n vpnk8slib.Network, app string) error {
 	if c.EndpointIP.IsValid() {
 		taken.Pods = append(taken.Pods, netip.PrefixFrom(c.EndpointIP.Addr, c.EndpointIP.BitLen()))
 	}
-	for _, p := range taken.Direct() {
-		if c.Overlay.Prefix().Overlaps(p) {
-			return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel has: juju config %s vxlan-ip-network=%s", c.Overlay, p, app, vpnk8slib.FreeOverlay(taken))
-		}
+	if p, overlaps := c.Overlay.Overlaps(taken); overlaps {
+		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel has: juju config %s vxlan-ip-network=%s", c.Overlay, p, app, vpnk8slib.FreeOverlay(taken))
 	}
 	for _, p := range c.ClusterCIDRs {
 		for _, a := range tunnel {

@@ -25,20 +25,29 @@ func DefaultOverlay() OverlayNetwork {
 	return OverlayNetwork{netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, 0, 0}), 24)}
 }
 
-// apart says what the overlay would take away from the cluster: in a pod the longest prefix wins, so the API server or the
-// DNS would be looked for behind the gateway. gateway is how `juju config` finds the one that chooses the overlay.
-func (o OverlayNetwork) apart(n Network, gateway string) error {
-	for _, p := range n.Direct() {
-		if !p.Overlaps(o.prefix) {
-			continue
-		}
-		whose := "of the cluster"
-		if n.Told {
-			whose = "of the option cluster-cidrs"
-		}
-		return fmt.Errorf("the overlay's network %s overlaps %s %s: choose another: juju config %s vxlan-ip-network=%s", o.prefix, p, whose, gateway, FreeOverlay(n))
+// Overlaps finds the network of n's that the overlay would take away: in a pod the longest prefix wins, so the API server or
+// the DNS would be looked for behind the gateway.
+func (o OverlayNetwork) Overlaps(n Network) (netip.Prefix, bool) {
+	all := n.Direct()
+	i := slices.IndexFunc(all, o.prefix.Overlaps)
+	if i < 0 {
+		return netip.Prefix{}, false
 	}
-	return nil
+	return all[i], true
+}
+
+// apart says what the overlay would take away from the cluster. gateway is how `juju config` finds the one that chooses the
+// overlay.
+func (o OverlayNetwork) apart(n Network, gateway string) error {
+	p, overlaps := o.Overlaps(n)
+	if !overlaps {
+		return nil
+	}
+	whose := "of the cluster"
+	if n.Told {
+		whose = "of the option cluster-cidrs"
+	}
+	return fmt.Errorf("the overlay's network %s overlaps %s %s: choose another: juju config %s vxlan-ip-network=%s", o.prefix, p, whose, gateway, FreeOverlay(n))
 }
 
 // FreeOverlay is the first overlay network that overlaps nothing of the cluster's; the default where none is left.

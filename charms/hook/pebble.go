@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/canonical/pebble/client"
@@ -43,8 +45,11 @@ var errDown = errors.New("its Pebble does not answer")
 func ContainerPebble(container string) (Pebble, error) {
 	path := filepath.Join(containers(), container, "pebble.socket")
 	conn, err := net.DialTimeout("unix", path, Look)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("cannot reach container %s: %w", container, errDown)
+	}
+	if err != nil { // a Pebble that is stuck may still run something
+		return nil, fmt.Errorf("cannot reach container %s: %w", container, err)
 	}
 	if err := conn.Close(); err != nil {
 		return nil, fmt.Errorf("cannot reach container %s: %w", container, err)

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -211,6 +212,28 @@ func TestContainerThatIsNotThere(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, seen.Up)
 	assert.Less(t, time.Since(start), 2*time.Second, "Pebble's client would have asked for five seconds")
+}
+
+// A Pebble that takes nobody's call any more may still run something: it is not one that is not there.
+func TestContainerThatIsStuck(t *testing.T) {
+	juju(t, model{}, "install")
+	root := t.TempDir()
+	t.Setenv("CHARM_CONTAINERS", root)
+	require.NoError(t, os.Mkdir(filepath.Join(root, "web"), 0o755))
+	path := filepath.Join(root, "web", "pebble.socket")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	defer func() { _ = syscall.Close(fd) }()
+	require.NoError(t, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))
+	require.NoError(t, syscall.Listen(fd, 0))
+	first, err := net.Dial("unix", path) // the only one that can wait
+	require.NoError(t, err)
+	defer func() { _ = first.Close() }()
+
+	env := Env{Pebble: ContainerPebble}
+	_, err = SeeContainer(env, "web")
+	assert.ErrorContains(t, err, "cannot reach container web")
+	assert.Error(t, applyWorkload(env, Workload{Container: "web", Mode: Stopped}), "nobody knows whether it stopped")
 }
 
 func TestExec(t *testing.T) {

@@ -24,10 +24,8 @@ import (
 )
 
 const (
-	vpnAddress  = "192.0.2.2"
-	nodeAddress = "198.51.100.1"
-	namespace   = "datapath"
-	lab         = "datapath" // its name
+	namespace = "datapath"
+	lab       = "datapath" // its name
 )
 
 // The StatefulSets as Juju makes them, as far as the data path can tell: an agent's container first, then the workload's.
@@ -238,7 +236,7 @@ func (p *path) external(when string) {
 		n, err := p.OnUplink(p.t.Context(), dst)
 		require.NoError(p.t, err)
 		require.Zero(p.t, n, "LEAK, %s: packets to %s left outside the tunnel, seen as %s", when, dst, seen)
-		if seen.Source == vpnAddress {
+		if seen.Source == world.VPNAddress {
 			return ""
 		}
 		return fmt.Sprintf("the world sees %s", seen)
@@ -250,52 +248,22 @@ func (p *path) external(when string) {
 // blocked shows that nothing leaves.
 func (p *path) blocked(when string) {
 	p.t.Helper()
-	for kind, seen := range p.confined(when) {
-		require.Falsef(p.t, seen.Answered(), "%s: %s got out: %s", when, kind, seen)
+	for _, pair := range p.confined(when) {
+		require.Falsef(p.t, pair.Seen.Answered(), "%s: got out: %s", when, pair)
 	}
 }
 
 // confined shows that nothing leaves outside the tunnel, and that an unprotected pod's same probe does.
-func (p *path) confined(when string) map[string]world.Seen {
+func (p *path) confined(when string) (all []world.Pair) {
 	p.t.Helper()
-	all := map[string]world.Seen{}
 	for _, kind := range []string{"http", "udp", "icmp"} {
-		p.sighted(when, func() bool { return p.pair(when, kind, all) })
+		pair, err := p.Pair(p.t.Context(), namespace+"/client-0", "workload", kind, p.outside.Next())
+		require.NoError(p.t, err)
+		require.Falsef(p.t, pair.Leaked(), "LEAK, %s: %s", when, pair)
+		require.Truef(p.t, pair.Sighted(), "%s: the control is blind: %s", when, pair)
+		all = append(all, pair)
 	}
 	return all
-}
-
-// sighted repeats a probe and its control, both to another destination, while the control is blind: the lab's policies run
-// on a queue that loses a destination now and then. A leak is fatal at once.
-func (p *path) sighted(when string, pair func() bool) {
-	p.t.Helper()
-	for range 3 {
-		if pair() {
-			return
-		}
-	}
-	require.FailNow(p.t, "the control is blind", when)
-}
-
-// pair sends one probe and its control, and says whether the control saw.
-func (p *path) pair(when, kind string, all map[string]world.Seen) bool {
-	p.t.Helper()
-	dst := p.outside.Next()
-	seen, err := p.Probe(p.t.Context(), namespace+"/client-0", "workload", kind, dst)
-	require.NoError(p.t, err)
-	n, err := p.OnUplink(p.t.Context(), dst)
-	require.NoError(p.t, err)
-	require.Falsef(p.t, n > 0 || seen.Source == nodeAddress, "LEAK, %s: %s to %s: %s, %d packets outside the tunnel", when, kind, dst, seen, n)
-	control, err := p.Control(p.t.Context(), kind, dst)
-	require.NoError(p.t, err)
-	n, err = p.OnUplink(p.t.Context(), dst)
-	require.NoError(p.t, err)
-	if n == 0 || !control.Answered() {
-		p.t.Logf("%s: blind: %s to %s: %s, %d packets", when, kind, dst, control, n)
-		return false
-	}
-	all[kind+" to "+dst] = seen
-	return true
 }
 
 func (p *path) internal(when string) {

@@ -22,12 +22,6 @@ import (
 	"github.com/charmarr/charmarr-go/tests/e2e/world"
 )
 
-const (
-	vpnAddress   = "192.0.2.2"    // what the far end sees of traffic through the tunnel
-	nodeAddress  = "198.51.100.1" // what it sees of a leak
-	nodeAddress6 = "2001:db8:51::1"
-)
-
 // teller is who tells stories on one lab.
 type teller struct {
 	world.World

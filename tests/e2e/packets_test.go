@@ -28,7 +28,7 @@ func (w *teller) external(ts *testscript.TestScript, pod, container string) {
 		if packets > 0 {
 			ts.Fatalf("LEAK: %d packets to %s left outside the tunnel; the far end saw %s", packets, dst, seen)
 		}
-		if seen.Source == vpnAddress {
+		if seen.Source == world.VPNAddress {
 			return ""
 		}
 		return "the far end sees " + seen.String() + " of " + pod
@@ -37,45 +37,22 @@ func (w *teller) external(ts *testscript.TestScript, pod, container string) {
 
 // confined sends a probe of each kind and tells what came of it. None may leave outside the tunnel, and each time an
 // unprotected pod shows that the same would have been seen.
-func (w *teller) confined(ts *testscript.TestScript, pod, container string) map[string]world.Seen {
-	ctx := context.Background()
-	all := map[string]world.Seen{}
+func (w *teller) confined(ts *testscript.TestScript, pod, container string) (all []world.Pair) {
 	for _, probe := range []struct {
 		kind string
 		next func() string
 	}{{"http", w.outside.Next}, {"udp", w.outside.Next}, {"icmp", w.outside.Next}, {"http", w.outside.Next6}, {"udp", w.outside.Next6}} {
-		w.sighted(ts, func() (blind string) {
-			kind, dst := probe.kind, probe.next()
-			seen, err := w.Probe(ctx, pod, container, kind, dst)
-			ts.Check(err)
-			packets, err := w.OnUplink(ctx, dst)
-			ts.Check(err)
-			if packets > 0 || seen.Source == nodeAddress || seen.Source == nodeAddress6 {
-				ts.Fatalf("LEAK: %s from %s to %s: %s, %d packets left outside the tunnel", kind, pod, dst, seen, packets)
-			}
-			control, err := w.Control(ctx, kind, dst)
-			ts.Check(err)
-			if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 || !control.Answered() {
-				return fmt.Sprintf("%s to %s from an unprotected pod: %s, %d packets counted, %v", kind, dst, control, packets, err)
-			}
-			all[kind+" to "+dst] = seen
-			return ""
-		})
+		pair, err := w.Pair(context.Background(), pod, container, probe.kind, probe.next())
+		ts.Check(err)
+		if pair.Leaked() {
+			ts.Fatalf("LEAK: from %s, %s", pod, pair)
+		}
+		if !pair.Sighted() {
+			ts.Fatalf("the control is blind: %s", pair)
+		}
+		all = append(all, pair)
 	}
 	return all
-}
-
-// sighted repeats a probe and its control, both to another destination, while the control is blind: the lab's policies run
-// on a queue that loses a destination now and then. A leak is fatal at once.
-func (w *teller) sighted(ts *testscript.TestScript, pair func() (blind string)) {
-	var blind string
-	for range 3 {
-		if blind = pair(); blind == "" {
-			return
-		}
-		ts.Logf("blind: %s", blind)
-	}
-	ts.Fatalf("the control is blind: %s", blind)
 }
 
 // silent sends from inside a pod's network as root, with this machine's own programs: for a pod whose workload has no probe.
@@ -85,21 +62,18 @@ func (w *teller) silent(ts *testscript.TestScript, pod string) {
 	ts.Check(err)
 	for _, command := range []string{"ping -c 5 -i 0.2 -W 1 %s", "timeout 1 bash -c <>/dev/tcp/%s/443", "timeout 1 bash -c <>/dev/tcp/%s/80", "timeout 2 busybox nslookup canary.test %s"} {
 		for _, next := range []func() string{w.outside.Next, w.outside.Next6} {
-			w.sighted(ts, func() (blind string) {
-				dst := next()
-				line := strings.Fields(fmt.Sprintf(command, dst))
-				_, _ = w.Lab(ctx, append([]string{"exec", "--pod", pod, "--"}, line...)...) // that it fails is what is hoped for
-				packets, err := w.OnUplink(ctx, dst)
-				ts.Check(err)
-				if packets > 0 {
-					ts.Fatalf("LEAK: %s in %s: %d packets left outside the tunnel", strings.Join(line, " "), pod, packets)
-				}
-				_, _ = w.Lab(ctx, append([]string{"exec", "--pod", "default/plain", "--"}, line...)...)
-				if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 {
-					return fmt.Sprintf("%s in an unprotected pod: %d packets counted, %v", strings.Join(line, " "), packets, err)
-				}
-				return ""
-			})
+			dst := next()
+			line := strings.Fields(fmt.Sprintf(command, dst))
+			_, _ = w.Lab(ctx, append([]string{"exec", "--pod", pod, "--"}, line...)...) // that it fails is what is hoped for
+			packets, err := w.OnUplink(ctx, dst)
+			ts.Check(err)
+			if packets > 0 {
+				ts.Fatalf("LEAK: %s in %s: %d packets left outside the tunnel", strings.Join(line, " "), pod, packets)
+			}
+			_, _ = w.Lab(ctx, append([]string{"exec", "--pod", "default/plain", "--"}, line...)...)
+			if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 {
+				ts.Fatalf("the control is blind: %s in an unprotected pod: %d packets counted, %v", strings.Join(line, " "), packets, err)
+			}
 		}
 	}
 }
@@ -117,7 +91,7 @@ func (w *teller) sending(ts *testscript.TestScript, pod, container string) {
 		}
 		for kind, k := range s.Kinds {
 			for source := range k.Answered {
-				if source == nodeAddress || source == nodeAddress6 {
+				if source == world.NodeAddress || source == world.NodeAddress6 {
 					ts.Fatalf("LEAK: the far end saw %s from %s as %s", kind, pod, source)
 				}
 			}
@@ -144,7 +118,7 @@ func (w *teller) unleaked(ts *testscript.TestScript, pod string) {
 			ts.Fatalf("LEAK: %s of the sender of %s: %d packets left the pod outside the tunnel, %d of them the node", kind, pod, k.Pod, k.Uplink)
 		}
 		for source := range k.Arrived {
-			if source != vpnAddress {
+			if source != world.VPNAddress {
 				ts.Fatalf("LEAK: the far end saw %s of the sender of %s from %s", kind, pod, source)
 			}
 		}

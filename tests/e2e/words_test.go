@@ -60,9 +60,9 @@ func (w *teller) words() map[string]word {
 		"external": func(ts *testscript.TestScript, _ bool, a []string) { w.external(ts, a[0], a[1]) },
 		// blocked MODEL/POD CONTAINER: nothing of tcp, udp and icmp gets out, and an unprotected pod's same probe does
 		"blocked": func(ts *testscript.TestScript, _ bool, a []string) {
-			for kind, seen := range w.confined(ts, a[0], a[1]) {
-				if seen.Answered() {
-					ts.Fatalf("%s from %s got out: %s", kind, a[0], seen)
+			for _, pair := range w.confined(ts, a[0], a[1]) {
+				if pair.Seen.Answered() {
+					ts.Fatalf("got out of %s: %s", a[0], pair)
 				}
 			}
 		},

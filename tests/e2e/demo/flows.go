@@ -22,9 +22,8 @@ type Flow struct {
 }
 
 const (
-	vpnAddress = "192.0.2.2"
-	nothing    = "nothing gets out"
-	answered   = "answered inside the cluster"
+	nothing  = "nothing gets out"
+	answered = "answered inside the cluster"
 )
 
 // client is one routed application, where its probes come from, and what it asks of the other model.
@@ -87,7 +86,7 @@ func (t *tour) walk() error {
 
 func (t *tour) well(external, internal string) error {
 	for _, c := range clients {
-		if err := t.outsideRow(external, c, vpnAddress); err != nil {
+		if err := t.outsideRow(external, c, world.VPNAddress); err != nil {
 			return err
 		}
 		if err := t.insideRows(internal, c); err != nil {
@@ -108,7 +107,7 @@ func (t *tour) broken(name string, c client) error {
 func (t *tour) recovers(name string) error {
 	for _, c := range clients {
 		start := time.Now()
-		row := Flow{Name: name, From: c.name, To: "outside, again", Expect: vpnAddress}
+		row := Flow{Name: name, From: c.name, To: "outside, again", Expect: world.VPNAddress}
 		err := world.Until(t.ctx, 4*time.Minute, func() string {
 			dst := t.outside.Next()
 			seen, err := t.Probe(t.ctx, c.pod, c.container, "http", dst)
@@ -120,7 +119,7 @@ func (t *tour) recovers(name string) error {
 				return err.Error()
 			}
 			row.PacketsOnUplink += n
-			if row.Seen = seen.String(); row.Seen != vpnAddress {
+			if row.Seen = seen.String(); row.Seen != world.VPNAddress {
 				return "the far end sees " + row.Seen
 			}
 			return ""
@@ -132,49 +131,19 @@ func (t *tour) recovers(name string) error {
 	return nil
 }
 
-// outsideRow probes a destination that only this row uses, and then sends the same from a pod that nothing protects. A control
-// that saw nothing proves nothing: both are sent again, to another destination.
+// outsideRow probes a destination that only this row uses, and then sends the same from a pod that nothing protects.
 func (t *tour) outsideRow(name string, c client, expect string) error {
-	for range 2 {
-		sighted, err := t.outsidePair(name, c, expect)
-		if err != nil || sighted {
-			return err
-		}
-		t.rows = t.rows[:len(t.rows)-1]
-	}
-	_, err := t.outsidePair(name, c, expect)
-	return err
-}
-
-// outsidePair adds a row, and says whether its control saw.
-func (t *tour) outsidePair(name string, c client, expect string) (sighted bool, err error) {
-	dst := t.outside.Next()
-	row := Flow{Name: name, From: c.name, To: dst, Expect: expect}
-	seen, err := t.Probe(t.ctx, c.pod, c.container, "http", dst)
+	p, err := t.Pair(t.ctx, c.pod, c.container, "http", t.outside.Next())
 	if err != nil {
-		return false, err
+		return err
 	}
-	if row.PacketsOnUplink, err = t.OnUplink(t.ctx, dst); err != nil {
-		return false, err
-	}
-	control, err := t.Control(t.ctx, "http", dst)
-	if err != nil {
-		return false, err
-	}
-	counted, err := t.OnUplink(t.ctx, dst)
-	if err != nil {
-		return false, err
-	}
-	row.Seen = seen.String()
-	row.Control = fmt.Sprintf("unprotected pod: seen as %s, %d packets", control, counted-row.PacketsOnUplink)
-	sighted = counted > row.PacketsOnUplink && control.Answered()
-	right := seen.Source == expect
+	right := p.Seen.Source == expect
 	if expect == nothing {
-		right = !seen.Answered()
+		right = !p.Seen.Answered()
 	}
-	row.OK = right && sighted && row.PacketsOnUplink == 0
-	t.rows = append(t.rows, row)
-	return sighted || row.PacketsOnUplink > 0, nil
+	t.rows = append(t.rows, Flow{Name: name, From: c.name, To: p.Dst, Expect: expect, Seen: p.Seen.String(), PacketsOnUplink: p.Packets,
+		Control: fmt.Sprintf("unprotected pod: seen as %s, %d packets", p.Control, p.Counted), OK: right && p.Sighted() && !p.Leaked()})
+	return nil
 }
 
 func (t *tour) insideRows(name string, c client) error {

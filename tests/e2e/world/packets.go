@@ -33,19 +33,59 @@ func (w World) Probe(ctx context.Context, pod, container, kind, dst string) (See
 	return readSeen(out)
 }
 
-// Control sends the same from a pod that nothing protects: it shows that the probe would have been seen. A busy machine
-// loses one now and then, so it may try three times.
-func (w World) Control(ctx context.Context, kind, dst string) (seen Seen, err error) {
-	for range 3 {
+// What the far end sees of traffic through the tunnel, and of a leak.
+const (
+	VPNAddress   = "192.0.2.2"
+	NodeAddress  = "198.51.100.1"
+	NodeAddress6 = "2001:db8:51::1"
+)
+
+// Pair is a probe to a destination of its own and, after it, its control: the same from a pod that nothing protects.
+type Pair struct {
+	Kind, Dst string
+	Seen      Seen // by the probe
+	Packets   int  // of the probe's, outside the tunnel
+	Control   Seen // by the control
+	Counted   int  // of the control's packets
+}
+
+// Leaked says whether anything of the probe got out beside the tunnel.
+func (p Pair) Leaked() bool {
+	return p.Packets > 0 || p.Seen.Source == NodeAddress || p.Seen.Source == NodeAddress6
+}
+
+// Sighted says whether the control was seen. One that was not proves nothing about its probe.
+func (p Pair) Sighted() bool { return p.Counted > 0 && p.Control.Answered() }
+
+// String tells what was sent and what came of both.
+func (p Pair) String() string {
+	return fmt.Sprintf("%s to %s: %s, %d packets outside the tunnel; from an unprotected pod: %s, %d packets", p.Kind, p.Dst, p.Seen, p.Packets, p.Control, p.Counted)
+}
+
+// Pair sends a probe and its control. A busy machine loses a control now and then, so it may try three times.
+func (w World) Pair(ctx context.Context, pod, container, kind, dst string) (p Pair, err error) {
+	p = Pair{Kind: kind, Dst: dst}
+	if p.Seen, err = w.Probe(ctx, pod, container, kind, dst); err != nil {
+		return p, err
+	}
+	if p.Packets, err = w.OnUplink(ctx, dst); err != nil {
+		return p, err
+	}
+	for try := 0; try < 3 && !p.Sighted(); try++ {
 		out, err := w.Lab(ctx, "probe", "--plain", kind, dst)
 		if err != nil {
-			return Seen{}, err
+			return p, err
 		}
-		if seen, err = readSeen(out); err != nil || seen.Answered() {
-			return seen, err
+		if p.Control, err = readSeen(out); err != nil {
+			return p, err
 		}
+		n, err := w.OnUplink(ctx, dst)
+		if err != nil {
+			return p, err
+		}
+		p.Counted = n - p.Packets
 	}
-	return seen, nil
+	return p, nil
 }
 
 func readSeen(out string) (s Seen, err error) {
