@@ -15,7 +15,7 @@ LABCTL := build/bin/lab
 NESTED := tests/lab tests/lab/juju
 TAGS := integration datapath e2e bench
 
-.PHONY: help build test unit race integration datapath e2e stories lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
+.PHONY: help build test unit race integration datapath e2e lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,13 +26,14 @@ build: ## Build the library and every charm
 # What runs things outside a test's own binary always runs: Go sees no change there, and would tell of an earlier run.
 RUN := go test -count=1
 
-test: ## What a change is judged by, fast first
-	@began=$$(date +%s); for t in deps lint unit race pack lab-build integration lab-test stories; do \
+test: ## Everything, fast first
+	@began=$$(date +%s); for t in deps lint unit race pack lab-build integration lab-test datapath e2e; do \
 	  from=$$(date +%s); $(MAKE) --no-print-directory $$t; echo "== $$t: $$(($$(date +%s) - from)) s"; \
 	done; echo "== test: $$(($$(date +%s) - began)) s"
 
 unit: ## Unit and contract tests; needs only Go
-	go test ./vpnk8slib/... ./charms/... ./gluetun-k8s/... ./tests/contract/...
+	go test ./vpnk8slib/... ./charms/... ./gluetun-k8s/...
+	$(RUN) ./tests/contract/...
 
 race: deps ## Unit tests with the race detector
 	GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 go test -race ./vpnk8slib/... ./charms/hook/... ./charms/*-k8s ./gluetun-k8s/...
@@ -46,16 +47,6 @@ datapath: lab-build ## Packets in network namespaces
 lab-test: lab-build ## The lab's own tests
 	cd tests/lab && $(RUN) ./...
 	cd tests/lab/juju && $(RUN) ./...
-
-# The stories that have gone through often enough to judge a change by. `make e2e` tells all of them, and `make datapath` is
-# to come back into `test` when its control is no longer blind in some fresh labs (seen: every TCP probe of the unprotected
-# pod lost on the way to the uplink, for as long as that lab was up).
-PROVEN := TestStories$$/^(client-first|foreign-edit|gateway-moves)$$
-PROVEN_MESH := TestStoriesInTheMesh$$/^(client-first)$$
-
-stories: pack lab-build ## The stories of `make test`; the rest of e2e is still being proven
-	$(RUN) -tags e2e -timeout 50m -v -run '$(PROVEN)' ./tests/e2e/
-	$(RUN) -tags e2e -timeout 50m -v -run '$(PROVEN_MESH)' ./tests/e2e/
 
 e2e: pack lab-build ## Whole stories on the lab: real juju, real pods, real packets
 	$(RUN) -tags e2e -timeout 50m -v ./tests/e2e/...

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -41,10 +43,10 @@ func decode(from string, databag map[string]string, into any) error {
 	case !ok || raw == "":
 		return ErrNotReady
 	case len(raw) > databagLimit:
-		return &InvalidError{from, fmt.Errorf("it is %d bytes long", len(raw))}
+		return &InvalidError{from, fmt.Errorf("it is %d bytes long, and at most %d are read", len(raw), databagLimit)}
 	}
 	if err := json.Unmarshal([]byte(raw), into); err != nil {
-		return &InvalidError{from, plainly(err)}
+		return &InvalidError{from, plainly(raw, into, err)}
 	}
 	if err := check(into); err != nil {
 		return &InvalidError{from, err}
@@ -52,8 +54,8 @@ func decode(from string, databag map[string]string, into any) error {
 	return nil
 }
 
-// plainly leaves Go's words for types out.
-func plainly(err error) error {
+// plainly leaves Go's words for types out, and names the field. It may write into the value, which is of no use any more.
+func plainly(raw string, into any, err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
 		field := wrong.Field[strings.LastIndex(wrong.Field, ".")+1:] // without the names of types on the way
@@ -62,6 +64,15 @@ func plainly(err error) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
 		return errors.New("it is not JSON")
+	}
+	// A type that reads itself does not know which field it is: each field on its own tells.
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal([]byte(raw), &fields)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		one, _ := json.Marshal(map[string]json.RawMessage{name: fields[name]})
+		if err := json.Unmarshal(one, into); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return err
 }

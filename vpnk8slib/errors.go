@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -55,9 +56,13 @@ func (e *ForbiddenError) Fix() string {
 	return "juju trust " + cmp.Or(e.App, application) + " --scope=cluster"
 }
 
+// The authorizer's words (Kubernetes, apiserver/pkg/endpoints/handlers/responsewriters/errors.go). Admission forbids as well,
+// in others: a webhook, a quota, a namespace that is on its way out. Trust would not change those.
+var noRight = regexp.MustCompile(`User "[^"]*" cannot `)
+
 // refused wraps what the API server answered with what was being done.
 func refused(verb, object, app string, err error) error {
-	if apierrors.IsForbidden(err) {
+	if apierrors.IsForbidden(err) && noRight.MatchString(err.Error()) {
 		return &ForbiddenError{verb, object, app, err}
 	}
 	return fmt.Errorf("cannot %s %s: %w", verb, object, err)

@@ -230,8 +230,8 @@ func prefixes(texts ...string) (out []netip.Prefix) {
 	return out
 }
 
-// resolvers reads what kubelet wrote for this pod. A resolver in the service or pod network is the cluster's. One that is
-// link-local or private beside that is a cache on the node and gets its own rule; a public one gets none.
+// resolvers reads what kubelet wrote for this pod. A resolver in the service or pod network is the cluster's. A
+// link-local one is a cache on the node and gets its own rule. Any other gets none: a router's asks the world.
 func (n *Network) resolvers(ctx context.Context, r Reader, text string) error {
 	if text == "" {
 		b, err := os.ReadFile("/etc/resolv.conf")
@@ -260,7 +260,7 @@ func (n *Network) resolvers(ctx context.Context, r Reader, text string) error {
 		switch {
 		case n.Services.Contains(a) || n.Pods.Contains(a):
 			n.DNS = append(n.DNS, a)
-		case a.IsLinkLocalUnicast() || a.IsPrivate():
+		case a.IsLinkLocalUnicast():
 			n.DNSOutside = append(n.DNSOutside, netip.AddrPortFrom(a, 53))
 		}
 	}

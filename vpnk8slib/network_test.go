@@ -111,7 +111,7 @@ func TestDiscoverTheResolver(t *testing.T) {
 		{"a Service", "nameserver 10.43.0.10\n", "10.43.0.10", ""},
 		{"a pod", "nameserver 10.42.0.53\n", "10.42.0.53", ""},
 		{"a cache on the node: the cluster's own is asked for", "nameserver 169.254.20.10\n", "10.43.0.10 169.254.20.10", "169.254.20.10:53"},
-		{"a private resolver beside the Service", "nameserver 10.43.0.10\nnameserver 192.168.1.1\n", "10.43.0.10", "192.168.1.1:53"},
+		{"a router's beside the Service: it asks the world", "nameserver 10.43.0.10\nnameserver 192.168.1.1\n", "10.43.0.10", ""},
 		{"a public resolver has no way", "nameserver 10.43.0.10\nnameserver 9.9.9.9\n", "10.43.0.10", ""},
 		{"a public resolver only", "nameserver 9.9.9.9\n", "10.43.0.10", ""},
 		{"lines that are none of this", "; nameserver 1.2.3.4\noptions ndots:5\nnameserver x\nnameserver\nnameserver fd43::a\n", "fd43::a", ""},
@@ -163,7 +163,7 @@ func TestDiscoverFindsNothing(t *testing.T) {
 
 // No trust and no answer are not the same as a cluster that does not say.
 func TestDiscoverCannotAsk(t *testing.T) {
-	forbidden := refused("try", "Service x", "", apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "x", errors.New("no")))
+	forbidden := refused("try", "Service x", "", apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "x", errors.New(`User "a" cannot create resource "services"`)))
 	for _, failure := range []error{forbidden, &url.Error{Op: "Post", URL: "https://10.43.0.1", Err: errors.New("no route to host")}} {
 		_, err := refusedOutside(t.Context(), &cluster{failure: failure})
 		assert.ErrorIs(t, err, failure)

@@ -50,6 +50,9 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 	if err := d.VXLANIPNetwork.apart(c.Network, gateway); err != nil {
 		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
 	}
+	if err := d.numbered(); err != nil {
+		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
+	}
 	files := scripts("direct.sh", "close.sh", "client-init.sh", "client-sidecar.sh")
 	files["nat.conf"] = "" // must be there; addresses by DHCP
 	// NOT_ROUTED_TO_GATEWAY_CIDRS is left empty: what it is for has been done by then, and the image skips it (have_overlay).
@@ -76,6 +79,9 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 		return fragment{}, errors.New("cannot set up the gateway: the VPN endpoint's port is not known")
 	}
 	if err := g.Data.VXLANIPNetwork.apart(g.Network, g.App.Name); err != nil {
+		return fragment{}, fmt.Errorf("cannot set up the gateway: %w", err)
+	}
+	if err := g.Data.numbered(); err != nil {
 		return fragment{}, fmt.Errorf("cannot set up the gateway: %w", err)
 	}
 	files := scripts("direct.sh", "close.sh", "drop.sh", "gateway-init.sh", "gateway-sidecar.sh")
@@ -129,7 +135,7 @@ func netAdmin(more ...string) *securityContext {
 }
 
 func script(name, image, file string, as *securityContext) container {
-	return container{Name: name, Image: image, Command: []string{"/bin/bash", configMount + "/" + file}, SecurityContext: as}
+	return container{Name: name, Image: cmp.Or(image, PodGatewayImage), Command: []string{"/bin/bash", configMount + "/" + file}, SecurityContext: as}
 }
 
 // onNode tells a container its node's address: where the pod goes next is not known before, and no setting could say it.

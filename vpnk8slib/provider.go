@@ -48,7 +48,7 @@ func DecodeProviderData(from string, databag map[string]string) (ProviderData, e
 	}
 	d.fillNames()
 	if err := check(d); err != nil { // a DNS name may hold what no application can be called
-		return ProviderData{}, &InvalidError{from, err}
+		return ProviderData{}, &InvalidError{from, fmt.Errorf("gateway_dns_name names no application: %w", err)}
 	}
 	return d, nil
 }
@@ -61,6 +61,19 @@ func (d *ProviderData) UnmarshalJSON(b []byte) error {
 		ClusterCIDRs *foreignCIDRs `json:"cluster_cidrs"`
 	}{(*plain)(d), (*foreignCIDRs)(&d.ClusterCIDRs)}
 	return json.Unmarshal(b, &foreign)
+}
+
+// numbered refuses an overlay without a port or an identifier: the image takes 0 for whatever the kernel likes, and no policy
+// and no firewall could name it.
+func (d ProviderData) numbered() error {
+	switch {
+	case d.VXLANPort < 1:
+		return fmt.Errorf("vxlan_port is %d, and must be at least 1; %d is this library's own", d.VXLANPort, VXLANPort)
+	case d.VXLANID < 1:
+		return fmt.Errorf("vxlan_id is %d, and must be at least 1; %d is the default", d.VXLANID, DefaultVXLANID)
+	default:
+		return nil
+	}
 }
 
 // fillNames takes what 0.5 does not say from the name that it says: APP[-endpoints].NAMESPACE.svc… or

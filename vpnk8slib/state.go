@@ -35,7 +35,6 @@ type Client struct {
 	Probe     EnforcementProbe // what is known of the CNI's enforcement, to be kept
 	Workloads []string         // containers that run what must be protected
 	Image     string           // of the routing containers; from the consumer's own charm, never from relation data
-	Ports     []int            // where the workload serves, TCP
 }
 
 // State decides. It reads nothing.

@@ -291,6 +291,25 @@ func TestTheOverlayStaysOffTheClustersNetworks(t *testing.T) {
 	}
 }
 
+// No policy and no firewall could name the kernel's choice.
+func TestAnOverlayHasItsNumbers(t *testing.T) {
+	for _, test := range []struct {
+		change func(*vpnk8slib.ProviderData)
+		err    string
+	}{
+		{func(d *vpnk8slib.ProviderData) { d.VXLANPort = 0 }, "vxlan_port is 0, and must be at least 1"},
+		{func(d *vpnk8slib.ProviderData) { d.VXLANID = 0 }, "vxlan_id is 0, and must be at least 1"},
+	} {
+		c, g := routed(t), gateway(t)
+		test.change(&c.Link.Gateway)
+		_, _, err := vpnk8slib.ClientPlans(c)
+		assert.ErrorContains(t, err, test.err)
+		test.change(&g.Data)
+		_, _, err = vpnk8slib.GatewayPlans(g)
+		assert.ErrorContains(t, err, test.err)
+	}
+}
+
 // API servers, nodes and controllers come and go by themselves: the running pod is told, and not made anew.
 func TestWhatTheClusterChangesByItselfRollsNothing(t *testing.T) {
 	tests := []struct {

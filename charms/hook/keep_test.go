@@ -105,7 +105,7 @@ func TestSeeVPNAsksOnce(t *testing.T) {
 		"Node list": `{"items": [{"spec": {"podCIDRs": ["10.42.0.0/24"]}}]}`, "Service kube-dns": `{"spec": {"clusterIPs": ["10.43.0.10"]}}`,
 	}}
 	see := func() string {
-		v, err := SeeVPN(t.Context(), Env{Reader: c}, Unit{Name: "app/0", App: "app", Model: "m", Leader: true}, VPNOptions{}, 8080)
+		v, err := SeeVPN(t.Context(), Env{Reader: c}, Unit{Name: "app/0", App: "app", Model: "m", Leader: true}, VPNOptions{})
 		require.NoError(t, err)
 		require.NoError(t, v.ViewErr)
 		return v.View.Network.Services.String()

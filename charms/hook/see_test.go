@@ -43,7 +43,7 @@ func TestSeeVPN(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {
 			juju(t, model{}, "config-changed")
-			v, err := SeeVPN(t.Context(), Env{Reader: answering{test.err}}, test.u, VPNOptions{}, 8080)
+			v, err := SeeVPN(t.Context(), Env{Reader: answering{test.err}}, test.u, VPNOptions{})
 			if test.fails {
 				assert.ErrorIs(t, err, test.err)
 				return

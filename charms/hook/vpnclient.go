@@ -31,13 +31,12 @@ type VPN struct {
 	View       vpnk8slib.ClientView
 	ViewErr    error         // why the view could not be had: no trust, no answer, or a network that has to be told (cluster-cidrs)
 	Pod        vpnk8slib.Pod // this pod's own network
-	Ports      []int         // where the workload listens, open to the cluster
 }
 
 // SeeVPN reads the relation, the cluster and this pod's network. The cluster is asked by the leader only, once, within
 // two seconds; a refusal or no answer becomes part of what was seen.
-func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions, ports ...int) (VPN, error) {
-	v := VPN{Options: o, App: vpnk8slib.App{Name: u.App, Namespace: u.Model, Unit: u.Name}, Ports: ports}
+func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions) (VPN, error) {
+	v := VPN{Options: o, App: vpnk8slib.App{Name: u.App, Namespace: u.Model, Unit: u.Name}}
 	rels, err := Relations(VPNEndpoint)
 	if err != nil {
 		return VPN{}, err
@@ -66,7 +65,7 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions, ports ...int) (V
 func (v VPN) client(workloads ...string) vpnk8slib.Client {
 	return vpnk8slib.Client{
 		App: v.App, Link: v.Link, Unsafe: v.Options.UnsafeMode, Last: v.View.Last, Network: v.View.Network, Probe: v.View.Probe,
-		Workloads: workloads, Image: v.Options.PodGatewayImage, Ports: v.Ports,
+		Workloads: workloads, Image: v.Options.PodGatewayImage,
 	}
 }
 

@@ -34,7 +34,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.Container, err = hook.SeeContainer(env, container); err != nil {
 		return o, err
 	}
-	o.VPN, err = hook.SeeVPN(ctx, env, o.Unit, o.Config.VPNOptions, echoPort)
+	o.VPN, err = hook.SeeVPN(ctx, env, o.Unit, o.Config.VPNOptions)
 	return o, err
 }
 

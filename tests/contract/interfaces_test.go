@@ -47,6 +47,7 @@ type example struct {
 	Raw           string // in its place: text that is none
 	Why           string // of a bad one: words of the error
 	BeyondSchema  string `yaml:"beyond_schema"` // of a bad one: why a schema cannot refuse it
+	field         string // of a bad one: which is bad, by its file's name; "object" where it is all of it
 }
 
 func (e example) wire(t *testing.T) string {
@@ -86,6 +87,7 @@ func eachExample(t *testing.T, kind string, f func(t *testing.T, e example, s si
 					require.Contains(t, sides, e.Side)
 					require.True(t, strings.HasPrefix(filepath.Base(path), kind+"-"+e.Side), "the file is named for its side")
 					seen[e.Side] = true
+					e.field = strings.ReplaceAll(strings.TrimPrefix(strings.TrimSuffix(filepath.Base(path), ".yaml"), kind+"-"+e.Side+"-"), "-", "_")
 					f(t, e, sides[e.Side], schemas[e.Side])
 				})
 			}
@@ -161,6 +163,9 @@ func TestBadExamplesAreRefused(t *testing.T) {
 		var invalid *vpnk8slib.InvalidError
 		require.ErrorAs(t, err, &invalid)
 		assert.ErrorContains(t, err, e.Why)
+		if e.field != "object" {
+			assert.ErrorContains(t, err, e.field)
+		}
 		if e.BeyondSchema == "" {
 			assert.Error(t, accepts(schema, wire), "the schema refuses it too")
 		} else {

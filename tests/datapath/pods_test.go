@@ -254,16 +254,16 @@ func (p *path) blocked(when string) {
 }
 
 // confined shows that nothing leaves outside the tunnel, and that an unprotected pod's same probe does.
-func (p *path) confined(when string) (all []world.Pair) {
+func (p *path) confined(when string) []world.Pair {
 	p.t.Helper()
-	for _, kind := range []string{"http", "udp", "icmp"} {
-		pair, err := p.Pair(p.t.Context(), namespace+"/client-0", "workload", kind, p.outside.Next())
-		require.NoError(p.t, err)
+	pairs, err := p.Pairs(p.t.Context(), namespace+"/client-0", "workload", world.Target{Kind: "http", Dst: p.outside.Next()},
+		world.Target{Kind: "udp", Dst: p.outside.Next()}, world.Target{Kind: "icmp", Dst: p.outside.Next()})
+	require.NoError(p.t, err)
+	for _, pair := range pairs {
 		require.Falsef(p.t, pair.Leaked(), "LEAK, %s: %s", when, pair)
 		require.Truef(p.t, pair.Sighted(), "%s: the control is blind: %s", when, pair)
-		all = append(all, pair)
 	}
-	return all
+	return pairs
 }
 
 func (p *path) internal(when string) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -37,22 +38,20 @@ func (w *teller) external(ts *testscript.TestScript, pod, container string) {
 
 // confined sends a probe of each kind and tells what came of it. None may leave outside the tunnel, and each time an
 // unprotected pod shows that the same would have been seen.
-func (w *teller) confined(ts *testscript.TestScript, pod, container string) (all []world.Pair) {
-	for _, probe := range []struct {
-		kind string
-		next func() string
-	}{{"http", w.outside.Next}, {"udp", w.outside.Next}, {"icmp", w.outside.Next}, {"http", w.outside.Next6}, {"udp", w.outside.Next6}} {
-		pair, err := w.Pair(context.Background(), pod, container, probe.kind, probe.next())
-		ts.Check(err)
-		if pair.Leaked() {
-			ts.Fatalf("LEAK: from %s, %s", pod, pair)
+func (w *teller) confined(ts *testscript.TestScript, pod, container string) []world.Pair {
+	pairs, err := w.Pairs(context.Background(), pod, container,
+		world.Target{Kind: "http", Dst: w.outside.Next()}, world.Target{Kind: "udp", Dst: w.outside.Next()}, world.Target{Kind: "icmp", Dst: w.outside.Next()},
+		world.Target{Kind: "http", Dst: w.outside.Next6()}, world.Target{Kind: "udp", Dst: w.outside.Next6()})
+	ts.Check(err)
+	for _, p := range pairs {
+		if p.Leaked() {
+			ts.Fatalf("LEAK: from %s, %s", pod, p)
 		}
-		if !pair.Sighted() {
-			ts.Fatalf("the control is blind: %s", pair)
+		if !p.Sighted() {
+			ts.Fatalf("the control is blind: %s", p)
 		}
-		all = append(all, pair)
 	}
-	return all
+	return pairs
 }
 
 // silent sends from inside a pod's network as root, with this machine's own programs: for a pod whose workload has no probe.
@@ -60,20 +59,34 @@ func (w *teller) silent(ts *testscript.TestScript, pod string) {
 	ctx := context.Background()
 	_, err := w.Lab(ctx, "exec", "--pod", pod, "--", "true") // a pod that is not there would be silent as well
 	ts.Check(err)
+	sent := map[string]string{} // command by destination
 	for _, command := range []string{"ping -c 5 -i 0.2 -W 1 %s", "timeout 1 bash -c <>/dev/tcp/%s/443", "timeout 1 bash -c <>/dev/tcp/%s/80", "timeout 2 busybox nslookup canary.test %s"} {
-		for _, next := range []func() string{w.outside.Next, w.outside.Next6} {
-			dst := next()
-			line := strings.Fields(fmt.Sprintf(command, dst))
-			_, _ = w.Lab(ctx, append([]string{"exec", "--pod", pod, "--"}, line...)...) // that it fails is what is hoped for
-			packets, err := w.OnUplink(ctx, dst)
+		for _, dst := range []string{w.outside.Next(), w.outside.Next6()} {
+			sent[dst] = fmt.Sprintf(command, dst)
+		}
+	}
+	// from sends all at once, and counts what got out to each destination. That the commands fail is what is hoped for.
+	from := func(pod string) map[string]int {
+		var all sync.WaitGroup
+		for _, line := range sent {
+			all.Go(func() { _, _ = w.Lab(ctx, append([]string{"exec", "--pod", pod, "--"}, strings.Fields(line)...)...) })
+		}
+		all.Wait()
+		out := map[string]int{}
+		for dst := range sent {
+			out[dst], err = w.OnUplink(ctx, dst)
 			ts.Check(err)
-			if packets > 0 {
-				ts.Fatalf("LEAK: %s in %s: %d packets left outside the tunnel", strings.Join(line, " "), pod, packets)
-			}
-			_, _ = w.Lab(ctx, append([]string{"exec", "--pod", "default/plain", "--"}, line...)...)
-			if packets, err = w.OnUplink(ctx, dst); err != nil || packets == 0 {
-				ts.Fatalf("the control is blind: %s in an unprotected pod: %d packets counted, %v", strings.Join(line, " "), packets, err)
-			}
+		}
+		return out
+	}
+	for dst, packets := range from(pod) {
+		if packets > 0 {
+			ts.Fatalf("LEAK: %s in %s: %d packets left outside the tunnel", sent[dst], pod, packets)
+		}
+	}
+	for dst, packets := range from("default/plain") {
+		if packets == 0 {
+			ts.Fatalf("the control is blind: nothing was counted of %s in an unprotected pod", sent[dst])
 		}
 	}
 }

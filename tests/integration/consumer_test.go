@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -226,10 +227,28 @@ func TestNotTrusted(t *testing.T) {
 	require.ErrorAs(t, err, &forbidden)
 	assert.Equal(t, "juju trust qbittorrent --scope=cluster", forbidden.Fix())
 	assert.ErrorContains(t, err, "not allowed; run: juju trust qbittorrent --scope=cluster")
-	_, writes := c.wire.Take()
-	assert.Empty(t, writes)
-
 	server.Juju(t, ns, app, "trust", "-trust")
 	assert.NotEmpty(t, c.reaches(vpnk8slib.Routed, gateway(id)), "with trust it goes on")
 	c.inOrder()
+
+	// Somebody who may not write is told which object it was.
+	stranger := server.Namespace(t)
+	server.Juju(t, stranger, app, "ensure", containers, storage)
+	client, err := c.client(gateway(id))
+	require.NoError(t, err)
+	protect, _, err := vpnk8slib.ClientPlans(client)
+	require.NoError(t, err)
+	assert.EqualError(t, vpnk8slib.Reconcile(t.Context(), charmOf(t, stranger).kube, protect),
+		"cannot apply NetworkPolicy qbittorrent-vpn-killswitch: not allowed; run: juju trust qbittorrent --scope=cluster")
+}
+
+// Admission forbids too, and no trust would help: the API server's own words stay.
+func TestForbiddenByAdmission(t *testing.T) {
+	c := deploy(t)
+	require.NoError(t, server.Admin.CoreV1().Namespaces().Delete(t.Context(), c.Namespace, metav1.DeleteOptions{}))
+	_, err := c.hook(gateway(id))
+	var forbidden *vpnk8slib.ForbiddenError
+	require.ErrorContains(t, err, "being terminated")
+	assert.False(t, errors.As(err, &forbidden), err)
+	assert.True(t, apierrors.IsForbidden(err))
 }

@@ -87,21 +87,26 @@ func (c *consumer) view() vpnk8slib.ClientView {
 func (c *consumer) hook(rels []vpnk8slib.Relation, unsafe ...bool) (vpnk8slib.State, error) {
 	c.Helper()
 	ctx := context.Background()
-	view, err := vpnk8slib.ObserveClient(ctx, c.kube, c.App, told())
+	client, err := c.client(rels, unsafe...)
 	if err != nil {
 		return "", err
-	}
-	own := c.App
-	own.OwnerUID = view.Owner
-	client := vpnk8slib.Client{
-		App: own, Link: vpnk8slib.ReadLink(app, rels), Unsafe: len(unsafe) > 0, Last: view.Last, Network: view.Network, Probe: view.Probe,
-		Workloads: []string{"qbittorrent"}, Image: vpnk8slib.PodGatewayImage, Ports: []int{8080},
 	}
 	protect, release, planned := vpnk8slib.ClientPlans(client)
 	if err := errors.Join(vpnk8slib.Reconcile(ctx, c.kube, protect), planned); err != nil {
 		return "", err
 	}
 	return client.State(), vpnk8slib.Reconcile(ctx, c.kube, release)
+}
+
+// client is what the library decides from, as the cluster is now.
+func (c *consumer) client(rels []vpnk8slib.Relation, unsafe ...bool) (vpnk8slib.Client, error) {
+	view, err := vpnk8slib.ObserveClient(context.Background(), c.kube, c.App, told())
+	own := c.App
+	own.OwnerUID = view.Owner
+	return vpnk8slib.Client{
+		App: own, Link: vpnk8slib.ReadLink(app, rels), Unsafe: len(unsafe) > 0, Last: view.Last, Network: view.Network, Probe: view.Probe,
+		Workloads: []string{"qbittorrent"}, Image: vpnk8slib.PodGatewayImage,
+	}, err
 }
 
 // reaches runs a hook that must end in a state, and returns what it wrote.

@@ -57,8 +57,7 @@ func Routed(t *testing.T, u hook.Unit) hook.VPN {
 		View: vpnk8slib.ClientView{
 			Last: &vpnk8slib.LastGood{Relation: "vpn-gateway:1", Gateway: gateway}, Network: Network(t), Enforced: vpnk8slib.Enforced,
 		},
-		Pod:   vpnk8slib.Pod{Overlay: true, Closed: true, Patched: true},
-		Ports: []int{8080},
+		Pod: vpnk8slib.Pod{Overlay: true, Closed: true, Patched: true},
 	}
 }
 

@@ -133,10 +133,11 @@ func (t *tour) recovers(name string) error {
 
 // outsideRow probes a destination that only this row uses, and then sends the same from a pod that nothing protects.
 func (t *tour) outsideRow(name string, c client, expect string) error {
-	p, err := t.Pair(t.ctx, c.pod, c.container, "http", t.outside.Next())
+	pairs, err := t.Pairs(t.ctx, c.pod, c.container, world.Target{Kind: "http", Dst: t.outside.Next()})
 	if err != nil {
 		return err
 	}
+	p := pairs[0]
 	right := p.Seen.Source == expect
 	if expect == nothing {
 		right = !p.Seen.Answered()

@@ -3,8 +3,10 @@ package world
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // Seen is what came of one probe: the source address that the far end saw, or why there was none.
@@ -40,13 +42,16 @@ const (
 	NodeAddress6 = "2001:db8:51::1"
 )
 
+// Target is what a probe asks, and where.
+type Target struct{ Kind, Dst string }
+
 // Pair is a probe to a destination of its own and, after it, its control: the same from a pod that nothing protects.
 type Pair struct {
-	Kind, Dst string
-	Seen      Seen // by the probe
-	Packets   int  // of the probe's, outside the tunnel
-	Control   Seen // by the control
-	Counted   int  // of the control's packets
+	Target
+	Seen    Seen // by the probe
+	Packets int  // of the probe's, outside the tunnel
+	Control Seen // by the control
+	Counted int  // of the control's packets
 }
 
 // Leaked says whether anything of the probe got out beside the tunnel.
@@ -62,24 +67,35 @@ func (p Pair) String() string {
 	return fmt.Sprintf("%s to %s: %s, %d packets outside the tunnel; from an unprotected pod: %s, %d packets", p.Kind, p.Dst, p.Seen, p.Packets, p.Control, p.Counted)
 }
 
-// Pair sends a probe and its control. A busy machine loses a control now and then, so it may try three times.
-func (w World) Pair(ctx context.Context, pod, container, kind, dst string) (p Pair, err error) {
-	p = Pair{Kind: kind, Dst: dst}
-	if p.Seen, err = w.Probe(ctx, pod, container, kind, dst); err != nil {
+// Pairs sends probes, all at once because most wait for an answer that does not come, and each one's control.
+func (w World) Pairs(ctx context.Context, pod, container string, targets ...Target) ([]Pair, error) {
+	pairs, errs := make([]Pair, len(targets)), make([]error, len(targets))
+	var all sync.WaitGroup
+	for i, t := range targets {
+		all.Go(func() { pairs[i], errs[i] = w.pair(ctx, pod, container, t) })
+	}
+	all.Wait()
+	return pairs, errors.Join(errs...)
+}
+
+// pair sends a probe and its control. A busy machine loses a control now and then, so it may try three times.
+func (w World) pair(ctx context.Context, pod, container string, t Target) (p Pair, err error) {
+	p = Pair{Target: t}
+	if p.Seen, err = w.Probe(ctx, pod, container, t.Kind, t.Dst); err != nil {
 		return p, err
 	}
-	if p.Packets, err = w.OnUplink(ctx, dst); err != nil {
+	if p.Packets, err = w.OnUplink(ctx, t.Dst); err != nil {
 		return p, err
 	}
 	for try := 0; try < 3 && !p.Sighted(); try++ {
-		out, err := w.Lab(ctx, "probe", "--plain", kind, dst)
+		out, err := w.Lab(ctx, "probe", "--plain", t.Kind, t.Dst)
 		if err != nil {
 			return p, err
 		}
 		if p.Control, err = readSeen(out); err != nil {
 			return p, err
 		}
-		n, err := w.OnUplink(ctx, dst)
+		n, err := w.OnUplink(ctx, t.Dst)
 		if err != nil {
 			return p, err
 		}
