@@ -20,9 +20,9 @@ func (w *teller) words() map[string]word {
 	ctx := context.Background()
 	deploy := world.Deploy{World: w.World}
 	return map[string]word{
-		// model NAME: adds it, and takes it into the mesh where the lab has one
+		// model NAME [ARG...]: adds it, and takes it into the mesh where the lab has one
 		"model": func(ts *testscript.TestScript, _ bool, a []string) {
-			_, err := w.Juju(ctx, "add-model", a[0])
+			_, err := w.Juju(ctx, append([]string{"add-model"}, a...)...)
 			ts.Check(err)
 			if w.mesh {
 				ts.Check(world.Until(ctx, 30*time.Second, func() string {

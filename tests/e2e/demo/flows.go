@@ -107,7 +107,7 @@ func (t *tour) broken(name string, c client) error {
 func (t *tour) recovers(name string) error {
 	for _, c := range clients {
 		start := time.Now()
-		row := Flow{Name: name, From: c.name, To: "outside, again", Expect: world.VPNAddress}
+		leaked := 0
 		err := world.Until(t.ctx, 4*time.Minute, func() string {
 			dst := t.outside.Next()
 			seen, err := t.Probe(t.ctx, c.pod, c.container, "http", dst)
@@ -118,15 +118,20 @@ func (t *tour) recovers(name string) error {
 			if err != nil {
 				return err.Error()
 			}
-			row.PacketsOnUplink += n
-			if row.Seen = seen.String(); row.Seen != world.VPNAddress {
-				return "the far end sees " + row.Seen
+			leaked += n
+			if seen.Source != world.VPNAddress {
+				return "the far end sees " + seen.String()
 			}
 			return ""
 		})
-		row.OK = err == nil && row.PacketsOnUplink == 0
-		row.Control = fmt.Sprintf("back by itself after %.0f s", time.Since(start).Seconds())
-		t.rows = append(t.rows, row)
+		after := time.Since(start).Seconds()
+		if err := t.outsideRow(name, c, world.VPNAddress); err != nil {
+			return err
+		}
+		row := &t.rows[len(t.rows)-1]
+		row.To += fmt.Sprintf(", back by itself after %.0f s", after)
+		row.PacketsOnUplink += leaked
+		row.OK = row.OK && err == nil && leaked == 0
 	}
 	return nil
 }
@@ -148,29 +153,31 @@ func (t *tour) outsideRow(name string, c client, expect string) error {
 }
 
 func (t *tour) insideRows(name string, c client) error {
-	for _, probe := range []struct{ kind, to string }{{"http", c.otherModel}, {"dns", clusterDNS}} {
+	namespace, service, _ := strings.Cut(strings.TrimSuffix(c.otherPod, "-0"), "/")
+	for _, probe := range []struct{ kind, to, namespace, service string }{
+		{"http", c.otherModel, namespace, service}, {"dns", clusterDNS, "kube-system", "kube-dns"},
+	} {
 		seen, err := t.Probe(t.ctx, c.pod, c.container, probe.kind, probe.to)
 		if err != nil {
 			return err
 		}
-		device, err := t.device(c)
+		address, err := t.Kubectl(t.ctx, "-n", probe.namespace, "get", "service", probe.service, "-o", "jsonpath={.spec.clusterIP}")
+		if err != nil {
+			return err
+		}
+		device, err := t.device(c, strings.TrimSpace(address))
 		if err != nil {
 			return err
 		}
 		t.rows = append(t.rows, Flow{Name: name, From: c.name, To: probe.to, Expect: answered, Seen: seen.String(),
-			Control: "an answer proves itself; the pod's own route to there leaves by " + device, OK: seen.Err == "" && device == "eth0"})
+			Control: "an answer proves itself; the pod's own route to " + address + " leaves by " + device, OK: seen.Err == "" && device == "eth0"})
 	}
 	return nil
 }
 
-// device asks the client's own network by which interface it reaches the other model's pod.
-func (t *tour) device(c client) (string, error) {
-	namespace, name, _ := strings.Cut(c.otherPod, "/")
-	ip, err := t.Kubectl(t.ctx, "-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.podIP}")
-	if err != nil {
-		return "", err
-	}
-	out, err := t.Lab(t.ctx, "exec", "--pod", c.pod, "--", "ip", "route", "get", strings.TrimSpace(ip))
+// device asks the client's own network by which interface it reaches an address.
+func (t *tour) device(c client, address string) (string, error) {
+	out, err := t.Lab(t.ctx, "exec", "--pod", c.pod, "--", "ip", "route", "get", address)
 	if err != nil {
 		return "", err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -116,10 +117,16 @@ func (d Deploy) Subscribe(ctx context.Context, model string) error {
 	return err
 }
 
-// Rolls counts how often the application's pod template has changed since Juju made it: its ControllerRevisions but one.
+// Rolls counts how often the application's pod template has changed since Juju made it: its newest ControllerRevision's
+// number but one. A template that comes back is numbered anew, and no revision is added for it.
 func (d Deploy) Rolls(ctx context.Context, model, app string) (int, error) {
-	out, err := d.Kubectl(ctx, "-n", model, "get", "controllerrevisions", "-l", "app.kubernetes.io/name="+app, "-o", "name")
-	return len(strings.Fields(out)) - 1, err
+	out, err := d.Kubectl(ctx, "-n", model, "get", "controllerrevisions", "-l", "app.kubernetes.io/name="+app, "-o", "jsonpath={.items[*].revision}")
+	newest := 0
+	for _, f := range strings.Fields(out) {
+		n, _ := strconv.Atoi(f) // Kubernetes' own
+		newest = max(newest, n)
+	}
+	return newest - 1, err
 }
 
 // Bundle deploys one of the repository's bundles into a model of its own, with the lab's images and options laid over it.

@@ -19,7 +19,7 @@ var modelMethods = map[string]Handler{
 	}),
 	"Uniter.ModelConfig": facade.Read(func(c *Conn, _ facade.None) (params.ModelConfigResult, error) {
 		return params.ModelConfigResult{Config: params.ModelConfig{
-			"name": c.Model.Name, "uuid": c.Model.UUID, "type": "kubernetes", "update-status-hook-interval": "5m",
+			"name": c.Model.Name, "uuid": c.Model.UUID, "type": "kubernetes", "update-status-hook-interval": c.Model.UpdateStatus.String(),
 		}}, nil
 	}),
 	"Uniter.WatchForModelConfigChanges": never,

@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/juju/errors"
 	"github.com/juju/juju/core/life"
@@ -37,7 +38,22 @@ func createModel(c *Conn, arg params.ModelCreateArgs) (params.ModelInfo, error) 
 		return params.ModelInfo{}, errors.Annotate(
 			errors.NewAlreadyExists(nil, fmt.Sprintf("model %q for %s already exists", arg.Name, admin)), "failed to create new model")
 	}
-	return c.modelInfo(c.Controller.AddModel(arg.Name, admin)), nil
+	interval := model.UpdateStatus
+	for name, value := range arg.Config {
+		switch name {
+		case "authorized-keys": // the client sends those that it finds, for machines
+		case "update-status-hook-interval":
+			var err error
+			if interval, err = time.ParseDuration(fmt.Sprint(value)); err != nil || interval < time.Minute || interval > time.Hour {
+				return params.ModelInfo{}, errors.NotValidf("update-status-hook-interval %v: from 1m to 60m; that", value)
+			}
+		default:
+			return params.ModelInfo{}, notDone("a model's " + name)
+		}
+	}
+	m := c.Controller.AddModel(arg.Name, admin)
+	m.UpdateStatus = interval
+	return c.modelInfo(m), nil
 }
 
 func number() *version.Number {
@@ -155,7 +171,7 @@ func modelGet(c *Conn, _ facade.None) (params.ModelConfigResults, error) {
 	for name, value := range map[string]any{
 		"name": c.Model.Name, "uuid": c.Model.UUID, "type": "kubernetes", "agent-version": model.Version,
 		"default-base": "", "image-stream": "released", "agent-stream": "released", "development": false,
-		"logging-config": "<root>=INFO", "update-status-hook-interval": "5m", "automatically-retry-hooks": true,
+		"logging-config": "<root>=INFO", "update-status-hook-interval": c.Model.UpdateStatus.String(), "automatically-retry-hooks": true,
 		"firewall-mode": "instance", "charmhub-url": "https://api.charmhub.io", "secret-backend": "auto",
 		"ssl-hostname-verification": true, "test-mode": false,
 	} {

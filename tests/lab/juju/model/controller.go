@@ -64,10 +64,13 @@ func (c *Controller) later(after time.Duration, change func()) {
 	})
 }
 
+// UpdateStatus is how often Juju lets a charm look around, where a model says nothing.
+const UpdateStatus = 5 * time.Minute
+
 // AddModel makes an empty model.
 func (c *Controller) AddModel(name, owner string) *Model {
 	m := &Model{
-		Name: name, UUID: utils.MustNewUUID().String(), Owner: owner, Life: life.Alive, Created: time.Now(),
+		Name: name, UUID: utils.MustNewUUID().String(), Owner: owner, Life: life.Alive, Created: time.Now(), UpdateStatus: UpdateStatus,
 		Charms: map[string]*Charm{}, Apps: map[string]*App{}, Units: map[string]*Unit{}, Relations: map[int]*Relation{},
 		Offers: map[string]*Offer{}, Remotes: map[string]*Remote{}, Secrets: map[string]*Secret{},
 		Actions: map[string]*Action{}, Operations: map[string]*Operation{}, Pending: map[string]*Resource{},

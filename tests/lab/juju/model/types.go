@@ -26,6 +26,7 @@ type Model struct {
 	Pending           map[string]*Resource // by id, until an application takes it
 	Logs              []params.LogMessage  // the newest
 	LogsDropped       int                  // those before them
+	UpdateStatus      time.Duration        // between two update-status hooks
 
 	nextRelation, lastTask int
 }
