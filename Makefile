@@ -51,8 +51,9 @@ lab-test: lab-build ## The lab's own tests
 e2e: pack lab-build ## Whole stories on the lab: real juju, real pods, real packets
 	$(RUN) -tags e2e -timeout 50m -v ./tests/e2e/...
 
+demo: since := $(shell date +%s)
 demo: pack lab-build ## The main job in one command, with the four flows shown
-	go run ./tests/e2e/demo
+	go run ./tests/e2e/demo -since $(since)
 
 bench: pack lab-build ## Budgets of one dispatch, into build/bench.json
 	$(RUN) -tags bench -timeout 20m -v ./tests/bench/...

@@ -180,6 +180,8 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 func (v VPN) running(c vpnk8slib.Client) Status {
 	gateway := v.gatewayName(c)
 	switch {
+	case c.State() == vpnk8slib.Held && errors.Is(v.Link.Err, vpnk8slib.ErrNotReady):
+		return Waiting(fmt.Sprintf("gateway %s is silent: this pod goes on by what it said last", gateway)).With(v.look(c))
 	case c.State() == vpnk8slib.Held: // this pod is routed, but the gateway says nothing that we understand
 		return v.closed(c)
 	case c.State() == vpnk8slib.Unprotected:

@@ -71,6 +71,8 @@ func TestVPNDesired(t *testing.T) {
 
 		{summary: "the tunnel is down now", change: func(_ *hook.Unit, v *hook.VPN) { v.Link.Gateway.VPNConnected = false },
 			mode: hook.Running, kind: "waiting", message: "the VPN tunnel of gateway gateways/gluetun is down: nothing leaves until it is up; see: juju status -m gateways gluetun"},
+		{summary: "the gateway says nothing any more, and the overlay is there", change: func(_ *hook.Unit, v *hook.VPN) { silent(v) },
+			mode: hook.Running, kind: "waiting", message: "gateway gateways/gluetun is silent: this pod goes on by what it said last; see: juju status -m gateways gluetun"},
 		{summary: "the gateway is gone, and the overlay with it", change: func(_ *hook.Unit, v *hook.VPN) { silent(v); v.Pod.Overlay = false },
 			mode: hook.AsIs, kind: "waiting", message: "gateway gateways/gluetun is silent: nothing leaves until it is back; see: juju status -m gateways gluetun"},
 		{summary: "its data broke after a good time", change: func(_ *hook.Unit, v *hook.VPN) { unreadable(v); v.Pod.Overlay = false },

@@ -35,11 +35,12 @@ type Step struct {
 
 func main() {
 	keep := flag.Bool("keep", false, "leave the lab up afterwards (`make lab-down` ends it)")
+	since := flag.Int64("since", 0, "when the building for it began, in seconds of the epoch, to be told as its first step")
 	verbose := flag.Bool("v", false, "show every command and its output")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ok, err := demo(ctx, *keep, *verbose)
+	ok, err := demo(ctx, *since, *keep, *verbose)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 	}
@@ -48,7 +49,7 @@ func main() {
 	}
 }
 
-func demo(ctx context.Context, keep, verbose bool) (bool, error) {
+func demo(ctx context.Context, since int64, keep, verbose bool) (bool, error) {
 	w, err := world.New("demo")
 	if err != nil {
 		return false, err
@@ -57,6 +58,11 @@ func demo(ctx context.Context, keep, verbose bool) (bool, error) {
 		w.Log = os.Stderr
 	}
 	r := &Report{Status: map[string]string{}}
+	if since > 0 {
+		built := time.Since(time.Unix(since, 0)).Round(time.Second).Seconds()
+		fmt.Printf("build: packages, charms, programs and images ... %.0f s\n", built)
+		r.Steps = append(r.Steps, Step{"build: packages, charms, programs and images", built})
+	}
 	err = r.run(ctx, w)
 	if keep {
 		fmt.Printf("the lab stays up; LAB_DIR=%[1]s build/bin/lab drives it, LAB_DIR=%[1]s make lab-down ends it\n", w.Dir)
