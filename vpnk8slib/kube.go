@@ -99,9 +99,13 @@ func (k Kube) read(ctx context.Context, verb, object, kind, namespace, name stri
 	if err != nil {
 		return fmt.Errorf("cannot %s %s: %w", verb, object, err)
 	}
-	raw, err := k.client.Get().AbsPath(p).Do(ctx).Raw()
-	if err != nil {
+	answer := k.client.Get().AbsPath(p).Do(ctx)
+	if err := answer.Error(); err != nil { // Raw's says "unknown": it does not read what the API server says
 		return refused(verb, object, k.app, err)
+	}
+	raw, err := answer.Raw()
+	if err != nil {
+		return fmt.Errorf("cannot %s %s: %w", verb, object, err)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return fmt.Errorf("cannot %s %s: %w", verb, object, err)

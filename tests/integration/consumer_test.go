@@ -5,12 +5,14 @@ package integration
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -231,11 +233,23 @@ func TestNotTrusted(t *testing.T) {
 	assert.NotEmpty(t, c.reaches(vpnk8slib.Routed, gateway(id)), "with trust it goes on")
 	c.inOrder()
 
-	// Somebody who may not write is told which object it was.
+	// Somebody who may look and not write is told which object it was.
 	stranger := server.Namespace(t)
 	server.Juju(t, stranger, app, "ensure", containers, storage)
+	_, err = server.Admin.RbacV1().Roles(ns).Create(t.Context(), &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: "looks"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"get", "list"}}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = server.Admin.RbacV1().RoleBindings(ns).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "looks"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "looks"},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: app, Namespace: stranger}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
 	client, err := c.client(gateway(id))
 	require.NoError(t, err)
+	client.Network.Controllers = append(client.Network.Controllers, netip.MustParseAddrPort("192.0.2.9:17070"))
 	protect, _, err := vpnk8slib.ClientPlans(client)
 	require.NoError(t, err)
 	assert.EqualError(t, vpnk8slib.Reconcile(t.Context(), charmOf(t, stranger).kube, protect),
