@@ -1,8 +1,8 @@
 //go:build e2e
 
 // Package e2e tells whole stories on the lab: the unmodified juju, real pods, real packets. Each script under testdata is
-// one story in models of its own. They run one after the other, because a lab has one VPN subscription. Those about leaks
-// are told on a second lab as well, beside the first, where every model is in the mesh.
+// one story in models of its own. They run one after the other, because there is one VPN subscription. Those about leaks are
+// told on a second lab as well, where every model is in the mesh.
 package e2e
 
 import (
@@ -47,7 +47,6 @@ func TestStoriesInTheMesh(t *testing.T) {
 
 // tellAll tells stories on a lab of their own.
 func tellAll(t *testing.T, name string, w *teller, stories []string) {
-	t.Parallel() // beside the other lab: a story waits more than it works
 	var err error
 	w.World, err = world.New("e2e-" + name)
 	require.NoError(t, err)
