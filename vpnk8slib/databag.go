@@ -67,9 +67,9 @@ func plainly(raw string, into any, err error) error {
 	}
 	// A type that reads itself does not know which field it is: each field on its own tells.
 	var fields map[string]json.RawMessage
-	_ = json.Unmarshal([]byte(raw), &fields)
+	_ = json.Unmarshal([]byte(raw), &fields) // it was an object, or the error would have been one of those above
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		one, _ := json.Marshal(map[string]json.RawMessage{name: fields[name]})
+		one, _ := json.Marshal(map[string]json.RawMessage{name: fields[name]}) // taken from valid JSON
 		if err := json.Unmarshal(one, into); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

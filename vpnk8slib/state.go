@@ -30,6 +30,7 @@ type Client struct {
 	App       App
 	Link      Link
 	Unsafe    bool      // the operator's unsafe-mode; it counts only without a relation
+	Breaking  bool      // this is the hook that breaks one of the relations; see State
 	Last      *LastGood // nil: never routed
 	Network   Network
 	Probe     EnforcementProbe // what is known of the CNI's enforcement, to be kept
@@ -38,12 +39,21 @@ type Client struct {
 }
 
 // State decides. It reads nothing.
+//
+// In the hook that breaks a relation nothing is decided that changes the pod template: a new pod ends that hook before
+// Juju has noted it, the first hook in the new pod still finds the relation, lays the old route again, and so on for ever. The
+// hook after it opens the pod, or takes another gateway's route.
 func (c Client) State() State {
+	unrelated := errors.Is(c.Link.Err, ErrNotRelated)
 	switch {
-	case errors.Is(c.Link.Err, ErrNotRelated) && c.Unsafe:
-		return Unprotected
-	case errors.Is(c.Link.Err, ErrNotRelated):
+	case unrelated && !c.Unsafe:
 		return Locked
+	case c.Breaking && c.routedBefore():
+		return Held
+	case c.Breaking:
+		return Protected
+	case unrelated:
+		return Unprotected
 	case c.Link.Err == nil && (c.Link.Gateway.VPNConnected || c.routedBefore()):
 		return Routed
 	case c.routedBefore():

@@ -24,6 +24,16 @@ func TestState(t *testing.T) {
 		{"no relation", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink("qbittorrent", nil) }, vpnk8slib.Locked},
 		{"no relation, unsafe", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink("qbittorrent", nil); c.Unsafe = true }, vpnk8slib.Unprotected},
 		{"no relation, routed before", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink("qbittorrent", nil); c.Last = last(c) }, vpnk8slib.Locked},
+		{"the relation breaks", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink("qbittorrent", nil); c.Breaking = true }, vpnk8slib.Locked},
+		{"the relation breaks, unsafe", func(c *vpnk8slib.Client) {
+			c.Link = vpnk8slib.ReadLink("qbittorrent", nil)
+			c.Last, c.Unsafe, c.Breaking = last(c), true, true
+		}, vpnk8slib.Protected},
+		{"another relation breaks than the one that leads out", func(c *vpnk8slib.Client) { c.Last = last(c); c.Breaking = true }, vpnk8slib.Held},
+		{"the relation that leads out breaks, and another gateway is there", func(c *vpnk8slib.Client) {
+			c.Last = last(c)
+			c.Link.Relation, c.Breaking = "vpn-gateway:4", true
+		}, vpnk8slib.Protected},
 		{"silent", func(c *vpnk8slib.Client) { c.Link.Err = vpnk8slib.ErrNotReady }, vpnk8slib.Protected},
 		{"silent, unsafe", func(c *vpnk8slib.Client) { c.Link.Err = vpnk8slib.ErrNotReady; c.Unsafe = true }, vpnk8slib.Protected},
 		{"silent, routed before", func(c *vpnk8slib.Client) { c.Last = last(c); c.Link.Err = vpnk8slib.ErrNotReady }, vpnk8slib.Held},
@@ -62,13 +72,14 @@ func world(t *testing.T, f func(vpnk8slib.Client, vpnk8slib.Pod)) {
 		{Relation: "vpn-gateway:4", Err: vpnk8slib.ErrNotReady},
 	}
 	for _, link := range links {
-		for bits := range 32 {
+		for bits := range 64 {
 			c := good
 			c.Link = link
 			c.Unsafe = bits&1 != 0
 			if bits&2 != 0 {
 				c.Last = last(&good)
 			}
+			c.Breaking = bits&32 != 0
 			f(c, vpnk8slib.Pod{Overlay: bits&4 != 0, Closed: bits&8 != 0, Patched: bits&16 != 0})
 		}
 	}
@@ -81,7 +92,7 @@ func TestNothingButUnsafeWithoutARelationEverOpens(t *testing.T) {
 		seen[state] = true
 		protect, release, err := vpnk8slib.ClientPlans(c)
 		require.NoError(t, err)
-		open := errors.Is(c.Link.Err, vpnk8slib.ErrNotRelated) && c.Unsafe
+		open := errors.Is(c.Link.Err, vpnk8slib.ErrNotRelated) && c.Unsafe && !c.Breaking
 		require.Equal(t, open, state == vpnk8slib.Unprotected)
 		if open {
 			require.Empty(t, protect)
@@ -92,6 +103,9 @@ func TestNothingButUnsafeWithoutARelationEverOpens(t *testing.T) {
 		require.Equal(t, "NetworkPolicy", protect[0].Apply.Kind, "the kill switch comes first in %s", state)
 		for _, s := range protect {
 			require.NotNil(t, s.Apply, "protecting deletes nothing")
+		}
+		if c.Breaking {
+			require.True(t, state == vpnk8slib.Locked || state == vpnk8slib.Protected || state == vpnk8slib.Held, "%s changes the pod template while a relation breaks", state)
 		}
 		if c.MayStart(p) {
 			require.True(t, p.Patched && p.Closed && p.Overlay, "%s starts a workload in %+v", state, p)

@@ -20,9 +20,9 @@ type Env struct {
 }
 
 // Apply makes d true, in this order: Protect, workloads (those that are to stop first), Release, publish, secrets, ports,
-// status. A protection is in place before a workload starts and goes only after it has stopped; the status comes last, so
-// that it says only what is so. Where a step fails, no later one is made, with one exception: every workload that is to
-// stop is stopped, even when Protect failed or another one did not stop. None is started then.
+// the call for another hook, status. A protection is in place before a workload starts and goes only after it has stopped;
+// the status comes last, so that it says only what is so. Where a step fails, no later one is made, with one exception: every
+// workload that is to stop is stopped, even when Protect failed or another one did not stop. None is started then.
 //
 // A refusal for want of trust becomes a Blocked status with the command to run, and no error. Cluster objects, databags
 // and secrets are the leader's. A unit that is leaving stops what runs and changes nothing else.
@@ -68,7 +68,7 @@ func apply(ctx context.Context, env Env, d Desired) (cluster, err error) {
 	if err := vpnk8slib.Reconcile(ctx, env.Cluster, d.Release); err != nil {
 		return err, nil
 	}
-	return nil, tell(d)
+	return nil, tell(env, d)
 }
 
 // stopWorkloads stops all that is to stop: one that does not is no reason to leave another running.
@@ -90,7 +90,7 @@ func setUp(env Env, w Workload) error {
 }
 
 // tell is the half of Apply that speaks to Juju.
-func tell(d Desired) error {
+func tell(env Env, d Desired) error {
 	for _, endpoint := range slices.Sorted(maps.Keys(d.Publish)) {
 		if err := publish(endpoint, d.Publish[endpoint]); err != nil {
 			return err
@@ -103,6 +103,11 @@ func tell(d Desired) error {
 	}
 	if d.Ports != nil {
 		if err := setPorts(d.Ports); err != nil {
+			return err
+		}
+	}
+	if d.Again != "" {
+		if err := again(env, d.Again); err != nil {
 			return err
 		}
 	}

@@ -36,6 +36,7 @@ func (r *recorder) Delete(_ context.Context, ref vpnk8slib.Ref) error {
 func (r *recorder) PlanBytes(*client.PlanOptions) ([]byte, error) { return nil, r.did("plan") }
 func (r *recorder) AddLayer(*client.AddLayerOptions) error        { return r.did("layer") }
 func (r *recorder) Replan(*client.ServiceOptions) (string, error) { return "started", r.did("replan") }
+func (r *recorder) Notify(*client.NotifyOptions) (string, error)  { return "1", r.did("notify") }
 func (r *recorder) Push(o *client.PushOptions) error              { return r.did("push-" + o.Path) }
 func (r *recorder) MakeDir(o *client.MakeDirOptions) error        { return r.did("mkdir-" + o.Path) }
 func (r *recorder) Stop(*client.ServiceOptions) (string, error)   { return "stopped", r.did("stop") }
@@ -108,6 +109,7 @@ func everything() Desired {
 		Publish: map[string]map[string]string{"vpn-gateway": {"config": "{}"}},
 		Secrets: []SecretWant{{Label: "api-key", Content: map[string]string{"key": "value"}}, {Label: "token", Content: map[string]string{"key": "new"}}},
 		Ports:   []int{8080},
+		Again:   "new",
 		Status:  Active("ready"),
 	}
 }
@@ -133,6 +135,7 @@ var (
 		"relation-ids", "relation-set",
 		"secret-get", "secret-add", "secret-get", "secret-info-get", "secret-set",
 		"opened-ports", "open-port", "close-port",
+		"pebble-new", "notify",
 		"status-set",
 	}
 	order = slices.Concat(protecting, stopping, starting, releasing, telling)
@@ -272,7 +275,7 @@ func TestApplyOfAUnitThatDoesNotLead(t *testing.T) {
 	w.Leader = false
 	juju(t, w, "config-changed")
 	require.NoError(t, Apply(t.Context(), busy(nil).env(), Unit{App: "qbittorrent"}, everything()))
-	assert.Equal(t, slices.Concat(stopping, starting, []string{"opened-ports", "open-port", "close-port", "status-set"}), done())
+	assert.Equal(t, slices.Concat(stopping, starting, []string{"opened-ports", "open-port", "close-port", "pebble-new", "notify", "status-set"}), done())
 }
 
 func TestApplyOfAUnitThatLeaves(t *testing.T) {

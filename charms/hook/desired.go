@@ -14,6 +14,7 @@ type Desired struct {
 	Publish   map[string]map[string]string // endpoint: our application databag in every relation of it
 	Secrets   []SecretWant                 // of this application
 	Ports     []int                        // TCP; nil leaves them as they are
+	Again     string                       // the container whose Pebble brings another hook at once; empty: none
 	Status    Status
 }
 

@@ -73,14 +73,17 @@ func Relations(endpoint string) ([]vpnk8slib.Relation, error) {
 	return rels, nil
 }
 
+// broken is the hook in which one of an endpoint's relations is taken away.
+func broken(endpoint string) string { return endpoint + "-relation-broken" }
+
 func relationIDs(endpoint string) ([]string, error) {
 	ids, err := goops.GetRelationIDs(endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the relations of %s: %w", endpoint, err)
 	}
-	if goops.ReadEnv().HookName == endpoint+"-relation-broken" {
-		broken := goops.GetEnvGetter().Get("JUJU_RELATION_ID")
-		ids = slices.DeleteFunc(ids, func(id string) bool { return id == broken })
+	if goops.ReadEnv().HookName == broken(endpoint) {
+		gone := goops.GetEnvGetter().Get("JUJU_RELATION_ID")
+		ids = slices.DeleteFunc(ids, func(id string) bool { return id == gone })
 	}
 	slices.Sort(ids)
 	return ids, nil

@@ -33,6 +33,7 @@ type Pebble interface {
 	Push(*client.PushOptions) error
 	Pull(*client.PullOptions) error
 	Exec(*client.ExecOptions) (*client.ExecProcess, error)
+	Notify(*client.NotifyOptions) (string, error)
 }
 
 var _ Pebble = (*client.Client)(nil)
@@ -95,6 +96,22 @@ func SeeContainer(env Env, container string) (Seen, error) {
 		seen.Checks[c.Name] = c.Status != client.CheckStatusDown
 	}
 	return seen, nil
+}
+
+// again asks for another hook: a notice from Pebble is one to Juju (<container>-pebble-custom-notice). Under a Pebble that is
+// not there nothing is lost, since its coming brings a hook as well.
+func again(env Env, container string) error {
+	p, err := env.Pebble(container)
+	if errors.Is(err, errDown) {
+		return nil
+	}
+	if err == nil {
+		_, err = p.Notify(&client.NotifyOptions{Type: client.CustomNotice, Key: "vpn.charmarr.io/again"})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot ask for another hook: %w", err)
+	}
+	return nil
 }
 
 // ExecError is a command in a container that ended with another status than 0.

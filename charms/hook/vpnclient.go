@@ -28,6 +28,7 @@ type VPN struct {
 	OptionsErr error // what the operator has to mend in the charm's options; set by the charm
 	App        vpnk8slib.App
 	Link       vpnk8slib.Link
+	Breaking   bool // this is the hook that breaks one of the relations
 	View       vpnk8slib.ClientView
 	ViewErr    error         // why the view could not be had: no trust, no answer, or a network that has to be told (cluster-cidrs)
 	Pod        vpnk8slib.Pod // this pod's own network
@@ -36,7 +37,7 @@ type VPN struct {
 // SeeVPN reads the relation, the cluster and this pod's network. The cluster is asked by the leader only, once, within
 // two seconds; a refusal or no answer becomes part of what was seen.
 func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions) (VPN, error) {
-	v := VPN{Options: o, App: vpnk8slib.App{Name: u.App, Namespace: u.Model, Unit: u.Name}}
+	v := VPN{Options: o, App: vpnk8slib.App{Name: u.App, Namespace: u.Model, Unit: u.Name}, Breaking: u.Event == broken(VPNEndpoint)}
 	rels, err := Relations(VPNEndpoint)
 	if err != nil {
 		return VPN{}, err
@@ -64,7 +65,7 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions) (VPN, error) {
 // client is what the library decides from. Workloads are the containers that must not reach anything before the route is there.
 func (v VPN) client(workloads ...string) vpnk8slib.Client {
 	return vpnk8slib.Client{
-		App: v.App, Link: v.Link, Unsafe: v.Options.UnsafeMode, Last: v.View.Last, Network: v.View.Network, Probe: v.View.Probe,
+		App: v.App, Link: v.Link, Unsafe: v.Options.UnsafeMode, Breaking: v.Breaking, Last: v.View.Last, Network: v.View.Network, Probe: v.View.Probe,
 		Workloads: workloads, Image: v.Options.PodGatewayImage,
 	}
 }
@@ -84,6 +85,9 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 	planned := v.plans(u, c, &d)
 	data, err := vpnk8slib.RequirerData{InstanceName: u.App, RoutingMethods: vpnk8slib.RoutingMethods(), Namespace: u.Model, Application: u.App}.Encode()
 	d.Publish = map[string]map[string]string{VPNEndpoint: data}
+	if v.undecided(c) {
+		d.Again = w.Container
+	}
 
 	gates = append([]Gate{Leads(u), Valid(v.OptionsErr)}, gates...)
 	gates = append(gates, Valid(err), Trusted(u, v.ViewErr), Reachable(u, v.ViewErr), Valid(v.ViewErr), Valid(planned), v.gate(c), Up(w.Container, up))
@@ -111,6 +115,9 @@ func (v VPN) mayKeepUnseen() bool {
 }
 
 func (v VPN) related() bool { return !errors.Is(v.Link.Err, vpnk8slib.ErrNotRelated) }
+
+// undecided says whether what follows a broken relation is for the next hook; see vpnk8slib.Client.State.
+func (v VPN) undecided(c vpnk8slib.Client) bool { return v.Breaking && c.State() != vpnk8slib.Locked }
 
 // checks leaves out what could only fail: the overlay's where there is to be none, the workload's own while it is stopped.
 func (v VPN) checks(c vpnk8slib.Client, w Workload) map[string]Check {
@@ -157,6 +164,8 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 	switch {
 	case c.State() == vpnk8slib.Locked:
 		return Blocked(fmt.Sprintf("relate to a vpn-gateway: juju integrate %[1]s <gateway>:%[2]s (or run without VPN: juju config %[1]s unsafe-mode=true)", v.App.Name, VPNEndpoint))
+	case v.undecided(c):
+		return Maintenance("a relation to a gateway has gone; the next hook goes on")
 	case errors.As(v.Link.Err, &invalid):
 		return Blocked(invalid.Error()).With(fmt.Sprintf("see what it says: juju show-unit %s --endpoint %s", v.App.Unit, VPNEndpoint))
 	case errors.Is(v.Link.Err, vpnk8slib.ErrNotReady) && c.State() == vpnk8slib.Held:
@@ -180,6 +189,8 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 func (v VPN) running(c vpnk8slib.Client) Status {
 	gateway := v.gatewayName(c)
 	switch {
+	case v.undecided(c):
+		return v.closed(c)
 	case c.State() == vpnk8slib.Held && errors.Is(v.Link.Err, vpnk8slib.ErrNotReady):
 		return Waiting(fmt.Sprintf("gateway %s is silent: this pod goes on by what it said last", gateway)).With(v.look(c))
 	case c.State() == vpnk8slib.Held: // this pod is routed, but the gateway says nothing that we understand

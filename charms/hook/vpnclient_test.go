@@ -42,6 +42,7 @@ func TestVPNDesired(t *testing.T) {
 		mode    hook.Mode
 		kind    string
 		message string // a part of it
+		again   bool   // another hook is asked for
 	}{
 		{summary: "all in place", mode: hook.Running, kind: "active", message: way},
 		{summary: "another unit leads", change: func(u *hook.Unit, _ *hook.VPN) { u.Leader = false }, mode: hook.Stopped, kind: "waiting", message: "juju scale-application app 1"},
@@ -55,6 +56,17 @@ func TestVPNDesired(t *testing.T) {
 		{summary: "no relation, and the operator wants none", change: func(_ *hook.Unit, v *hook.VPN) {
 			v.Link, v.Options.UnsafeMode = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated}, true
 		}, mode: hook.Running, kind: "active", message: "unsafe-mode=true: traffic leaves without VPN"},
+		{summary: "the relation breaks", change: func(_ *hook.Unit, v *hook.VPN) {
+			v.Link, v.Breaking = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated}, true
+		},
+			mode: hook.Stopped, kind: "blocked", message: "juju integrate app <gateway>:vpn-gateway"},
+		{summary: "the relation breaks, and the operator wants none", change: func(_ *hook.Unit, v *hook.VPN) {
+			v.Link, v.Options.UnsafeMode, v.Breaking = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated}, true, true
+		}, mode: hook.Stopped, kind: "maintenance", message: "the next hook goes on", again: true},
+		{summary: "another relation breaks than the one that leads out", change: func(_ *hook.Unit, v *hook.VPN) { v.Breaking = true },
+			mode: hook.Running, kind: "maintenance", message: "the next hook goes on", again: true},
+		{summary: "the relation that leads out breaks, and another gateway is there", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Last.Relation, v.Breaking = "vpn-gateway:0", true },
+			mode: hook.Stopped, kind: "maintenance", message: "the next hook goes on", again: true},
 		{summary: "related, and unsafe-mode left on", change: func(_ *hook.Unit, v *hook.VPN) { v.Options.UnsafeMode = true },
 			mode: hook.Running, kind: "active", message: "unsafe-mode=true: removing the relation opens egress"},
 
@@ -127,6 +139,7 @@ func TestVPNDesired(t *testing.T) {
 			assert.Equal(t, test.kind, d.Status.Kind, d.Status.Message)
 			assert.Contains(t, d.Status.Message, test.message)
 			require.Len(t, d.Workloads, 1)
+			assert.Equal(t, test.again, d.Again == sleeper.Container)
 			assert.Equal(t, test.mode.String(), d.Workloads[0].Mode.String())
 			if v.ViewErr != nil {
 				assert.Empty(t, d.Protect, "without a view of the cluster nothing is changed in it")

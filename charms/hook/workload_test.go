@@ -33,6 +33,21 @@ func startPebble(t *testing.T, container string) Env {
 	return Env{Pebble: ContainerPebble}
 }
 
+// Another hook is asked for by a notice of a real Pebble; without Pebble its coming is the next hook.
+func TestAgain(t *testing.T) {
+	env := startPebble(t, "web")
+	require.NoError(t, again(env, "web"))
+	require.NoError(t, again(env, "web"))
+	p, err := env.Pebble("web")
+	require.NoError(t, err)
+	notices, err := p.(*client.Client).Notices(&client.NoticesOptions{Types: []client.NoticeType{client.CustomNotice}})
+	require.NoError(t, err)
+	require.Len(t, notices, 1)
+	assert.Equal(t, 2, notices[0].Occurrences)
+	assert.Equal(t, notices[0].LastOccurred, notices[0].LastRepeated, "each one wakes Juju")
+	require.NoError(t, again(env, "absent"))
+}
+
 // counting counts what changes something.
 type counting struct {
 	Pebble

@@ -121,8 +121,8 @@ type world struct {
 }
 
 func (w world) String() string {
-	return fmt.Sprintf("state %s, link %s, leader %t, event %s, unsafe %t, up %t, pod %+v, view error %v, options' %v, routed before %t",
-		w.vpn.State(), w.link, w.unit.Leader, w.unit.Event, w.vpn.Options.UnsafeMode, w.up, w.vpn.Pod, w.vpn.ViewErr, w.vpn.OptionsErr, w.vpn.View.Last != nil)
+	return fmt.Sprintf("state %s, link %s, leader %t, event %s, unsafe %t, up %t, pod %+v, view error %v, options' %v, routed before %t, breaking %t",
+		w.vpn.State(), w.link, w.unit.Leader, w.unit.Event, w.vpn.Options.UnsafeMode, w.up, w.vpn.Pod, w.vpn.ViewErr, w.vpn.OptionsErr, w.vpn.View.Last != nil, w.vpn.Breaking)
 }
 
 // everyWorld yields every combination of link, error of the view, last good data and booleans.
@@ -140,13 +140,14 @@ func everyWorld(t *testing.T, u hook.Unit) func(yield func(world) bool) {
 	return func(yield func(world) bool) {
 		for name, link := range links {
 			for _, viewErr := range errs {
-				for bits := range 1 << 8 {
+				for bits := range 1 << 9 {
 					bit := func(n int) bool { return bits>>n&1 == 1 }
 					w := world{unit: u, vpn: good, up: bit(0), link: name}
 					w.unit.Leader = bit(1)
 					w.vpn.Link, w.vpn.ViewErr = link, viewErr
 					w.vpn.Options.UnsafeMode = bit(2)
 					w.vpn.Pod = vpnk8slib.Pod{Overlay: bit(3), Closed: bit(4), Patched: bit(5)}
+					w.vpn.Breaking = bit(8)
 					if bit(7) {
 						w.vpn.OptionsErr = errors.New("cannot use option cluster-cidrs")
 					}

@@ -125,31 +125,39 @@ func (t *tour) recovers(name string) error {
 			return ""
 		})
 		after := time.Since(start).Seconds()
-		if err := t.outsideRow(name, c, world.VPNAddress); err != nil {
-			return err
+		row, pair := t.outsidePair(name, c, world.VPNAddress)
+		if pair != nil {
+			return pair
 		}
-		row := &t.rows[len(t.rows)-1]
 		row.To += fmt.Sprintf(", back by itself after %.0f s", after)
 		row.PacketsOnUplink += leaked
 		row.OK = row.OK && err == nil && leaked == 0
+		t.rows = append(t.rows, row)
 	}
 	return nil
 }
 
-// outsideRow probes a destination that only this row uses, and then sends the same from a pod that nothing protects.
 func (t *tour) outsideRow(name string, c client, expect string) error {
+	row, err := t.outsidePair(name, c, expect)
+	if err == nil {
+		t.rows = append(t.rows, row)
+	}
+	return err
+}
+
+// outsidePair probes a destination that only this row uses, and then sends the same from a pod that nothing protects.
+func (t *tour) outsidePair(name string, c client, expect string) (Flow, error) {
 	pairs, err := t.Pairs(t.ctx, c.pod, c.container, world.Target{Kind: "http", Dst: t.outside.Next()})
 	if err != nil {
-		return err
+		return Flow{}, err
 	}
 	p := pairs[0]
 	right := p.Seen.Source == expect
 	if expect == nothing {
 		right = !p.Seen.Answered()
 	}
-	t.rows = append(t.rows, Flow{Name: name, From: c.name, To: p.Dst, Expect: expect, Seen: p.Seen.String(), PacketsOnUplink: p.Packets,
-		Control: fmt.Sprintf("unprotected pod: seen as %s, %d packets", p.Control, p.Counted), OK: right && p.Sighted() && !p.Leaked()})
-	return nil
+	return Flow{Name: name, From: c.name, To: p.Dst, Expect: expect, Seen: p.Seen.String(), PacketsOnUplink: p.Packets,
+		Control: fmt.Sprintf("unprotected pod: seen as %s, %d packets", p.Control, p.Counted), OK: right && p.Sighted() && !p.Leaked()}, nil
 }
 
 func (t *tour) insideRows(name string, c client) error {

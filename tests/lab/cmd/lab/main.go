@@ -1,5 +1,5 @@
 // Command lab makes and drives a lab: a real one-node Kubernetes, a pretend internet, a VPN provider and a Juju controller,
-// all inside namespaces of its own. No packet leaves the machine, and `lab down` leaves nothing.
+// all inside namespaces of its own. No packet leaves the machine, and `lab down` leaves nothing but its logs.
 package main
 
 import (

@@ -82,10 +82,10 @@ func (w *world) commit(unit string, arg params.CommitHookChangesArg) error {
 	return call[params.ErrorResults](w, unit, "Uniter.CommitHookChanges", params.CommitHookChangesArgs{Args: []params.CommitHookChangesArg{arg}}).OneError()
 }
 
-func (w *world) enterScope(unit string) {
+func (w *world) enterScope(unit string) error {
 	w.Helper()
 	args := params.RelationUnits{RelationUnits: []params.RelationUnit{{Relation: relation, Unit: names.NewUnitTag(unit).String()}}}
-	require.NoError(w, call[params.ErrorResults](w, unit, "Uniter.EnterScope", args).OneError())
+	return call[params.ErrorResults](w, unit, "Uniter.EnterScope", args).OneError()
 }
 
 func said(unit string, own, app map[string]string) params.CommitHookChangesArg {
@@ -97,7 +97,7 @@ func said(unit string, own, app map[string]string) params.CommitHookChangesArg {
 // Only the leader speaks for its application; what a unit says for itself in the same hook is lost with it.
 func TestOnlyTheLeaderSpeaks(t *testing.T) {
 	w := newWorld(t)
-	w.enterScope("client/1")
+	require.NoError(t, w.enterScope("client/1"))
 	arg := said("client/1", map[string]string{"own": "1"}, map[string]string{"app": "1"})
 	arg.SecretCreates = []params.CreateSecretArg{newSecret("unit-client-1", "kept")}
 	require.EqualError(t, w.commit("client/1", arg), `prerequisites failed: "client/1" is not leader of "client"`)
@@ -111,10 +111,19 @@ func TestOnlyTheLeaderSpeaks(t *testing.T) {
 	require.EqualError(t, w.commit("client/0", params.CommitHookChangesArg{OpenPorts: []params.EntityPortRange{{Tag: "unit-client-1"}}}), "permission denied")
 }
 
+// A relation dies while one unit's pod is replaced: the new agent finds it and leaves it as Juju has it, and nobody joins.
+func TestDyingRelation(t *testing.T) {
+	w := newWorld(t)
+	require.NoError(t, w.enterScope("client/0"))
+	w.relation.Life = life.Dying
+	require.NoError(t, w.enterScope("client/0"))
+	require.EqualError(t, w.enterScope("client/1"), "cannot enter scope: unit or relation is not alive")
+}
+
 // Answers are written before the next call changes what is in them, and reads wake nobody.
 func TestReads(t *testing.T) {
 	w := newWorld(t)
-	w.enterScope("client/0")
+	require.NoError(t, w.enterScope("client/0"))
 	self := params.Entities{Entities: []params.Entity{{Tag: "unit-client-0"}}}
 	ends := params.RelationUnits{RelationUnits: []params.RelationUnit{{Relation: relation, Unit: "unit-client-0"}}}
 	reads := map[string]any{

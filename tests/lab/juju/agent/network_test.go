@@ -11,7 +11,7 @@ import (
 // it, and a pod that has moved changes nothing.
 func TestAddresses(t *testing.T) {
 	w := newWorld(t)
-	w.enterScope("client/0")
+	require.NoError(t, w.enterScope("client/0"))
 	require.Empty(t, w.relation.UnitData["client/0"], "there is no address yet, and /32 is none")
 	self := params.Entities{Entities: []params.Entity{{Tag: "unit-client-0"}}}
 	address := func(method string) params.StringResult {

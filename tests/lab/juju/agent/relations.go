@@ -138,7 +138,8 @@ func setRelationStatus(c *Conn, args params.RelationStatusArgs) (params.ErrorRes
 }
 
 // enterScope joins the unit, with the addresses that Juju puts in for it. It waits for none: one that is not known yet
-// comes with a later config-changed.
+// comes with a later config-changed. An agent enters again what it is in each time it starts, of a dying relation as well
+// (juju, state/relationunit.go).
 func enterScope(c *Conn, args params.RelationUnits) (params.ErrorResults, error) {
 	return facade.Each(args.RelationUnits, func(arg params.RelationUnit) error {
 		r := c.relation(arg.Relation)
@@ -148,6 +149,8 @@ func enterScope(c *Conn, args params.RelationUnits) (params.ErrorResults, error)
 			return err
 		case r == nil:
 			return apiservererrors.ErrPerm
+		case r.UnitData[c.Unit] != nil:
+			return nil
 		case r.Life != life.Alive || u.Life != life.Alive:
 			return &params.Error{Code: params.CodeCannotEnterScope, Message: "cannot enter scope: unit or relation is not alive"}
 		}

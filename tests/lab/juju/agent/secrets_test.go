@@ -36,7 +36,7 @@ func (w *world) get(unit, uri, label string) error {
 // A hook that fails for its secrets leaves behind those that it made until then, and nothing else.
 func TestSecretsOneAfterAnother(t *testing.T) {
 	w := newWorld(t)
-	w.enterScope("gateway/0")
+	require.NoError(t, w.enterScope("gateway/0"))
 	first, twice, last := newSecret("application-gateway", "a"), newSecret("application-gateway", "a"), newSecret("application-gateway", "b")
 	hook := said("gateway/0", map[string]string{"own": "1"}, nil)
 	hook.SecretCreates = []params.CreateSecretArg{first, twice, last}
