@@ -15,7 +15,7 @@ LABCTL := build/bin/lab
 NESTED := tests/lab tests/lab/juju
 TAGS := integration datapath e2e bench
 
-.PHONY: help build test unit race integration datapath e2e stories lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
+.PHONY: help build test unit race integration datapath e2e lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,8 +26,8 @@ build: ## Build the library and every charm
 # What runs things outside a test's own binary always runs: Go sees no change there, and would tell of an earlier run.
 RUN := go test -count=1
 
-test: ## What a change is judged by, fast first; `make e2e` tells the stories that are left
-	@began=$$(date +%s); for t in deps lint unit race pack lab-build integration lab-test datapath stories; do \
+test: ## Everything, fast first
+	@began=$$(date +%s); for t in deps lint unit race pack lab-build integration lab-test datapath e2e; do \
 	  from=$$(date +%s); $(MAKE) --no-print-directory $$t; echo "== $$t: $$(($$(date +%s) - from)) s"; \
 	done; echo "== test: $$(($$(date +%s) - began)) s"
 
@@ -48,17 +48,8 @@ lab-test: lab-build ## The lab's own tests
 	cd tests/lab && $(RUN) ./...
 	cd tests/lab/juju && $(RUN) ./...
 
-# All stories on both labs take 42 minutes, one after the other; both labs at once are more than two cores can do (senders
-# fall behind their rate). Until they are faster, a change is judged by these.
-JUDGES := TestStories$$/^(client-first|foreign-edit|gateway-dies|gateway-moves|key-rotated|relation-removed|route-broken)$$
-JUDGES_MESH := TestStoriesInTheMesh$$/^(client-first|route-broken)$$
-
-stories: pack lab-build ## The stories of `make test`
-	$(RUN) -tags e2e -timeout 50m -v -run '$(JUDGES)' ./tests/e2e/
-	$(RUN) -tags e2e -timeout 50m -v -run '$(JUDGES_MESH)' ./tests/e2e/
-
 e2e: pack lab-build ## Whole stories on the lab: real juju, real pods, real packets
-	$(RUN) -tags e2e -timeout 80m -v ./tests/e2e/...
+	$(RUN) -tags e2e -timeout 60m -v ./tests/e2e/...
 
 demo: since := $(shell date +%s)
 demo: pack lab-build ## The main job in one command, with the four flows shown

@@ -28,6 +28,7 @@ type Observed struct {
 	Container hook.Seen
 	Tunnel    Tunnel
 	Consumers []vpnk8slib.Consumer
+	Said      map[string]string // what consumers were told last; read where the rest does not tell what to say anew
 }
 
 func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
@@ -78,7 +79,10 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if _, open := hook.First(hook.Trusted(o.Unit, o.ViewErr)); open && errors.As(o.ViewErr, &answer) {
 		return o, fmt.Errorf("cannot look at the cluster: %w", o.ViewErr) // the API server's trouble: Juju tries this hook again
 	}
-	return o, nil
+	if o.ViewErr != nil || o.ConfigErr != nil || apart(o.Config, o.View.Network, o.App) != nil {
+		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
+	}
+	return o, err
 }
 
 // errOperator is behind what the operator has to mend in the secret.
@@ -117,7 +121,7 @@ func Reconcile(o Observed) hook.Desired {
 		return d
 	}
 	data := published(o)
-	if databag, err := data.Encode(); err == nil && o.ViewErr == nil {
+	if databag, err := told(o, data).Encode(); err == nil {
 		d.Publish = map[string]map[string]string{hook.VPNEndpoint: databag}
 	}
 	unfit := fits(o.Config, o.View.Network, o.App)
@@ -158,9 +162,9 @@ func plans(o Observed, data vpnk8slib.ProviderData, unfit error, d *hook.Desired
 	return err
 }
 
-// published is what consumers are told. It names this very pod: two addresses behind one name break pod-gateway. Where the
-// networks do not go together, or an option is refused that networks or the tunnel's state are told by, the networks are left
-// out: the data then cannot be written, and what was said last stays.
+// published is what consumers are to be told. It names this very pod: two addresses behind one name break pod-gateway. Where
+// the networks do not go together, or an option is refused that they are told by, they are left out: the data then cannot be
+// written.
 func published(o Observed) vpnk8slib.ProviderData {
 	data := vpnk8slib.ProviderData{
 		RoutingMethod:  vpnk8slib.RoutingMethods()[0],
@@ -168,10 +172,7 @@ func published(o Observed) vpnk8slib.ProviderData {
 		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VPNConnected: o.Tunnel.Up,
 		InstanceName: o.App, Namespace: o.Model, Application: o.App,
 	}
-	refused := slices.ContainsFunc(hook.Refusals(o.ConfigErr), func(e *hook.OptionError) bool {
-		return e.Name == "cluster-cidrs" || e.Name == "probe-targets"
-	})
-	if !refused && apart(o.Config, o.View.Network, o.App) == nil {
+	if !refused(o, "cluster-cidrs") && apart(o.Config, o.View.Network, o.App) == nil {
 		data.VXLANIPNetwork, data.ClusterCIDRs = o.Config.Overlay, o.View.Network.Cluster()
 	}
 	if o.Tunnel.Up {
@@ -183,6 +184,27 @@ func published(o Observed) vpnk8slib.ProviderData {
 		}
 	}
 	return data
+}
+
+// told is what consumers are told: what is to be, or, where that cannot be said in full, what was said last with the tunnel
+// as it is now. Where not even the tunnel was looked at nothing is said.
+func told(o Observed, data vpnk8slib.ProviderData) vpnk8slib.ProviderData {
+	if refused(o, "probe-targets") {
+		return vpnk8slib.ProviderData{}
+	}
+	if _, err := data.Encode(); err == nil && o.ViewErr == nil {
+		return data
+	}
+	said, err := vpnk8slib.DecodeProviderData(o.App, o.Said)
+	if err != nil {
+		return vpnk8slib.ProviderData{}
+	}
+	said.VPNConnected, said.ExternalIP = data.VPNConnected, data.ExternalIP
+	return said
+}
+
+func refused(o Observed, option string) bool {
+	return slices.ContainsFunc(hook.Refusals(o.ConfigErr), func(e *hook.OptionError) bool { return e.Name == option })
 }
 
 // patched is open in a pod whose overlay is there: it is made after the drop rules, and gluetun looks at the pod's

@@ -117,9 +117,34 @@ func TestPublish(t *testing.T) {
 		o.ConfigErr = errors.Join(errors.New("cannot use option vpn-type"), &hook.OptionError{Name: option})
 		assert.Empty(t, Reconcile(o).Publish, "nobody knows what was meant by %s", option)
 	}
+	o.ConfigErr, o.ViewErr = nil, errors.New("no answer")
+	assert.Empty(t, Reconcile(o).Publish, "what is not known is not said")
+}
 
-	o.ViewErr = errors.New("no answer")
-	assert.NotContains(t, Reconcile(o).Publish, hook.VPNEndpoint, "what is not known leaves what was said as it is")
+// What cannot be said anew was said before, and stays; how the tunnel is now is said in any case.
+func TestPublishTheTunnelAgain(t *testing.T) {
+	for summary, change := range map[string]func(*Observed){
+		"the API server does not answer": func(o *Observed) { o.View, o.ViewErr = vpnk8slib.GatewayView{}, errors.New("no answer") },
+		"networks are refused":           func(o *Observed) { o.ConfigErr = &hook.OptionError{Name: "cluster-cidrs"} },
+		"networks overlap":               func(o *Observed) { o.Config.Overlay = overlayOf(t, "10.42.9") },
+	} {
+		t.Run(summary, func(t *testing.T) {
+			o := ready(t)
+			o.Said = Reconcile(o).Publish[hook.VPNEndpoint]
+			before, err := vpnk8slib.DecodeProviderData("gluetun", o.Said)
+			require.NoError(t, err)
+			change(&o)
+			assert.Equal(t, o.Said, Reconcile(o).Publish[hook.VPNEndpoint])
+			o.Tunnel = Tunnel{}
+			after, err := vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[hook.VPNEndpoint])
+			require.NoError(t, err)
+			before.VPNConnected, before.ExternalIP = false, netip.Addr{}
+			assert.Equal(t, before, after)
+
+			o.ConfigErr = errors.Join(o.ConfigErr, &hook.OptionError{Name: "probe-targets"})
+			assert.Empty(t, Reconcile(o).Publish, "the tunnel was not looked at")
+		})
+	}
 }
 
 // The firewall names the server's port: without it no pod is changed.

@@ -137,6 +137,20 @@ func publish(endpoint string, databag map[string]string) error {
 	return nil
 }
 
+// Published reads what this application said last in the first of an endpoint's relations: the same as in every other. It is
+// empty where there is none. Leader only: Juju shows it to nobody else.
+func Published(endpoint, app string) (map[string]string, error) {
+	ids, err := relationIDs(endpoint)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	databag, err := goops.GetAppRelationData(ids[0], app)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what was published in relation %s: %w", ids[0], err)
+	}
+	return databag, nil
+}
+
 // Secret reads the newest revision of a secret by its URI or bare id. The error is ErrNoSecret when there is none for us.
 func Secret(id string) (map[string]string, error) {
 	id = strings.TrimSpace(id)

@@ -122,6 +122,17 @@ func TestRelationsWithoutTheOneBeingBroken(t *testing.T) {
 	}
 }
 
+func TestPublished(t *testing.T) {
+	said := map[string]string{"config": "{}"}
+	juju(t, model{App: "gluetun", Leader: true, Relations: map[string]*relation{"vpn-gateway:1": {App: "client", Local: said}}}, "update-status")
+	databag, err := Published("vpn-gateway", "gluetun")
+	require.NoError(t, err)
+	assert.Equal(t, said, databag)
+	databag, err = Published("other", "gluetun")
+	require.NoError(t, err)
+	assert.Empty(t, databag)
+}
+
 func TestRelationsAskForAnApplicationOnce(t *testing.T) {
 	after := juju(t, model{Relations: map[string]*relation{"vpn-gateway:1": {App: "gluetun"}}}, "update-status")
 	for range 2 {

@@ -235,7 +235,7 @@ func (p *path) external(when string) {
 		}
 		n, err := p.OnUplink(p.t.Context(), dst)
 		require.NoError(p.t, err)
-		require.Zero(p.t, n, "LEAK, %s: packets to %s left outside the tunnel, seen as %s", when, dst, seen)
+		require.Zero(p.t, n[dst], "LEAK, %s: packets to %s left outside the tunnel, seen as %s", when, dst, seen)
 		if seen.Source == world.VPNAddress {
 			return ""
 		}
@@ -254,7 +254,7 @@ func (p *path) blocked(when string) {
 }
 
 // confined shows that nothing leaves outside the tunnel, and that an unprotected pod's same probe does.
-func (p *path) confined(when string) []world.Pair {
+func (p *path) confined(when string) []*world.Pair {
 	p.t.Helper()
 	pairs, err := p.Pairs(p.t.Context(), namespace+"/client-0", "workload", world.Target{Kind: "http", Dst: p.outside.Next()},
 		world.Target{Kind: "udp", Dst: p.outside.Next()}, world.Target{Kind: "icmp", Dst: p.outside.Next()})

@@ -22,6 +22,9 @@ import (
 	"github.com/charmarr/charmarr-go/tests/e2e/world"
 )
 
+// longest is what a story may take before it has failed.
+const longest = 8 * time.Minute
+
 // teller is who tells stories on one lab.
 type teller struct {
 	world.World
@@ -53,6 +56,10 @@ func tellAll(t *testing.T, name string, w *teller, stories []string) {
 	t.Cleanup(func() { require.NoError(t, w.Down(context.Background())) })
 	require.NoError(t, w.Up(t.Context()))
 	for _, story := range stories {
+		// Go ends a test that is late on the spot, and the lab would stay up.
+		if end, limited := t.Deadline(); limited && time.Until(end) < longest+time.Minute {
+			require.Fail(t, "no time is left for another story: see go test -timeout", story)
+		}
 		t.Run(strings.TrimSuffix(filepath.Base(story), ".txtar"), func(t *testing.T) { w.story(t, story) })
 	}
 }
@@ -68,7 +75,7 @@ func (w *teller) story(t *testing.T, file string) {
 		Files:    []string{file},
 		Setup:    func(e *testscript.Env) error { return w.setup(e, name) },
 		Cmds:     w.words(),
-		Deadline: time.Now().Add(8 * time.Minute),
+		Deadline: time.Now().Add(longest),
 	})
 }
 

@@ -5,6 +5,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +28,8 @@ func (w *teller) external(ts *testscript.TestScript, pod, container string) {
 		}
 		packets, err := w.OnUplink(ctx, dst)
 		ts.Check(err)
-		if packets > 0 {
-			ts.Fatalf("LEAK: %d packets to %s left outside the tunnel; the far end saw %s", packets, dst, seen)
+		if packets[dst] > 0 {
+			ts.Fatalf("LEAK: %d packets to %s left outside the tunnel; the far end saw %s", packets[dst], dst, seen)
 		}
 		if seen.Source == world.VPNAddress {
 			return ""
@@ -38,7 +40,7 @@ func (w *teller) external(ts *testscript.TestScript, pod, container string) {
 
 // confined sends a probe of each kind and tells what came of it. None may leave outside the tunnel, and each time an
 // unprotected pod shows that the same would have been seen.
-func (w *teller) confined(ts *testscript.TestScript, pod, container string) []world.Pair {
+func (w *teller) confined(ts *testscript.TestScript, pod, container string) []*world.Pair {
 	pairs, err := w.Pairs(context.Background(), pod, container,
 		world.Target{Kind: "http", Dst: w.outside.Next()}, world.Target{Kind: "udp", Dst: w.outside.Next()}, world.Target{Kind: "icmp", Dst: w.outside.Next()},
 		world.Target{Kind: "http", Dst: w.outside.Next6()}, world.Target{Kind: "udp", Dst: w.outside.Next6()})
@@ -72,12 +74,9 @@ func (w *teller) silent(ts *testscript.TestScript, pod string) {
 			all.Go(func() { _, _ = w.Lab(ctx, append([]string{"exec", "--pod", pod, "--"}, strings.Fields(line)...)...) })
 		}
 		all.Wait()
-		out := map[string]int{}
-		for dst := range sent {
-			out[dst], err = w.OnUplink(ctx, dst)
-			ts.Check(err)
-		}
-		return out
+		counts, err := w.OnUplink(ctx, slices.Collect(maps.Keys(sent))...)
+		ts.Check(err)
+		return counts
 	}
 	for dst, packets := range from(pod) {
 		if packets > 0 {

@@ -28,10 +28,11 @@ if [ ${#missing[@]} -gt 0 ]; then
   [ "$(id -u)" = 0 ] || fail "missing packages; run as root: apt-get install ${missing[*]}"
   echo "deps: installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
+  again="see what it says: apt-get update && apt-get install ${missing[*]}"
+  apt-get update -qq || fail "cannot read the package lists; $again"
   # Docker's own packages stand against Debian's containerd: nobody loses theirs to a test.
   goes=$(apt-get install -s --no-install-recommends "${missing[@]}" | awk '$1 == "Remv" && $2 != "busybox" { print $2 }')
   [ -z "$goes" ] || fail "installing ${missing[*]} would remove" $goes "; use a machine of its own"
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || fail "cannot install ${missing[*]}; $again"
 fi
 [ "$(id -u)" = 0 ] || fail "the lab makes network namespaces and mounts: run as root"

@@ -133,7 +133,8 @@ func TestTwoLabsAtOnce(t *testing.T) {
 
 func uplink(t *testing.T, l lab, dst string) int {
 	t.Helper()
-	var count struct{ Uplink int }
-	require.NoError(t, json.Unmarshal([]byte(l.run("count", "--dst", dst)), &count))
-	return count.Uplink
+	var counts map[string]struct{ Uplink int }
+	require.NoError(t, json.Unmarshal([]byte(l.run("count", dst)), &counts))
+	require.Contains(t, counts, dst)
+	return counts[dst].Uplink
 }

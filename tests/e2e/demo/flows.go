@@ -118,7 +118,7 @@ func (t *tour) recovers(name string) error {
 			if err != nil {
 				return err.Error()
 			}
-			leaked += n
+			leaked += n[dst]
 			if seen.Source != world.VPNAddress {
 				return "the far end sees " + seen.String()
 			}

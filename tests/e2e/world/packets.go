@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -55,53 +56,77 @@ type Pair struct {
 }
 
 // Leaked says whether anything of the probe got out beside the tunnel.
-func (p Pair) Leaked() bool {
+func (p *Pair) Leaked() bool {
 	return p.Packets > 0 || p.Seen.Source == NodeAddress || p.Seen.Source == NodeAddress6
 }
 
 // Sighted says whether the control was seen. One that was not proves nothing about its probe.
-func (p Pair) Sighted() bool { return p.Counted > 0 && p.Control.Answered() }
+func (p *Pair) Sighted() bool { return p.Counted > 0 && p.Control.Answered() }
 
 // String tells what was sent and what came of both.
-func (p Pair) String() string {
+func (p *Pair) String() string {
 	return fmt.Sprintf("%s to %s: %s, %d packets outside the tunnel; from an unprotected pod: %s, %d packets", p.Kind, p.Dst, p.Seen, p.Packets, p.Control, p.Counted)
 }
 
-// Pairs sends probes, all at once because most wait for an answer that does not come, and each one's control.
-func (w World) Pairs(ctx context.Context, pod, container string, targets ...Target) ([]Pair, error) {
-	pairs, errs := make([]Pair, len(targets)), make([]error, len(targets))
-	var all sync.WaitGroup
-	for i, t := range targets {
-		all.Go(func() { pairs[i], errs[i] = w.pair(ctx, pod, container, t) })
+// Pairs sends probes and then their controls, each all at once because most wait for an answer that does not come. A busy
+// machine loses a control now and then, so that each may try three times.
+func (w World) Pairs(ctx context.Context, pod, container string, targets ...Target) ([]*Pair, error) {
+	var pairs []*Pair
+	for _, t := range targets {
+		pairs = append(pairs, &Pair{Target: t})
 	}
-	all.Wait()
-	return pairs, errors.Join(errs...)
+	err := atOnce(pairs, func(p *Pair) (err error) {
+		p.Seen, err = w.Probe(ctx, pod, container, p.Kind, p.Dst)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.counted(ctx, pairs, func(p *Pair, n int) { p.Packets = n }); err != nil {
+		return nil, err
+	}
+	for try, blind := 0, pairs; try < 3 && len(blind) > 0; try++ {
+		if err := atOnce(blind, func(p *Pair) error { return w.control(ctx, p) }); err != nil {
+			return nil, err
+		}
+		if err := w.counted(ctx, blind, func(p *Pair, n int) { p.Counted = n - p.Packets }); err != nil {
+			return nil, err
+		}
+		blind = slices.DeleteFunc(slices.Clone(blind), (*Pair).Sighted)
+	}
+	return pairs, nil
 }
 
-// pair sends a probe and its control. A busy machine loses a control now and then, so it may try three times.
-func (w World) pair(ctx context.Context, pod, container string, t Target) (p Pair, err error) {
-	p = Pair{Target: t}
-	if p.Seen, err = w.Probe(ctx, pod, container, t.Kind, t.Dst); err != nil {
-		return p, err
+func (w World) control(ctx context.Context, p *Pair) error {
+	out, err := w.Lab(ctx, "probe", "--plain", p.Kind, p.Dst)
+	if err != nil {
+		return err
 	}
-	if p.Packets, err = w.OnUplink(ctx, t.Dst); err != nil {
-		return p, err
+	p.Control, err = readSeen(out)
+	return err
+}
+
+// counted tells each pair how many packets to its destination have left the node.
+func (w World) counted(ctx context.Context, pairs []*Pair, tell func(*Pair, int)) error {
+	var dsts []string
+	for _, p := range pairs {
+		dsts = append(dsts, p.Dst)
 	}
-	for try := 0; try < 3 && !p.Sighted(); try++ {
-		out, err := w.Lab(ctx, "probe", "--plain", t.Kind, t.Dst)
-		if err != nil {
-			return p, err
-		}
-		if p.Control, err = readSeen(out); err != nil {
-			return p, err
-		}
-		n, err := w.OnUplink(ctx, t.Dst)
-		if err != nil {
-			return p, err
-		}
-		p.Counted = n - p.Packets
+	counts, err := w.OnUplink(ctx, dsts...)
+	for _, p := range pairs {
+		tell(p, counts[p.Dst])
 	}
-	return p, nil
+	return err
+}
+
+func atOnce(pairs []*Pair, do func(*Pair) error) error {
+	errs := make([]error, len(pairs))
+	var all sync.WaitGroup
+	for i, p := range pairs {
+		all.Go(func() { errs[i] = do(p) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 func readSeen(out string) (s Seen, err error) {
@@ -111,14 +136,22 @@ func readSeen(out string) (s Seen, err error) {
 	return s, err
 }
 
-// OnUplink counts the packets to dst that left the node outside the tunnel since the lab came up. Every probe has a
+// OnUplink counts the packets to destinations that left the node outside the tunnel since the lab came up. Every probe has a
 // destination of its own, so a count is never somebody else's.
-func (w World) OnUplink(ctx context.Context, dst string) (int, error) {
-	var c struct {
-		Uplink int `json:"uplink"`
+func (w World) OnUplink(ctx context.Context, dsts ...string) (map[string]int, error) {
+	counted := map[string]struct{ Uplink int }{}
+	if err := w.json(ctx, &counted, append([]string{"count"}, dsts...)...); err != nil {
+		return nil, err
 	}
-	err := w.json(ctx, &c, "count", "--dst", dst)
-	return c.Uplink, err
+	counts := map[string]int{}
+	for _, dst := range dsts {
+		c, told := counted[dst]
+		if !told {
+			return nil, fmt.Errorf("cannot count the packets to %s: the lab does not tell", dst)
+		}
+		counts[dst] = c.Uplink
+	}
+	return counts, nil
 }
 
 // json reads what the lab's program answers.

@@ -21,33 +21,32 @@ const (
 	fromPod  = "from" // left the node, by the pod's address and destination
 )
 
-// packets are counts by what they are counted under: a destination, or a source and a destination.
-type packets map[string]int
+// counters are packets by name of a counter, and by what they are counted under: a destination, or a source and a destination.
+type counters map[string]map[string]int
 
-// read reads one set of counters, of both families.
-func read(ctx context.Context, lab where.Lab, set string) (packets, error) {
-	all := packets{}
-	for _, family := range []string{"4", "6"} {
-		cmd, err := node.Enter(ctx, lab, "nft", "-j", "list", "set", "inet", "uplink", set+family)
-		if err != nil {
-			return nil, err
-		}
-		out, err := cmd.Output()
-		if err == nil {
-			err = all.add(out)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the counters %s: %w", set+family, err)
-		}
+// read reads all of them, of both families.
+func read(ctx context.Context, lab where.Lab) (counters, error) {
+	cmd, err := node.Enter(ctx, lab, "nft", "-j", "list", "table", "inet", "uplink")
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the counters: %w", err)
+	}
+	all := counters{}
+	if err := all.add(out); err != nil {
+		return nil, fmt.Errorf("cannot understand the counters: %w", err)
 	}
 	return all, nil
 }
 
-// add reads what nft prints of a set.
-func (p packets) add(listing []byte) error {
+// add reads what nft prints of a table.
+func (c counters) add(listing []byte) error {
 	var l struct {
 		Nftables []struct {
 			Set struct {
+				Name string
 				Elem []struct {
 					Elem struct {
 						Val     json.RawMessage
@@ -61,6 +60,10 @@ func (p packets) add(listing []byte) error {
 		return err
 	}
 	for _, o := range l.Nftables {
+		name := strings.TrimRight(o.Set.Name, "46")
+		if c[name] == nil {
+			c[name] = map[string]int{}
+		}
 		for _, e := range o.Set.Elem {
 			var one string
 			var pair struct{ Concat []string }
@@ -70,37 +73,42 @@ func (p packets) add(listing []byte) error {
 				}
 				one = strings.Join(pair.Concat, " ")
 			}
-			p[one] = e.Elem.Counter.Packets
+			c[name][one] = e.Elem.Counter.Packets
 		}
 	}
 	return nil
 }
 
-// count tells of one destination.
+// Count is what was counted of one destination, outside the tunnel.
+type Count struct {
+	Uplink int `json:"uplink"` // packets that left the node
+	Pod    int `json:"pod"`    // packets that left a pod
+}
+
+// count tells of destinations.
 func count(ctx context.Context, lab where.Lab, args []string) error {
-	if len(args) != 2 || args[0] != "--dst" {
-		return errors.New("usage: lab count --dst ADDRESS")
+	if len(args) == 0 {
+		return errors.New("usage: lab count ADDRESS...")
 	}
-	dst, err := netip.ParseAddr(args[1])
+	all, err := read(ctx, lab)
 	if err != nil {
 		return err
 	}
-	uplink, err := read(ctx, lab, atUplink)
-	if err != nil {
-		return err
+	counts := map[netip.Addr]Count{}
+	for _, arg := range args {
+		dst, err := netip.ParseAddr(arg)
+		if err != nil {
+			return err
+		}
+		counts[dst] = Count{all[atUplink][dst.String()], all[atPod][dst.String()]}
 	}
-	pod, err := read(ctx, lab, atPod)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{"dst": dst, "uplink": uplink[dst.String()], "pod": pod[dst.String()]})
+	return json.NewEncoder(os.Stdout).Encode(counts)
 }
 
 // Kind is what the world knows of one kind that a pod's sender sends.
 type Kind struct {
-	Dst     netip.Addr     `json:"dst"`
-	Uplink  int            `json:"uplink"`  // packets that left the node outside the tunnel
-	Pod     int            `json:"pod"`     // packets that left the pod outside the tunnel
+	Dst netip.Addr `json:"dst"`
+	Count
 	Arrived map[string]int `json:"arrived"` // at the far end, by the source that it saw; not of icmp, which the kernel answers
 }
 
@@ -109,11 +117,7 @@ func sent(ctx context.Context, lab where.Lab, args []string) error {
 	if len(args) != 1 || strings.Count(args[0], "/") != 1 {
 		return errors.New("usage: lab sent NS/POD")
 	}
-	uplink, err := read(ctx, lab, atUplink)
-	if err != nil {
-		return err
-	}
-	pod, err := read(ctx, lab, atPod)
+	all, err := read(ctx, lab)
 	if err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func sent(ctx context.Context, lab where.Lab, args []string) error {
 	kinds, byDst := map[string]*Kind{}, map[string]*Kind{}
 	for n, kind := range sender.Kinds {
 		dst := sender.Target(namespace, name, n)
-		kinds[kind] = &Kind{dst, uplink[dst.String()], pod[dst.String()], map[string]int{}}
+		kinds[kind] = &Kind{dst, Count{all[atUplink][dst.String()], all[atPod][dst.String()]}, map[string]int{}}
 		byDst[dst.String()] = kinds[kind]
 	}
 	arrivals, err := os.ReadFile(lab.Path("log", "arrivals.jsonl"))
@@ -143,7 +147,7 @@ func sent(ctx context.Context, lab where.Lab, args []string) error {
 // strangers tells which pods' packets left the node outside the tunnel: none but those of the pod that nothing protects,
 // and of the cluster's resolver.
 func strangers(ctx context.Context, lab where.Lab, _ []string) error {
-	from, err := read(ctx, lab, fromPod)
+	all, err := read(ctx, lab)
 	if err != nil {
 		return err
 	}
@@ -157,8 +161,8 @@ func strangers(ctx context.Context, lab where.Lab, _ []string) error {
 			known[ip] = true
 		}
 	}
-	out := packets{}
-	for pair, n := range from {
+	out := map[string]int{}
+	for pair, n := range all[fromPod] {
 		if src, _, _ := strings.Cut(pair, " "); !known[src] {
 			out[pair] = n
 		}

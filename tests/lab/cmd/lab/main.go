@@ -38,7 +38,7 @@ func init() {
 		"juju":      {"ARG ...", "run the unmodified juju against the lab's controller", juju},
 		"exec":      {"[--net | --pod NS/POD] -- CMD ...", "run a command in the node's namespaces, in its network alone, or in a pod's network", execute},
 		"probe":     {"[--pod NS/POD [--container C] | --plain] KIND DST", "send one probe and print what came of it as JSON; KIND is http, tcp, udp, icmp or dns", probe},
-		"count":     {"--dst ADDRESS", "print how many packets to an address left the node, and left a pod, outside the tunnel, as JSON", count},
+		"count":     {"ADDRESS...", "print how many packets to each address left the node, and left a pod, outside the tunnel, as JSON", count},
 		"sent":      {"NS/POD", "print what was seen outside of a pod's sender, as JSON", sent},
 		"strangers": {"", "print which pods' packets left the node outside the tunnel, but for the unprotected pod's and the resolver's, as JSON", strangers},
 		"tunnel":    {"up|down", "make the VPN provider answer, or not", tunnel},
