@@ -88,7 +88,7 @@ type Count struct {
 // count tells of destinations.
 func count(ctx context.Context, lab where.Lab, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: lab count ADDRESS...")
+		return errors.New("usage: lab count ADDRESS [ADDRESS...]")
 	}
 	all, err := read(ctx, lab)
 	if err != nil {
