@@ -114,7 +114,10 @@ func (w World) run(ctx context.Context, program string, args []string) (string, 
 	return out.String(), nil
 }
 
-// Until repeats look every second and a half, so that looking is not most of what a machine does, until it says nothing is missing, and otherwise tells what still was.
+// pause is between two looks: looking must not be most of what a machine does.
+const pause = time.Second
+
+// Until repeats look until it says that nothing is missing, and otherwise tells what still was.
 func Until(ctx context.Context, limit time.Duration, look func() (missing string)) error {
 	deadline := time.Now().Add(limit)
 	for {
@@ -128,7 +131,7 @@ func Until(ctx context.Context, limit time.Duration, look func() (missing string
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(1500 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }
