@@ -10,6 +10,7 @@ export GOFLAGS ?= -trimpath
 export LAB ?= lab
 export LAB_DIR ?= $(CURDIR)/build/lab
 CHARMS := gluetun-k8s charms/qbittorrent-k8s charms/multimeter-k8s
+ARCHES := amd64,arm64
 LABCTL := build/bin/lab
 # Modules with code of ours beside the root's; tests/lab/node and tests/lab/coredns hold little more than their requirements.
 NESTED := tests/lab tests/lab/juju
@@ -48,10 +49,12 @@ lab-test: lab-build ## The lab's own tests
 	cd tests/lab && $(RUN) ./...
 	cd tests/lab/juju && $(RUN) ./...
 
+e2e: ARCHES := $(shell go env GOARCH)
 e2e: pack lab-build ## Whole stories on the lab: real juju, real pods, real packets
 	$(RUN) -tags e2e -timeout 60m -v ./tests/e2e/...
 
 demo: since := $(shell date +%s)
+demo: ARCHES := $(shell go env GOARCH)
 demo: pack lab-build ## The main job in one command, with the four flows shown
 	go run ./tests/e2e/demo -since $(since)
 
@@ -68,7 +71,7 @@ lab-down: $(LABCTL) ## Take the lab down; nothing is left but its logs
 	$(LABCTL) down
 
 pack: ## Write build/<charm>_<arch>.charm for every charm, and read each with Juju's own parser
-	go run ./charms/pack -out build $(CHARMS)
+	go run ./charms/pack -out build -arch $(ARCHES) $(CHARMS)
 	cd tests/lab/juju && go run ./cmd/readcharm $(CURDIR)/build/*.charm
 
 golden: ## Rewrite the golden files of the unit tests
