@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -79,7 +81,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if _, open := hook.First(hook.Trusted(o.Unit, o.ViewErr)); open && errors.As(o.ViewErr, &answer) {
 		return o, fmt.Errorf("cannot look at the cluster: %w", o.ViewErr) // the API server's trouble: Juju tries this hook again
 	}
-	if o.ViewErr != nil || o.ConfigErr != nil || apart(o.Config, o.View.Network, o.App) != nil {
+	if unsettled(o) != nil {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
 	}
 	return o, err
@@ -125,7 +127,7 @@ func Reconcile(o Observed) hook.Desired {
 		d.Publish = map[string]map[string]string{hook.VPNEndpoint: databag}
 	}
 	unfit := fits(o.Config, o.View.Network, o.App)
-	planned := plans(o, data, unfit, &d)
+	planned := plans(o, data, &d)
 	why, open := hook.First(
 		hook.Leads(o.Unit), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
 		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret)), hook.Valid(o.ViewErr), hook.Valid(unfit),
@@ -151,8 +153,8 @@ func Reconcile(o Observed) hook.Desired {
 
 // plans adds the cluster's part. Without a configuration that is complete and fits there is none, and what was laid stays:
 // the firewall names the server's port, and an overlay in the cluster's own network would take its addresses away.
-func plans(o Observed, data vpnk8slib.ProviderData, unfit error, d *hook.Desired) (err error) {
-	if o.ViewErr != nil || o.ConfigErr != nil || unfit != nil || !o.Leader || o.Leaving() {
+func plans(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (err error) {
+	if unsettled(o) != nil || !o.Leader || o.Leaving() {
 		return nil
 	}
 	d.Protect, d.Release, err = vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
@@ -186,20 +188,32 @@ func published(o Observed) vpnk8slib.ProviderData {
 	return data
 }
 
-// told is what consumers are told: what is to be, or, where that cannot be said in full, what was said last with the tunnel
-// as it is now. Where not even the tunnel was looked at nothing is said.
+// unsettled is why nothing new can be laid now, if so: the pod stays as it is, and so does what consumers are told of it.
+func unsettled(o Observed) error {
+	return cmp.Or(o.ViewErr, o.ConfigErr, fits(o.Config, o.View.Network, o.App))
+}
+
+// told is what consumers are told: what is laid, with the tunnel as it is now. Nothing, where neither is known.
 func told(o Observed, data vpnk8slib.ProviderData) vpnk8slib.ProviderData {
-	if refused(o, "probe-targets") {
+	up, known := o.Container.Checks[tunnelCheck]
+	if refused(o, "probe-targets") && (up || !known) { // nobody has looked; that it is down the check has said all the same
 		return vpnk8slib.ProviderData{}
 	}
-	if _, err := data.Encode(); err == nil && o.ViewErr == nil {
+	if unsettled(o) == nil {
 		return data
 	}
 	said, err := vpnk8slib.DecodeProviderData(o.App, o.Said)
+	if err != nil && o.ViewErr == nil { // nothing was said yet, and the options that are refused may be others
+		return data
+	}
 	if err != nil {
 		return vpnk8slib.ProviderData{}
 	}
+	pod, _, _ := strings.Cut(said.GatewayDNSName, ".")
 	said.VPNConnected, said.ExternalIP = data.VPNConnected, data.ExternalIP
+	if pod != strings.ReplaceAll(o.Name, "/", "-") { // it leads to another unit's pod, whose tunnel is not this one
+		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
+	}
 	return said
 }
 

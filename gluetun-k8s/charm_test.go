@@ -127,6 +127,7 @@ func TestPublishTheTunnelAgain(t *testing.T) {
 		"the API server does not answer": func(o *Observed) { o.View, o.ViewErr = vpnk8slib.GatewayView{}, errors.New("no answer") },
 		"networks are refused":           func(o *Observed) { o.ConfigErr = &hook.OptionError{Name: "cluster-cidrs"} },
 		"networks overlap":               func(o *Observed) { o.Config.Overlay = overlayOf(t, "10.42.9") },
+		"another port, beside a mistake": func(o *Observed) { o.Config.VXLANPort, o.ConfigErr = 8472, errors.New("cannot use option vpn-type") },
 	} {
 		t.Run(summary, func(t *testing.T) {
 			o := ready(t)
@@ -143,6 +144,16 @@ func TestPublishTheTunnelAgain(t *testing.T) {
 
 			o.ConfigErr = errors.Join(o.ConfigErr, &hook.OptionError{Name: "probe-targets"})
 			assert.Empty(t, Reconcile(o).Publish, "the tunnel was not looked at")
+			o.Container.Checks[tunnelCheck] = false
+			after, err = vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[hook.VPNEndpoint])
+			require.NoError(t, err)
+			assert.Equal(t, before, after, "the check has seen that it is down")
+
+			o.ConfigErr, o.ViewErr = nil, errors.New("no answer")
+			o.Name, o.Tunnel = "gluetun/1", Tunnel{Up: true}
+			after, err = vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[hook.VPNEndpoint])
+			require.NoError(t, err)
+			assert.False(t, after.VPNConnected, "another unit's tunnel is none of the pod's that was named")
 		})
 	}
 }

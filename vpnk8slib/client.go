@@ -37,7 +37,7 @@ func ClientPlans(c Client) (protect, release Plan, err error) {
 		// What changes by itself is not part of what is kept: no write for a new exit address.
 		last.Gateway.VPNConnected, last.Gateway.ExternalIP = false, ProviderData{}.ExternalIP
 	}
-	if state == Routed || state == Held {
+	if (state == Routed || state == Held) && !c.Breaking {
 		var route Plan
 		if route, err = c.route(last.Gateway); err != nil {
 			last = c.Last // what cannot be routed has not been good

@@ -137,18 +137,23 @@ func publish(endpoint string, databag map[string]string) error {
 	return nil
 }
 
-// Published reads what this application said last in the first of an endpoint's relations: the same as in every other. It is
-// empty where there is none. Leader only: Juju shows it to nobody else.
+// Published reads what this application said last, in the first of an endpoint's relations that it has said anything in: a
+// relation that is new has heard nothing yet. It is empty where there is none. Leader only: Juju shows it to nobody else.
 func Published(endpoint, app string) (map[string]string, error) {
 	ids, err := relationIDs(endpoint)
-	if err != nil || len(ids) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	databag, err := goops.GetAppRelationData(ids[0], app)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read what was published in relation %s: %w", ids[0], err)
+	for _, id := range ids {
+		databag, err := goops.GetAppRelationData(id, app)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read what was published in relation %s: %w", id, err)
+		}
+		if len(databag) > 0 {
+			return databag, nil
+		}
 	}
-	return databag, nil
+	return nil, nil
 }
 
 // Secret reads the newest revision of a secret by its URI or bare id. The error is ErrNoSecret when there is none for us.

@@ -124,7 +124,9 @@ func TestRelationsWithoutTheOneBeingBroken(t *testing.T) {
 
 func TestPublished(t *testing.T) {
 	said := map[string]string{"config": "{}"}
-	juju(t, model{App: "gluetun", Leader: true, Relations: map[string]*relation{"vpn-gateway:1": {App: "client", Local: said}}}, "update-status")
+	juju(t, model{App: "gluetun", Leader: true, Relations: map[string]*relation{
+		"vpn-gateway:11": {App: "newcomer"}, "vpn-gateway:8": {App: "client", Local: said},
+	}}, "update-status")
 	databag, err := Published("vpn-gateway", "gluetun")
 	require.NoError(t, err)
 	assert.Equal(t, said, databag)

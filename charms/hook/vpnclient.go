@@ -85,7 +85,7 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 	planned := v.plans(u, c, &d)
 	data, err := vpnk8slib.RequirerData{InstanceName: u.App, RoutingMethods: vpnk8slib.RoutingMethods(), Namespace: u.Model, Application: u.App}.Encode()
 	d.Publish = map[string]map[string]string{VPNEndpoint: data}
-	if v.undecided(c) {
+	if u.Leader && v.undecided(c) {
 		d.Again = w.Container
 	}
 
@@ -165,7 +165,7 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 	case c.State() == vpnk8slib.Locked:
 		return Blocked(fmt.Sprintf("relate to a vpn-gateway: juju integrate %[1]s <gateway>:%[2]s (or run without VPN: juju config %[1]s unsafe-mode=true)", v.App.Name, VPNEndpoint))
 	case v.undecided(c):
-		return Maintenance("a relation to a gateway has gone; the next hook goes on")
+		return Maintenance("the relation to a gateway was removed: deciding anew")
 	case errors.As(v.Link.Err, &invalid):
 		return Blocked(invalid.Error()).With(fmt.Sprintf("see what it says: juju show-unit %s --endpoint %s", v.App.Unit, VPNEndpoint))
 	case errors.Is(v.Link.Err, vpnk8slib.ErrNotReady) && c.State() == vpnk8slib.Held:

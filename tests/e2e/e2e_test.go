@@ -57,7 +57,7 @@ func tellAll(t *testing.T, name string, w *teller, stories []string) {
 	require.NoError(t, w.Up(t.Context()))
 	for _, story := range stories {
 		// Go ends a test that is late on the spot, and the lab would stay up.
-		if end, limited := t.Deadline(); limited && time.Until(end) < longest+time.Minute {
+		if end, limited := t.Deadline(); limited && time.Until(end) < longest+6*time.Minute {
 			require.Fail(t, "no time is left for another story: see go test -timeout", story)
 		}
 		t.Run(strings.TrimSuffix(filepath.Base(story), ".txtar"), func(t *testing.T) { w.story(t, story) })

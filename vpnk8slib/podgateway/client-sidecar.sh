@@ -10,7 +10,7 @@ close_pod
   ip monitor route | while read -r change; do
     case $change in
       "Deleted unreachable default"*) close_pod ;;
-      *unreachable*) ;; # our own: acting on it would never end
+      "Deleted "* | *unreachable*) ;; # what goes opens nothing; and acting on our own would never end
       *default* | *"/"[1-7]" "*) close_pod ;;
     esac
   done

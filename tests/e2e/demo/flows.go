@@ -125,9 +125,9 @@ func (t *tour) recovers(name string) error {
 			return ""
 		})
 		after := time.Since(start).Seconds()
-		row, pair := t.outsidePair(name, c, world.VPNAddress)
-		if pair != nil {
-			return pair
+		row, failed := t.outsidePair(name, c, world.VPNAddress)
+		if failed != nil {
+			return failed
 		}
 		row.To += fmt.Sprintf(", back by itself after %.0f s", after)
 		row.PacketsOnUplink += leaked

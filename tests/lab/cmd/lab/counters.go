@@ -38,6 +38,11 @@ func read(ctx context.Context, lab where.Lab) (counters, error) {
 	if err := all.add(out); err != nil {
 		return nil, fmt.Errorf("cannot understand the counters: %w", err)
 	}
+	for _, name := range []string{atUplink, atPod, fromPod} {
+		if all[name] == nil {
+			return nil, fmt.Errorf("cannot read the counters: there are none called %s", name) // nothing counted would look the same
+		}
+	}
 	return all, nil
 }
 
