@@ -108,3 +108,25 @@ func TestObserveNamesTheGrant(t *testing.T) {
 	assert.ErrorIs(t, err, errOperator)
 	assert.EqualError(t, err, "cannot read the secret with the key: juju grant-secret secret:9m4e2mr0ui3e8a215n4g gluetun")
 }
+
+// Where the networks cannot be told anew, what was said of them last is read; else it is no concern of the hook.
+func TestObserveWhatWasSaid(t *testing.T) {
+	c, see := inPod(t, "nameserver 10.43.0.10\n", map[string]any{"vpn-provider": "mullvad"})
+	tools := t.TempDir()
+	for name, body := range map[string]string{
+		"relation-ids": `echo '["vpn-gateway:11","vpn-gateway:8"]'`, "relation-list": `echo '"client"'`,
+		"relation-get": `case "$*" in *vpn-gateway:8*gluetun*) echo '{"config":"{}"}' ;; *) echo '{}' ;; esac`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(tools, name), fmt.Appendf(nil, "#!/bin/sh\n%s\n", body), 0o700))
+	}
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	o := see()
+	require.Error(t, o.ConfigErr, "mullvad wants a key")
+	assert.Equal(t, map[string]string{"config": "{}"}, o.Said)
+
+	c.objects["Node"] = `{"items": []}`
+	o, err := observe(t.Context(), hook.Env{Reader: c, Pebble: hook.ContainerPebble})
+	require.NoError(t, err)
+	assert.ErrorContains(t, o.ViewErr, "cluster-cidrs")
+	assert.Equal(t, map[string]string{"config": "{}"}, o.Said)
+}

@@ -14,7 +14,7 @@ const (
 
 // ClientPlans says what must hold in the cluster for a consumer: protect before its workload is touched, release after it
 // has stopped. The kill switch comes first in every state but Unprotected. Only the way into Routed changes the pod
-// template; Held keeps it as it last was, and Locked and Protected leave it untouched.
+// template; Held keeps it as it last was, and Locked and Protected leave it untouched, as does the hook that breaks a relation.
 //
 // Where the route cannot be laid protect is there all the same, with the error, and has to be carried out: it holds
 // everything but the route.

@@ -10,11 +10,11 @@ const (
 	Unprotected State = "unprotected"
 	// Locked: no relation.
 	Locked State = "locked"
-	// Protected: related, but the gateway is silent, unreadable or has not been connected yet.
+	// Protected: related, but the gateway is silent, unreadable or has not been connected yet; or a relation is breaking.
 	Protected State = "protected"
 	// Routed: related, the data is good, and the gateway has been connected.
 	Routed State = "routed"
-	// Held: routed before through this relation, and now the gateway is silent or unreadable.
+	// Held: routed before through this relation, and now the gateway is silent or unreadable, or another relation is breaking.
 	Held State = "held"
 )
 
