@@ -1,0 +1,515 @@
+//go:build datapath
+
+// Package guard shows the guard with packets: a pod of nothing but namespaces, and a world that counts what reaches it.
+package guard
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/tests/internal/ns"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// stage is a pod whose default routes lead by its own interface into the world, as the CNI lays them: nothing but the guard
+// stands between. The gateway's end of the overlay is a namespace of its own.
+type stage struct {
+	*testing.T
+	pod, world, gateway *ns.NS
+	counted             *counter
+}
+
+const (
+	node  = "10.42.0.1"
+	node6 = "fd42::1"
+)
+
+func newStage(t *testing.T) *stage {
+	s := &stage{T: t, pod: ns.New(t), world: ns.New(t), gateway: ns.New(t)}
+	ns.Veth(t, s.pod, "eth0", s.world, "pod0")
+	ns.Veth(t, s.pod, "vxlan0", s.gateway, "tun0")
+	s.world.Addr(t, "pod0", node+"/24", node6+"/64")
+	s.world.Own(t, "198.18.0.0/15", "2001:db8:113::/64", "10.43.0.0/16", "10.44.0.9/32")
+	s.pod.Addr(t, "eth0", "10.42.0.5/24", "fd42::5/64")
+	s.pod.Addr(t, "vxlan0", "172.16.0.5/24")
+	s.gateway.Addr(t, "tun0", "172.16.0.1/24")
+	s.gateway.Own(t, "198.18.0.0/15")
+	s.gateway.Default(t, "tun0", "172.16.0.5")
+	s.pod.Default(t, "eth0", node)
+	s.pod.Default(t, "eth0", node6)
+	for _, n := range []*ns.NS{s.world, s.gateway} {
+		s.echo(n)
+	}
+	s.counted = count(t, s.world, "pod0")
+	return s
+}
+
+var rules = overlay.Guard{
+	Device: "eth0", Overlay: "vxlan0",
+	Cluster:  []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd42::/48")},
+	Outside:  []netip.AddrPort{netip.MustParseAddrPort("10.44.0.9:443")},
+	Gateways: []netip.Addr{netip.MustParseAddr("198.18.99.1")},
+	Port:     4790,
+	Inbound:  []uint16{8080},
+}
+
+func (s *stage) guard(g overlay.Guard) {
+	s.Helper()
+	require.NoError(s, s.pod.Do(s.T, func() error { return guard.Install(g) }))
+}
+
+func (s *stage) dropped() (out map[string]uint64) {
+	s.Helper()
+	require.NoError(s, s.pod.Do(s.T, func() (err error) {
+		out, err = guard.Dropped()
+		return err
+	}))
+	return out
+}
+
+// echo answers on TCP and UDP, on every address and on the ports that are used here.
+func (s *stage) echo(n *ns.NS) {
+	s.Helper()
+	for _, port := range []int{443, 4790, 9000} {
+		require.NoError(s, n.Do(s.T, func() error {
+			l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: port})
+			if err != nil {
+				return err
+			}
+			s.Cleanup(func() { _ = l.Close() })
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = c.Write([]byte("echo"))
+					_ = c.Close()
+				}
+			}()
+			u, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+			if err != nil {
+				return err
+			}
+			s.Cleanup(func() { _ = u.Close() })
+			return nil // what counts of a datagram is that it came
+		}))
+	}
+}
+
+// counter counts the packets that come out of an interface's other end, by destination.
+type counter struct {
+	mu   sync.Mutex
+	seen map[netip.Addr]int
+}
+
+func count(t *testing.T, n *ns.NS, device string) *counter {
+	t.Helper()
+	c := &counter{seen: map[netip.Addr]int{}}
+	require.NoError(t, n.Do(t, func() error {
+		link, err := net.InterfaceByName(device)
+		if err != nil {
+			return err
+		}
+		all := network(unix.ETH_P_ALL)
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(all))
+		if err != nil {
+			return err
+		}
+		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: link.Index}); err != nil {
+			return errors.Join(err, unix.Close(fd))
+		}
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000}); err != nil {
+			return errors.Join(err, unix.Close(fd))
+		}
+		done := make(chan struct{})
+		t.Cleanup(func() { close(done) })
+		go c.read(fd, done)
+		return nil
+	}))
+	return c
+}
+
+// network is a number in the order of the network's bytes.
+func network(n uint16) uint16 { return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n)) }
+
+func (c *counter) read(fd int, done chan struct{}) {
+	defer unix.Close(fd)
+	packet := make([]byte, 2048)
+	for {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		n, from, err := unix.Recvfrom(fd, packet, 0)
+		if err != nil || n < 40 && packet[0]>>4 == 6 || n < 20 {
+			continue
+		}
+		if l, ok := from.(*unix.SockaddrLinklayer); !ok || l.Pkttype == unix.PACKET_OUTGOING {
+			continue
+		}
+		var dst netip.Addr
+		switch packet[0] >> 4 {
+		case 4:
+			dst, _ = netip.AddrFromSlice(packet[16:20])
+		case 6:
+			dst, _ = netip.AddrFromSlice(packet[24:40])
+		}
+		c.mu.Lock()
+		c.seen[dst]++
+		c.mu.Unlock()
+	}
+}
+
+// of counts those to one destination, after a moment for the last of them to be read.
+func (c *counter) of(dst string) int {
+	time.Sleep(60 * time.Millisecond)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[netip.MustParseAddr(dst)]
+}
+
+// send is a way to send something to an address from inside a pod. That nothing answers is no error.
+type send func(dst netip.Addr) error
+
+func tcp(port uint16, control func(fd uintptr) error) send {
+	return func(dst netip.Addr) error {
+		_, err := dial("tcp", netip.AddrPortFrom(dst, port), control)
+		return quiet(err)
+	}
+}
+
+func udp(port uint16, control func(fd uintptr) error) send {
+	return func(dst netip.Addr) error {
+		_, err := dial("udp", netip.AddrPortFrom(dst, port), control)
+		return quiet(err)
+	}
+}
+
+// dial connects and says something, within a moment.
+func dial(network string, to netip.AddrPort, control func(fd uintptr) error) (answer string, err error) {
+	d := net.Dialer{Timeout: 300 * time.Millisecond, Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if control == nil {
+			return nil
+		}
+		return errors.Join(c.Control(func(fd uintptr) { err = control(fd) }), err)
+	}}
+	c, err := d.Dial(network, to.String())
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("hello")); err != nil || network == "udp" {
+		return "", err
+	}
+	_ = c.SetDeadline(time.Now().Add(300 * time.Millisecond))
+	b := make([]byte, 4)
+	n, err := c.Read(b)
+	return string(b[:n]), err
+}
+
+// quiet leaves out that the network did not let it through, which is what is tried.
+func quiet(err error) error {
+	var wait net.Error
+	if errors.As(err, &wait) && wait.Timeout() || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.ECONNREFUSED) {
+		return nil
+	}
+	return err
+}
+
+func withMark(mark int) func(fd uintptr) error {
+	return func(fd uintptr) error { return unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark) }
+}
+
+func onDevice(name string) func(fd uintptr) error {
+	return func(fd uintptr) error { return unix.BindToDevice(int(fd), name) }
+}
+
+// ping sends an echo request by a raw socket.
+func ping(dst netip.Addr) error {
+	family, protocol, request := unix.AF_INET, unix.IPPROTO_ICMP, byte(8)
+	if dst.Is6() {
+		family, protocol, request = unix.AF_INET6, unix.IPPROTO_ICMPV6, 128
+	}
+	fd, err := unix.Socket(family, unix.SOCK_RAW, protocol)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	message := []byte{request, 0, 0, 0, 0, 1, 0, 1}
+	binary.BigEndian.PutUint16(message[2:], ^(uint16(request)<<8 + 2)) // of ICMPv6 the kernel does it
+	return quiet(unix.Sendto(fd, message, 0, address(dst)))
+}
+
+func address(dst netip.Addr) unix.Sockaddr {
+	if dst.Is6() {
+		return &unix.SockaddrInet6{Addr: dst.As16()}
+	}
+	return &unix.SockaddrInet4{Addr: dst.As4()}
+}
+
+// datagram is an IPv4 packet with a UDP datagram in it, as somebody writes it who asks no kernel.
+func datagram(dst netip.Addr) []byte {
+	p := make([]byte, 28)
+	p[0], p[3], p[8], p[9] = 0x45, 28, 64, unix.IPPROTO_UDP
+	copy(p[12:], netip.MustParseAddr("10.42.0.5").AsSlice())
+	copy(p[16:], dst.AsSlice())
+	sum := uint32(0)
+	for i := 0; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(p[i:]))
+	}
+	binary.BigEndian.PutUint16(p[10:], ^uint16(sum>>16+sum&0xffff))
+	binary.BigEndian.PutUint16(p[22:], 9000)
+	binary.BigEndian.PutUint16(p[24:], 8)
+	return p
+}
+
+// raw hands a packet to the kernel with its header on.
+func raw(dst netip.Addr) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return quiet(unix.Sendto(fd, datagram(dst), 0, address(dst)))
+}
+
+// frame hands a packet to the interface itself, beside routes and every hook but the interface's own.
+func frame(mark int) send {
+	return func(dst netip.Addr) error {
+		link, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		if err := withMark(mark)(uintptr(fd)); err != nil {
+			return err
+		}
+		to := &unix.SockaddrLinklayer{Protocol: network(unix.ETH_P_IP), Ifindex: link.Index, Halen: 6, Addr: [8]uint8{255, 255, 255, 255, 255, 255}}
+		err = unix.Sendto(fd, datagram(dst), 0, to)
+		if errors.Is(err, unix.ENOBUFS) { // the interface dropped it, and says so
+			return nil
+		}
+		return err
+	}
+}
+
+// Whatever is sent to the world, and however, reaches the pod's own interface only before the guard is there.
+func TestNothingLeaves(t *testing.T) {
+	s := newStage(t)
+	ways := []struct {
+		name string
+		six  bool
+		send send
+		by   string // the counter that tells of it
+	}{
+		{"TCP", false, tcp(443, nil), guard.Out},
+		{"UDP", false, udp(9000, nil), guard.Out},
+		{"ping", false, ping, guard.Out},
+		{"TCP over IPv6", true, tcp(443, nil), guard.Out},
+		{"UDP over IPv6", true, udp(9000, nil), guard.Out},
+		{"ping over IPv6", true, ping, guard.Out},
+		{"bound to the pod's own interface", false, udp(9000, onDevice("eth0")), guard.Out},
+		{"with ztunnel's mark", false, udp(9000, withMark(0x539)), guard.Out},
+		{"with the mark of Istio's own", false, tcp(443, withMark(0x111)), guard.Out},
+		{"with the guard's bit as mark", false, tcp(443, withMark(1<<29)), guard.Out},
+		{"the encapsulation's port", false, udp(4790, nil), guard.Out},
+		{"a raw socket", false, raw, guard.Out},
+		{"a frame", false, frame(0), guard.Raw},
+		{"a frame with a mark", false, frame(0x539), guard.Raw},
+	}
+	to := func(i int) netip.Addr {
+		if ways[i].six {
+			return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0x01, 0x13, 15: byte(i + 1)})
+		}
+		return netip.AddrFrom4([4]byte{198, 18, 0, byte(i + 1)})
+	}
+	before := make([]int, len(ways))
+	for i, w := range ways {
+		require.NoError(t, s.pod.Do(t, func() error { return w.send(to(i)) }), w.name)
+		before[i] = s.counted.of(to(i).String())
+		require.Positive(t, before[i], "without the guard: %s", w.name)
+	}
+	s.guard(rules)
+	for i, w := range ways {
+		dropped := s.dropped()[w.by]
+		require.NoError(t, s.pod.Do(t, func() error { return w.send(to(i)) }), w.name)
+		assert.Equal(t, before[i], s.counted.of(to(i).String()), "LEAK: %s", w.name)
+		assert.Greater(t, s.dropped()[w.by], dropped, "the guard tells of it: %s", w.name)
+	}
+}
+
+// What the pod needs goes on: the cluster, the API server on its port, and the encapsulation.
+func TestWhatMayLeave(t *testing.T) {
+	s := newStage(t)
+	s.guard(rules)
+	for _, to := range []string{"10.42.0.1:443", "10.43.0.7:9000", "10.44.0.9:443", "[fd42::1]:443"} {
+		require.NoError(t, s.pod.Do(t, func() error {
+			answer, err := dial("tcp", netip.MustParseAddrPort(to), nil)
+			assert.Equal(t, "echo", answer, to)
+			return err
+		}), to)
+	}
+	require.NoError(t, s.pod.Do(t, func() error { return udp(4790, nil)(netip.MustParseAddr("198.18.99.1")) }))
+	assert.Positive(t, s.counted.of("198.18.99.1"))
+
+	before := s.counted.of("10.44.0.9")
+	require.NoError(t, s.pod.Do(t, func() error { return tcp(9000, nil)(netip.MustParseAddr("10.44.0.9")) }))
+	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.99.1")) }))
+	assert.Equal(t, before, s.counted.of("10.44.0.9"), "its other ports may not")
+	assert.Equal(t, 1, s.counted.of("198.18.99.1"), "nor the gateway's")
+}
+
+// listen answers inside the pod.
+func (s *stage) listen(port int) {
+	s.Helper()
+	require.NoError(s, s.pod.Do(s.T, func() error {
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: port})
+		if err != nil {
+			return err
+		}
+		s.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = c.Write([]byte("echo"))
+				go func() {
+					defer c.Close()
+					for range 20 { // somebody who goes on talking
+						time.Sleep(50 * time.Millisecond)
+						if _, err := c.Write([]byte("more")); err != nil {
+							return
+						}
+					}
+				}()
+			}
+		}()
+		return nil
+	}))
+}
+
+// from asks the pod, from an address of another namespace's.
+func (s *stage) from(n *ns.NS, source string, to string) (answer string, err error) {
+	err = n.Do(s.T, func() error {
+		d := net.Dialer{Timeout: 300 * time.Millisecond, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+		c, err := d.Dial("tcp", to)
+		if err != nil {
+			return err
+		}
+		s.Cleanup(func() { _ = c.Close() })
+		b := make([]byte, 4)
+		_ = c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		k, err := c.Read(b)
+		answer = string(b[:k])
+		return err
+	})
+	return answer, err
+}
+
+// Who asks a declared port over the pod's own interface is answered there, wherever he is; the port for peers is open to the
+// tunnel only.
+func TestWhoMayAsk(t *testing.T) {
+	s := newStage(t)
+	s.listen(8080)
+	s.listen(6881)
+	answer, err := s.from(s.world, "198.18.7.7", "10.42.0.5:6881")
+	require.NoError(t, err)
+	require.Equal(t, "echo", answer, "without the guard")
+
+	s.guard(rules)
+	answer, err = s.from(s.world, "198.18.7.8", "10.42.0.5:8080")
+	require.NoError(t, err)
+	assert.Equal(t, "echo", answer)
+	assert.Positive(t, s.counted.of("198.18.7.8"))
+	_, err = s.from(s.world, "198.18.7.9", "10.42.0.5:6881")
+	assert.Error(t, err)
+	assert.Zero(t, s.counted.of("198.18.7.9"))
+	assert.Positive(t, s.dropped()[guard.In])
+}
+
+// A peer has come in through the tunnel; then the tunnel's interface goes, and the route leads by the pod's own.
+func TestAConnectionThroughTheTunnelStaysThere(t *testing.T) {
+	for _, guarded := range []bool{false, true} {
+		s := newStage(t)
+		s.listen(6881)
+		s.pod.Default(t, "vxlan0", "172.16.0.1")
+		if guarded {
+			s.guard(rules)
+		}
+		answer, err := s.from(s.gateway, "198.18.8.8", "172.16.0.5:6881")
+		require.NoError(t, err)
+		require.Equal(t, "echo", answer)
+		require.Zero(t, s.counted.of("198.18.8.8"))
+		s.pod.Delete(t, "vxlan0")
+		s.pod.Addr(t, "lo", "172.16.0.5/32") // else the kernel has no use for the connection any more
+		s.pod.Default(t, "eth0", node)
+		time.Sleep(400 * time.Millisecond)
+		if guarded {
+			assert.Zero(t, s.counted.of("198.18.8.8"), "LEAK")
+			assert.Positive(t, s.dropped()[guard.Out])
+		} else {
+			assert.Positive(t, s.counted.of("198.18.8.8"), "without the guard it goes on over the pod's own interface")
+		}
+	}
+}
+
+// A second guard takes the place of the first, and of nobody else's rules; removed, nothing of it is left.
+func TestInstallAgain(t *testing.T) {
+	s := newStage(t)
+	tables := func() (names []string) {
+		require.NoError(t, s.pod.Do(t, func() error {
+			conn, err := nftables.New()
+			if err != nil {
+				return err
+			}
+			all, err := conn.ListTables()
+			for _, table := range all {
+				names = append(names, table.Name)
+			}
+			return err
+		}))
+		return names
+	}
+	require.NoError(t, s.pod.Do(t, func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		conn.AddTable(&nftables.Table{Name: "somebody-elses", Family: nftables.TableFamilyINet})
+		return conn.Flush()
+	}))
+	s.guard(rules)
+	s.guard(rules)
+	assert.ElementsMatch(t, []string{"somebody-elses", guard.Table, guard.Table}, tables())
+
+	wrong := rules
+	wrong.Cluster = append(wrong.Cluster[:len(wrong.Cluster):len(wrong.Cluster)], netip.MustParsePrefix("10.42.7.0/24"))
+	assert.ErrorContains(t, s.pod.Do(t, func() error { return guard.Install(wrong) }), "10.42.0.0/16 and 10.42.7.0/24")
+	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.6.1")) }))
+	assert.Zero(t, s.counted.of("198.18.6.1"), "what is refused changes nothing")
+
+	require.NoError(t, s.pod.Do(t, guard.Remove))
+	assert.Equal(t, []string{"somebody-elses"}, tables())
+	require.NoError(t, s.pod.Do(t, guard.Remove))
+}

@@ -1,0 +1,127 @@
+// Package ns makes network namespaces for tests, and what joins them. Nothing outside of them is touched, and all of it goes
+// with the test. It needs root.
+package ns
+
+import (
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// NS is one network namespace.
+type NS struct {
+	handle netns.NsHandle
+	links  *netlink.Handle
+}
+
+// New makes one with its loopback up.
+func New(t *testing.T) *NS {
+	t.Helper()
+	n := &NS{handle: netns.None()}
+	var err error
+	onThread(func() {
+		var own netns.NsHandle
+		if own, err = netns.Get(); err != nil {
+			return
+		}
+		defer own.Close()
+		if n.handle, err = netns.New(); err == nil { // the thread is in it now
+			err = netns.Set(own)
+		}
+	})
+	require.NoError(t, err, "cannot make a network namespace: run as root")
+	t.Cleanup(func() { _ = n.handle.Close() })
+	n.links, err = netlink.NewHandleAt(n.handle)
+	require.NoError(t, err)
+	t.Cleanup(n.links.Close)
+	n.Up(t, "lo")
+	return n
+}
+
+// onThread runs f on a thread that goes with it, if f has left it in another namespace.
+func onThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		defer close(done)
+		f()
+	}()
+	<-done
+}
+
+// Do runs f inside. What f opens stays inside; goroutines that it starts do not.
+func (n *NS) Do(t *testing.T, f func() error) error {
+	t.Helper()
+	var err error
+	onThread(func() {
+		if err = netns.Set(n.handle); err == nil {
+			err = f()
+		}
+	})
+	return err
+}
+
+// Veth joins two namespaces by a pair of interfaces.
+func Veth(t *testing.T, a *NS, nameA string, b *NS, nameB string) {
+	t.Helper()
+	require.NoError(t, a.links.LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: nameA}, PeerName: nameB, PeerNamespace: netlink.NsFd(b.handle),
+	}))
+	a.Up(t, nameA)
+	b.Up(t, nameB)
+}
+
+func (n *NS) link(t *testing.T, name string) netlink.Link {
+	t.Helper()
+	l, err := n.links.LinkByName(name)
+	require.NoError(t, err, name)
+	return l
+}
+
+// Up brings an interface up.
+func (n *NS) Up(t *testing.T, name string) {
+	t.Helper()
+	require.NoError(t, n.links.LinkSetUp(n.link(t, name)))
+}
+
+// Delete takes an interface away.
+func (n *NS) Delete(t *testing.T, name string) {
+	t.Helper()
+	require.NoError(t, n.links.LinkDel(n.link(t, name)))
+}
+
+// Addr gives an interface addresses such as "10.42.0.5/24". They may be used at once: nobody asks who else has them.
+func (n *NS) Addr(t *testing.T, name string, addresses ...string) {
+	t.Helper()
+	for _, text := range addresses {
+		a, err := netlink.ParseAddr(text)
+		require.NoError(t, err)
+		if a.IP.To4() == nil {
+			a.Flags = unix.IFA_F_NODAD
+		}
+		require.NoError(t, n.links.AddrAdd(n.link(t, name), a), "%s on %s", text, name)
+	}
+}
+
+// Default lays a default route, in the place of one that is there.
+func (n *NS) Default(t *testing.T, name, via string) {
+	t.Helper()
+	require.NoError(t, n.links.RouteReplace(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Gw: net.ParseIP(via)}))
+}
+
+// Own makes every address of a network this namespace's own.
+func (n *NS) Own(t *testing.T, networks ...string) {
+	t.Helper()
+	for _, text := range networks {
+		_, network, err := net.ParseCIDR(text)
+		require.NoError(t, err)
+		require.NoError(t, n.links.RouteAdd(&netlink.Route{
+			LinkIndex: n.link(t, "lo").Attrs().Index, Dst: network, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+		}))
+	}
+}

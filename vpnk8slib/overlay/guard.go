@@ -1,0 +1,76 @@
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// Guard is what may pass a pod's own interface. All else is dropped, whatever it is marked with.
+type Guard struct {
+	Device  string `json:"device"`  // the pod's own interface: eth0
+	Overlay string `json:"overlay"` // the interface of the way out: vxlan0
+
+	// Cluster are the networks of pods and Services, which no two of overlap. Everything in them may be reached.
+	Cluster []netip.Prefix `json:"cluster"`
+	// Outside may be reached as well: the API server, the Juju controller, a resolver on the node.
+	// Each is one port of one address, of TCP and UDP.
+	Outside []netip.AddrPort `json:"outside,omitempty"`
+	// Gateways are the addresses of the gateway's pod, and Port the one of the encapsulation, on both ends.
+	Gateways []netip.Addr `json:"gateways,omitempty"`
+	Port     uint16       `json:"port"`
+	// Inbound are the TCP ports on which the pod may be asked over Device: of the workload, of Pebble's health, of a mesh.
+	// The workload's peers come by the overlay, and their port is not among these.
+	Inbound []uint16 `json:"inbound,omitempty"`
+}
+
+// Check says what is wrong, and names the field.
+func (g Guard) Check() error {
+	switch {
+	case !device(g.Device):
+		return fmt.Errorf("device must be the name of an interface, not %q", g.Device)
+	case !device(g.Overlay) || g.Overlay == g.Device:
+		return fmt.Errorf("overlay must be the name of an interface other than device, not %q", g.Overlay)
+	case g.Port == 0:
+		return errors.New("port must be the port of the encapsulation, not 0")
+	}
+	for i, p := range g.Cluster {
+		if !p.IsValid() || p.Bits() == 0 || p != p.Masked() || p.Addr().Is4In6() {
+			return fmt.Errorf("cluster must hold networks, not %s", p)
+		}
+		for _, q := range g.Cluster[:i] {
+			if p.Overlaps(q) {
+				return fmt.Errorf("cluster must hold networks that do not overlap, as %s and %s do", q, p)
+			}
+		}
+	}
+	for _, s := range g.Outside {
+		if !plain(s.Addr()) || s.Port() == 0 {
+			return fmt.Errorf("outside must hold addresses with a port, not %s", s)
+		}
+	}
+	for _, a := range g.Gateways {
+		if !plain(a) {
+			return fmt.Errorf("gateways must hold addresses, not %s", a)
+		}
+	}
+	return nil
+}
+
+// plain holds for an address that a packet can bear.
+func plain(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.Is4In6() && a.Zone() == ""
+}
+
+// device says whether the kernel takes a name for an interface (net/core/dev.c, dev_valid_name).
+func device(name string) bool {
+	if name == "" || len(name) > 15 || name == "." || name == ".." {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if c <= ' ' || c == '/' || c == ':' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
