@@ -37,6 +37,18 @@ var rules = []rule{
 		func(i string) bool { return below(i, module+"/vpnk8slib/agent") },
 	},
 	{
+		"charm and agent share words, not what either is made of: overlay uses the standard library only",
+		func(pkg string) bool { return below(pkg, "vpnk8slib/overlay") },
+		func(i string) bool { return !standard(i) },
+	},
+	{
+		"the agent is small, and in every pod: it knows no Kubernetes",
+		func(pkg string) bool { return below(pkg, "vpnk8slib/agent") },
+		func(i string) bool {
+			return below(i, "k8s.io") || below(i, module) && !below(i, module+"/vpnk8slib/agent", module+"/vpnk8slib/overlay")
+		},
+	},
+	{
 		"no part of the library knows a charm, hook tools or Pebble",
 		func(pkg string) bool { return below(pkg, "vpnk8slib") },
 		func(i string) bool {
@@ -127,6 +139,11 @@ func TestImportRulesBite(t *testing.T) {
 		{"vpnk8slib/a.go", "github.com/vishvananda/netlink", "for any charm"},
 		{"vpnk8slib/a.go", m + "/vpnk8slib/agent", "stays out of every charm"},
 		{"vpnk8slib/a.go", m + "/charms/hook", "no part of the library knows"},
+		{"vpnk8slib/overlay/a.go", m + "/vpnk8slib", "share words"},
+		{"vpnk8slib/overlay/a.go", "github.com/go-playground/validator/v10", "share words"},
+		{"vpnk8slib/agent/guard/a.go", m + "/vpnk8slib", "knows no Kubernetes"},
+		{"vpnk8slib/agent/guard/a.go", m + "/vpnk8slib/overlay", ""},
+		{"vpnk8slib/agent/cmd/a.go", "k8s.io/apimachinery/pkg/types", "knows no Kubernetes"},
 		{"vpnk8slib/agent/a.go", "github.com/canonical/pebble/client", "no part of the library knows"},
 		{"vpnk8slib/agent/cmd/a.go", m + "/tests/lab", "does not rest on its tests"},
 		{"charms/qbittorrent-k8s/a.go", "github.com/gruyaume/goops", "one door"},
@@ -141,7 +158,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"vpnk8slib/a.go", "k8s.io/client-go/rest", ""},
 		{"vpnk8slib/a.go", m + "/vpnk8slib/wire", ""},
 		{"vpnk8slib/agent/a.go", "github.com/vishvananda/netlink", ""},
-		{"vpnk8slib/agent/a.go", m + "/vpnk8slib", ""},
+		{"vpnk8slib/agent/a.go", m + "/vpnk8slib", "knows no Kubernetes"},
 		{"charms/hook/a.go", "github.com/gruyaume/goops", ""},
 		{"charms/hook/a.go", "github.com/canonical/pebble/client", ""},
 		{"charms/qbittorrent-k8s/a.go", m + "/charms/hook", ""},

@@ -143,7 +143,9 @@ func count(t *testing.T, n *ns.NS, device string) *counter {
 }
 
 // network is a number in the order of the network's bytes.
-func network(n uint16) uint16 { return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n)) }
+func network(n uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
+}
 
 func (c *counter) read(fd int, done chan struct{}) {
 	defer unix.Close(fd)

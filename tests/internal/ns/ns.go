@@ -125,3 +125,11 @@ func (n *NS) Own(t *testing.T, networks ...string) {
 		}))
 	}
 }
+
+// Inode is the namespace's number, by which it is told from others.
+func (n *NS) Inode(t *testing.T) uint64 {
+	t.Helper()
+	var stat unix.Stat_t
+	require.NoError(t, unix.Fstat(int(n.handle), &stat))
+	return stat.Ino
+}

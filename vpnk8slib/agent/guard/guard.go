@@ -24,6 +24,9 @@ import (
 // Table is the name of both tables: what bears it is ours, and nothing else is.
 const Table = "charmarr-vpn-guard"
 
+// bothFamilies are those of our two tables.
+var bothFamilies = []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyNetdev}
+
 // entered is the bit of the mark of a connection whose first packet came in by the pod's own interface. Istio uses the
 // lower twelve (0x539, 0x111).
 const entered = 1 << 29
@@ -41,7 +44,7 @@ const (
 var ErrNoEgress = errors.New("this kernel cannot hold raw sockets: it has no netfilter egress hook")
 
 // Install lays the guard in the network namespace that this process is in, in the place of what an earlier one laid, in one
-// transaction. The error is ErrNoEgress where it stands without its second chain.
+// transaction; its counters go on. The error is ErrNoEgress where it stands without its second chain.
 func Install(g overlay.Guard) error {
 	if err := g.Check(); err != nil {
 		return fmt.Errorf("cannot install the guard: %w", err)
@@ -66,7 +69,8 @@ func install(g overlay.Guard, egress bool) error {
 	var secret [4]byte
 	_, _ = rand.Read(secret[:]) // never fails (crypto/rand)
 	pass := binary.NativeEndian.Uint32(secret[:]) | 1
-	t := transaction{Conn: conn, Guard: g, pass: pass}
+	before, _ := Dropped() // none where there was no guard
+	t := transaction{Conn: conn, Guard: g, pass: pass, before: before}
 	t.judge()
 	if egress {
 		t.hold()
@@ -80,7 +84,7 @@ func Remove() error {
 	if err != nil {
 		return fmt.Errorf("cannot remove the guard: %w", err)
 	}
-	for _, f := range []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyNetdev} {
+	for _, f := range bothFamilies {
 		t := conn.AddTable(&nftables.Table{Name: Table, Family: f}) // a table that is not there cannot be deleted
 		conn.DelTable(t)
 	}
@@ -97,7 +101,7 @@ func Dropped() (map[string]uint64, error) {
 		return nil, fmt.Errorf("cannot read the guard's counters: %w", err)
 	}
 	out := map[string]uint64{}
-	for _, f := range []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyNetdev} {
+	for _, f := range bothFamilies {
 		objects, err := conn.GetObjects(&nftables.Table{Name: Table, Family: f})
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the guard's counters: %w", err)
@@ -115,8 +119,9 @@ func Dropped() (map[string]uint64, error) {
 type transaction struct {
 	*nftables.Conn
 	overlay.Guard
-	pass uint32
-	err  error
+	pass   uint32
+	before map[string]uint64 // what has been counted so far
+	err    error
 }
 
 // table begins anew, whatever was there.
@@ -126,7 +131,7 @@ func (t *transaction) table(f nftables.TableFamily, counters ...string) *nftable
 	t.DelTable(table)
 	t.AddTable(table)
 	for _, c := range counters {
-		t.AddObj(&nftables.CounterObj{Table: table, Name: c})
+		t.AddObj(&nftables.CounterObj{Table: table, Name: c, Packets: t.before[c]})
 	}
 	return table
 }

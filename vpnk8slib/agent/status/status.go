@@ -1,0 +1,75 @@
+// Package status lets the charm beside an agent ask it how things are, over a socket that no other container of the pod has.
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Serve answers with a report on a unix socket until ctx ends. One that an earlier agent left is replaced.
+func Serve(ctx context.Context, socket string, report func() overlay.Report) error {
+	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
+		return fmt.Errorf("cannot answer on %s: %w", socket, err)
+	}
+	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot answer on %s: %w", socket, err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return fmt.Errorf("cannot answer on %s: %w", socket, err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/report", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(report()) // whoever asked has gone
+	})
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
+	go func() {
+		<-ctx.Done()
+		_ = s.Close()
+	}()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("cannot answer on %s: %w", socket, err)
+	}
+	return nil
+}
+
+// Ask asks the agent behind a socket.
+func Ask(ctx context.Context, socket string) (r overlay.Report, err error) {
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/report", nil)
+	if err != nil {
+		return r, err
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return r, fmt.Errorf("cannot ask the agent: %w", err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(&r); err != nil {
+		return r, fmt.Errorf("cannot read the agent's answer: %w", err)
+	}
+	return r, nil
+}
+
+// Namespace is the inode of this process's network namespace.
+func Namespace() (uint64, error) {
+	info, err := os.Stat("/proc/self/ns/net")
+	if err != nil {
+		return 0, fmt.Errorf("cannot tell this pod from others: %w", err)
+	}
+	return info.Sys().(*syscall.Stat_t).Ino, nil
+}
