@@ -4,6 +4,7 @@ package ns
 
 import (
 	"net"
+	"os"
 	"runtime"
 	"testing"
 
@@ -132,4 +133,31 @@ func (n *NS) Inode(t *testing.T) uint64 {
 	var stat unix.Stat_t
 	require.NoError(t, unix.Fstat(int(n.handle), &stat))
 	return stat.Ino
+}
+
+// Route leads a network by an interface.
+func (n *NS) Route(t *testing.T, name, network string) {
+	t.Helper()
+	_, dst, err := net.ParseCIDR(network)
+	require.NoError(t, err)
+	require.NoError(t, n.links.RouteReplace(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK}))
+}
+
+// Forward makes it a router, which answers for all.
+func (n *NS) Forward(t *testing.T) {
+	t.Helper()
+	require.NoError(t, n.Do(t, func() error {
+		for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
+			if err := os.WriteFile("/proc/sys/"+name, []byte("1"), 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// Index is an interface's number: another one is another interface.
+func (n *NS) Index(t *testing.T, name string) int {
+	t.Helper()
+	return n.link(t, name).Attrs().Index
 }

@@ -65,6 +65,15 @@ func mark(mark uint32) words {
 	}
 }
 
+// addMark is `meta mark set meta mark | bit`.
+func addMark(bit uint32) words {
+	return words{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(^bit), Xor: binaryutil.NativeEndian.PutUint32(bit)},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true},
+	}
+}
+
 func state(bits uint32) words { return some(&expr.Ct{Key: expr.CtKeySTATE, Register: 1}, bits) }
 
 // reply is `ct direction reply`.

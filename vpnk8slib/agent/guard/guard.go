@@ -27,9 +27,9 @@ const Table = "charmarr-vpn-guard"
 // bothFamilies are those of our two tables.
 var bothFamilies = []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyNetdev}
 
-// entered is the bit of the mark of a connection whose first packet came in by the pod's own interface. Istio uses the
+// Entered is the bit of the mark of a connection whose first packet came in by the pod's own interface. Istio uses the
 // lower twelve (0x539, 0x111).
-const entered = 1 << 29
+const Entered = 1 << 29
 
 // Counters of what was dropped.
 const (
@@ -169,7 +169,11 @@ func (t *transaction) judge() {
 		return &nftables.Chain{Table: table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept}
 	}
 	// After conntrack (-200), before anybody's redirect (-100).
-	t.chain(hook("mark", nftables.ChainHookPrerouting, -150), rule(iif(t.Device), state(stateNew), markConnection(entered)))
+	t.chain(hook("mark", nftables.ChainHookPrerouting, -150), rule(iif(t.Device), state(stateNew), markConnection(Entered)))
+	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
+	answers := hook("answers", nftables.ChainHookOutput, -150)
+	answers.Type = nftables.ChainTypeRoute
+	t.chain(answers, rule(reply(), connection(Entered), addMark(Entered)))
 	t.chain(hook("input", nftables.ChainHookInput, 0), t.inward(table)...)
 	t.chain(hook("forward", nftables.ChainHookForward, 0), rule(counted(Forward), drop()))
 	// After everybody's translation (100): what is judged is what leaves.
@@ -223,7 +227,7 @@ func (t *transaction) outward(table *nftables.Table) []words {
 		rules = append(rules, rule(append([]words{oif(t.Device)}, append(parts, mark(t.pass), accept())...)...))
 	}
 	// Answers, to whom has asked over this interface first. One that was asked through the tunnel never goes on here.
-	device(reply(), connection(entered))
+	device(reply(), connection(Entered))
 	for _, f := range families {
 		var networks, services []nftables.SetElement
 		for _, p := range t.Cluster {

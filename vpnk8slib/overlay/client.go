@@ -1,0 +1,62 @@
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// Client is a pod's end of the overlay.
+type Client struct {
+	Device  string `json:"device"`  // the pod's own interface: eth0
+	Overlay string `json:"overlay"` // the interface that is made: vxlan0
+
+	Address netip.Prefix `json:"address"` // this pod's, with the overlay's network
+	Gateway netip.Addr   `json:"gateway"` // the gateway's, in the same network
+	Peer    netip.Addr   `json:"peer"`    // the gateway's pod, as it was known last; its heartbeats tell of another
+	VNI     uint32       `json:"vni"`     // the overlay's identifier
+	Port    uint16       `json:"port"`    // of the encapsulation, on both ends
+	MTU     int          `json:"mtu"`     // of what fits through the gateway's tunnel, in bytes; 0: not known
+	// Direct are the networks that are reached by Device as before: pods, Services, and what the pod's agent talks to.
+	Direct []netip.Prefix `json:"direct"`
+}
+
+// Check says what is wrong, and names the field.
+func (c Client) Check() error {
+	switch {
+	case !device(c.Device):
+		return fmt.Errorf("device must be the name of an interface, not %q", c.Device)
+	case !device(c.Overlay) || c.Overlay == c.Device:
+		return fmt.Errorf("overlay must be the name of an interface other than device, not %q", c.Overlay)
+	case !c.Address.IsValid() || !c.Address.Addr().Is4() || c.Address.Bits() < 8 || c.Address.Bits() > 30:
+		return fmt.Errorf("address must be an IPv4 address with its network, such as 172.16.0.18/20, not %s", c.Address)
+	case !c.Address.Contains(c.Gateway) || c.Gateway == c.Address.Addr():
+		return fmt.Errorf("gateway must be another address in %s, not %s", c.Address.Masked(), c.Gateway)
+	case !plain(c.Peer):
+		return fmt.Errorf("peer must be the address of the gateway's pod, not %s", c.Peer)
+	case c.Address.Masked().Contains(c.Peer):
+		return fmt.Errorf("peer must not be in the overlay itself, as %s is", c.Peer)
+	case c.VNI == 0 || c.VNI >= 1<<24:
+		return fmt.Errorf("vni must be from 1 to %d, not %d", 1<<24-1, c.VNI)
+	case c.Port == 0:
+		return errors.New("port must be the port of the encapsulation, not 0")
+	case c.MTU != 0 && (c.MTU < 576 || c.MTU > 65535):
+		return fmt.Errorf("mtu must be from 576 to 65535, or 0, not %d", c.MTU)
+	}
+	for _, p := range c.Direct {
+		if !p.IsValid() || p.Bits() == 0 || p != p.Masked() || p.Addr().Is4In6() {
+			return fmt.Errorf("direct must hold networks, not %s", p)
+		}
+		if p.Overlaps(c.Address.Masked()) {
+			return fmt.Errorf("direct must not hold the overlay's network %s, as %s does", c.Address.Masked(), p)
+		}
+	}
+	return nil
+}
+
+// MAC is the hardware address of an overlay address: nobody asks for it, and so nobody can answer in another's place.
+func MAC(a netip.Addr) net.HardwareAddr {
+	b := a.As4()
+	return net.HardwareAddr{0x02, 0x76, b[0], b[1], b[2], b[3]} // locally administered
+}
