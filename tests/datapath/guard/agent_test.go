@@ -164,14 +164,14 @@ func TestTheAgentFollowsItsFile(t *testing.T) {
 
 	a.rules(rules)
 	a.until("it stands", standing)
-	_, err := s.from(s.world, "198.18.2.1", "10.42.0.5:6881")
+	_, err := s.from(s.world, moment, "198.18.2.1", "10.42.0.5:6881")
 	require.Error(t, err)
 
 	more := rules
 	more.Inbound = []uint16{8080, 6881}
 	a.rules(more)
 	assert.Eventually(t, func() bool {
-		_, err := s.from(s.world, "198.18.2.2", "10.42.0.5:6881")
+		_, err := s.from(s.world, moment, "198.18.2.2", "10.42.0.5:6881")
 		return err == nil
 	}, 5*time.Second, 50*time.Millisecond)
 	assert.Zero(t, a.report().Guard.Repairs, "a change of the file is no repair")

@@ -189,21 +189,24 @@ type send func(dst netip.Addr) error
 
 func tcp(port uint16, control func(fd uintptr) error) send {
 	return func(dst netip.Addr) error {
-		_, err := dial("tcp", netip.AddrPortFrom(dst, port), control)
+		_, err := dial("tcp", netip.AddrPortFrom(dst, port), moment, control)
 		return quiet(err)
 	}
 }
 
 func udp(port uint16, control func(fd uintptr) error) send {
 	return func(dst netip.Addr) error {
-		_, err := dial("udp", netip.AddrPortFrom(dst, port), control)
+		_, err := dial("udp", netip.AddrPortFrom(dst, port), moment, control)
 		return quiet(err)
 	}
 }
 
-// dial connects and says something, within a moment.
-func dial(network string, to netip.AddrPort, control func(fd uintptr) error) (answer string, err error) {
-	d := net.Dialer{Timeout: 300 * time.Millisecond, Control: func(_, _ string, c syscall.RawConn) error {
+// What is hoped for may take its time on a busy machine; what is not is waited for a moment.
+const patience, moment = 3 * time.Second, 300 * time.Millisecond
+
+// dial connects and says something.
+func dial(network string, to netip.AddrPort, limit time.Duration, control func(fd uintptr) error) (answer string, err error) {
+	d := net.Dialer{Timeout: limit, Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		if control == nil {
 			return nil
@@ -218,7 +221,7 @@ func dial(network string, to netip.AddrPort, control func(fd uintptr) error) (an
 	if _, err := c.Write([]byte("hello")); err != nil || network == "udp" {
 		return "", err
 	}
-	_ = c.SetDeadline(time.Now().Add(300 * time.Millisecond))
+	_ = c.SetDeadline(time.Now().Add(limit))
 	b := make([]byte, 4)
 	n, err := c.Read(b)
 	return string(b[:n]), err
@@ -365,7 +368,7 @@ func TestWhatMayLeave(t *testing.T) {
 	s.guard(rules)
 	for _, to := range []string{"10.42.0.1:443", "10.43.0.7:9000", "10.44.0.9:443", "[fd42::1]:443"} {
 		require.NoError(t, s.pod.Do(t, func() error {
-			answer, err := dial("tcp", netip.MustParseAddrPort(to), nil)
+			answer, err := dial("tcp", netip.MustParseAddrPort(to), patience, nil)
 			assert.Equal(t, "echo", answer, to)
 			return err
 		}), to)
@@ -412,16 +415,16 @@ func (s *stage) listen(port int) {
 }
 
 // from asks the pod, from an address of another namespace's.
-func (s *stage) from(n *ns.NS, source string, to string) (answer string, err error) {
+func (s *stage) from(n *ns.NS, limit time.Duration, source string, to string) (answer string, err error) {
 	err = n.Do(s.T, func() error {
-		d := net.Dialer{Timeout: 300 * time.Millisecond, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+		d := net.Dialer{Timeout: limit, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
 		c, err := d.Dial("tcp", to)
 		if err != nil {
 			return err
 		}
 		s.Cleanup(func() { _ = c.Close() })
 		b := make([]byte, 4)
-		_ = c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		_ = c.SetReadDeadline(time.Now().Add(limit))
 		k, err := c.Read(b)
 		answer = string(b[:k])
 		return err
@@ -435,16 +438,16 @@ func TestWhoMayAsk(t *testing.T) {
 	s := newStage(t)
 	s.listen(8080)
 	s.listen(6881)
-	answer, err := s.from(s.world, "198.18.7.7", "10.42.0.5:6881")
+	answer, err := s.from(s.world, patience, "198.18.7.7", "10.42.0.5:6881")
 	require.NoError(t, err)
 	require.Equal(t, "echo", answer, "without the guard")
 
 	s.guard(rules)
-	answer, err = s.from(s.world, "198.18.7.8", "10.42.0.5:8080")
+	answer, err = s.from(s.world, patience, "198.18.7.8", "10.42.0.5:8080")
 	require.NoError(t, err)
 	assert.Equal(t, "echo", answer)
 	assert.Positive(t, s.counted.of("198.18.7.8"))
-	_, err = s.from(s.world, "198.18.7.9", "10.42.0.5:6881")
+	_, err = s.from(s.world, moment, "198.18.7.9", "10.42.0.5:6881")
 	assert.Error(t, err)
 	assert.Zero(t, s.counted.of("198.18.7.9"))
 	assert.Positive(t, s.dropped()[guard.In])
@@ -459,7 +462,7 @@ func TestAConnectionThroughTheTunnelStaysThere(t *testing.T) {
 		if guarded {
 			s.guard(rules)
 		}
-		answer, err := s.from(s.gateway, "198.18.8.8", "172.16.0.5:6881")
+		answer, err := s.from(s.gateway, patience, "198.18.8.8", "172.16.0.5:6881")
 		require.NoError(t, err)
 		require.Equal(t, "echo", answer)
 		require.Zero(t, s.counted.of("198.18.8.8"))

@@ -106,15 +106,18 @@ func (s *stage) answer(n *ns.NS, name string) {
 	}))
 }
 
+// patience is what a busy machine may take.
+const patience = 3 * time.Second
+
 // ask connects from inside a namespace and returns what is said there.
 func (s *stage) ask(n *ns.NS, to string) (said string, err error) {
 	err = n.Do(s.T, func() error {
-		c, err := net.DialTimeout("tcp", to, 500*time.Millisecond)
+		c, err := net.DialTimeout("tcp", to, patience)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(500 * time.Millisecond))
+		_ = c.SetDeadline(time.Now().Add(patience))
 		b, err := io.ReadAll(c)
 		said = string(b)
 		return err
@@ -175,13 +178,13 @@ func TestTheWay(t *testing.T) {
 	}))
 	for _, from := range []string{"198.18.7.7", "169.254.1.1"} {
 		require.NoError(t, s.node.Do(t, func() error {
-			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 500 * time.Millisecond}
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
 			c, err := d.Dial("tcp", "10.42.0.5:8080")
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			_ = c.SetDeadline(time.Now().Add(500 * time.Millisecond))
+			_ = c.SetDeadline(time.Now().Add(patience))
 			b, err := io.ReadAll(c)
 			assert.Equal(t, "pod", string(b))
 			return err

@@ -18,14 +18,12 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Table is the name of both tables: what bears it is ours, and nothing else is.
 const Table = "charmarr-vpn-guard"
-
-// bothFamilies are those of our two tables.
-var bothFamilies = []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyNetdev}
 
 // Entered is the bit of the mark of a connection whose first packet came in by the pod's own interface. Istio uses the
 // lower twelve (0x539, 0x111).
@@ -62,122 +60,68 @@ func Install(g overlay.Guard) error {
 }
 
 func install(g overlay.Guard, egress bool) error {
-	conn, err := nftables.New()
+	begun, err := nft.Begin(Table)
 	if err != nil {
 		return err
 	}
 	var secret [4]byte
 	_, _ = rand.Read(secret[:]) // never fails (crypto/rand)
-	pass := binary.NativeEndian.Uint32(secret[:]) | 1
-	before, _ := Dropped() // none where there was no guard
-	t := transaction{Conn: conn, Guard: g, pass: pass, before: before}
+	t := transaction{Transaction: begun, Guard: g, pass: binary.NativeEndian.Uint32(secret[:]) | 1}
 	t.judge()
 	if egress {
 		t.hold()
 	}
-	return errors.Join(t.err, conn.Flush())
+	return t.Commit()
 }
 
 // Remove takes the guard away, and nothing of anybody else's.
 func Remove() error {
-	conn, err := nftables.New()
+	t, err := nft.Begin(Table)
+	if err == nil {
+		for _, f := range nft.Tables {
+			t.Delete(f)
+		}
+		err = t.Commit()
+	}
 	if err != nil {
-		return fmt.Errorf("cannot remove the guard: %w", err)
-	}
-	for _, f := range bothFamilies {
-		t := conn.AddTable(&nftables.Table{Name: Table, Family: f}) // a table that is not there cannot be deleted
-		conn.DelTable(t)
-	}
-	if err := conn.Flush(); err != nil {
 		return fmt.Errorf("cannot remove the guard: %w", err)
 	}
 	return nil
 }
 
-// Dropped counts the packets that were dropped, by counter. The error is fs.ErrNotExist's kind (ENOENT) where there is no guard.
+// Dropped counts the packets that were dropped, by counter; none where there is no guard.
 func Dropped() (map[string]uint64, error) {
-	conn, err := nftables.New()
+	counted, err := nft.Counters(Table)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the guard's counters: %w", err)
 	}
-	out := map[string]uint64{}
-	for _, f := range bothFamilies {
-		objects, err := conn.GetObjects(&nftables.Table{Name: Table, Family: f})
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the guard's counters: %w", err)
-		}
-		for _, o := range objects {
-			if c, ok := o.(*nftables.CounterObj); ok {
-				out[c.Name] = c.Packets
-			}
-		}
-	}
-	return out, nil
+	return counted, nil
 }
 
-// transaction collects what Flush then sends as one.
+// transaction is the guard on its way into the kernel.
 type transaction struct {
-	*nftables.Conn
+	*nft.Transaction
 	overlay.Guard
-	pass   uint32
-	before map[string]uint64 // what has been counted so far
-	err    error
-}
-
-// table begins anew, whatever was there.
-func (t *transaction) table(f nftables.TableFamily, counters ...string) *nftables.Table {
-	table := &nftables.Table{Name: Table, Family: f}
-	t.AddTable(table)
-	t.DelTable(table)
-	t.AddTable(table)
-	for _, c := range counters {
-		t.AddObj(&nftables.CounterObj{Table: table, Name: c, Packets: t.before[c]})
-	}
-	return table
-}
-
-func (t *transaction) chain(c *nftables.Chain, rules ...words) {
-	t.AddChain(c)
-	for _, r := range rules {
-		t.AddRule(&nftables.Rule{Table: c.Table, Chain: c, Exprs: r})
-	}
-}
-
-// set holds the elements of one family.
-func (t *transaction) set(table *nftables.Table, name string, of nftables.SetDatatype, s nftables.Set, elements []nftables.SetElement) *nftables.Set {
-	s.Table, s.Name, s.KeyType = table, name, of
-	t.err = errors.Join(t.err, t.AddSet(&s, elements))
-	return &s
-}
-
-// families are both, with their sets.
-var families = []struct {
-	number byte
-	name   string
-	kind   nftables.SetDatatype
-	has    func(netip.Addr) bool
-}{
-	{unix.NFPROTO_IPV4, "4", nftables.TypeIPAddr, netip.Addr.Is4},
-	{unix.NFPROTO_IPV6, "6", nftables.TypeIP6Addr, netip.Addr.Is6},
+	pass uint32
 }
 
 // judge lays the table that decides.
 func (t *transaction) judge() {
-	table := t.table(nftables.TableFamilyINet, Out, Forward, In)
+	table := t.Table(nftables.TableFamilyINet, Out, Forward, In)
 	hook := func(name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
 		accept := nftables.ChainPolicyAccept // the last rule drops, and counts
 		return &nftables.Chain{Table: table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept}
 	}
 	// After conntrack (-200), before anybody's redirect (-100).
-	t.chain(hook("mark", nftables.ChainHookPrerouting, -150), rule(iif(t.Device), state(stateNew), markConnection(Entered)))
+	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), nft.Rule(nft.Iif(t.Device), nft.State(stateNew), nft.MarkConnection(Entered)))
 	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
 	answers := hook("answers", nftables.ChainHookOutput, -150)
 	answers.Type = nftables.ChainTypeRoute
-	t.chain(answers, rule(reply(), connection(Entered), addMark(Entered)))
-	t.chain(hook("input", nftables.ChainHookInput, 0), t.inward(table)...)
-	t.chain(hook("forward", nftables.ChainHookForward, 0), rule(counted(Forward), drop()))
+	t.Chain(answers, nft.Rule(nft.Reply(), nft.Connection(Entered), nft.AddMark(Entered)))
+	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward(table)...)
+	t.Chain(hook("forward", nftables.ChainHookForward, 0), nft.Rule(nft.Counted(Forward), nft.Drop()))
 	// After everybody's translation (100): what is judged is what leaves.
-	t.chain(hook("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
+	t.Chain(hook("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
 }
 
 // States of a connection, as bits (linux/netfilter/nf_conntrack_common.h).
@@ -188,27 +132,27 @@ const (
 )
 
 // inward is what may come in. Nothing may by an interface that is neither the overlay's nor the pod's own.
-func (t *transaction) inward(table *nftables.Table) []words {
-	rules := []words{
-		rule(iif("lo"), accept()),
-		rule(iif(t.Overlay), accept()),
+func (t *transaction) inward(table *nftables.Table) []nft.Words {
+	rules := []nft.Words{
+		nft.Rule(nft.Iif("lo"), nft.Accept()),
+		nft.Rule(nft.Iif(t.Overlay), nft.Accept()),
 	}
-	device := func(parts ...words) {
-		rules = append(rules, rule(append([]words{iif(t.Device)}, append(parts, accept())...)...))
+	device := func(parts ...nft.Words) {
+		rules = append(rules, nft.Rule(append([]nft.Words{nft.Iif(t.Device)}, append(parts, nft.Accept())...)...))
 	}
-	device(state(stateEstablished | stateRelated))
-	for _, f := range families {
-		gateways := t.addresses(table, "from"+f.name, f.kind, f.has)
-		device(within(f.number, false, gateways), proto(unix.IPPROTO_UDP), dport(t.Port))
+	device(nft.State(stateEstablished | stateRelated))
+	for _, f := range nft.Families {
+		gateways := t.addresses(table, "from"+f.Name, f.Kind, f.Has)
+		device(nft.Within(f.Number, false, gateways), nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
 	}
 	for _, p := range t.Inbound {
-		device(proto(unix.IPPROTO_TCP), dport(p))
+		device(nft.Proto(unix.IPPROTO_TCP), nft.Dport(p))
 	}
 	// Neighbours ask for addresses; routers that advertise themselves (134) and redirect (137) are not heard.
 	for _, kind := range []byte{neighbourSolicitation, neighbourAdvertisement} {
-		device(icmp6(kind))
+		device(nft.ICMPv6(kind))
 	}
-	return append(rules, rule(counted(In), drop()))
+	return append(rules, nft.Rule(nft.Counted(In), nft.Drop()))
 }
 
 // ICMPv6's types for what ARP is for in IPv4 (RFC 4861).
@@ -218,40 +162,40 @@ const (
 )
 
 // outward is what may leave. A mark accepts nothing: marked traffic is judged like any other.
-func (t *transaction) outward(table *nftables.Table) []words {
-	rules := []words{
-		rule(oif("lo"), accept()),
-		rule(oif(t.Overlay), accept()),
+func (t *transaction) outward(table *nftables.Table) []nft.Words {
+	rules := []nft.Words{
+		nft.Rule(nft.Oif("lo"), nft.Accept()),
+		nft.Rule(nft.Oif(t.Overlay), nft.Accept()),
 	}
-	device := func(parts ...words) {
-		rules = append(rules, rule(append([]words{oif(t.Device)}, append(parts, mark(t.pass), accept())...)...))
+	device := func(parts ...nft.Words) {
+		rules = append(rules, nft.Rule(append([]nft.Words{nft.Oif(t.Device)}, append(parts, nft.Mark(t.pass), nft.Accept())...)...))
 	}
 	// Answers, to whom has asked over this interface first. One that was asked through the tunnel never goes on here.
-	device(reply(), connection(Entered))
-	for _, f := range families {
+	device(nft.Reply(), nft.Connection(Entered))
+	for _, f := range nft.Families {
 		var networks, services []nftables.SetElement
 		for _, p := range t.Cluster {
-			if f.has(p.Addr()) {
-				networks = append(networks, interval(p)...)
+			if f.Has(p.Addr()) {
+				networks = append(networks, nft.Interval(p)...)
 			}
 		}
 		for _, s := range t.Outside {
-			if f.has(s.Addr()) {
+			if f.Has(s.Addr()) {
 				services = append(services, nftables.SetElement{Key: append(s.Addr().AsSlice(), byte(s.Port()>>8), byte(s.Port()), 0, 0)})
 			}
 		}
-		cluster := t.set(table, "cluster"+f.name, f.kind, nftables.Set{Interval: true}, networks)
-		outside := t.set(table, "outside"+f.name, nftables.MustConcatSetType(f.kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)
-		gateways := t.addresses(table, "to"+f.name, f.kind, f.has)
-		device(within(f.number, true, cluster))
-		device(proto(unix.IPPROTO_TCP), towards(f.number, outside))
-		device(proto(unix.IPPROTO_UDP), towards(f.number, outside))
-		device(within(f.number, true, gateways), proto(unix.IPPROTO_UDP), dport(t.Port))
+		cluster := t.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
+		outside := t.Set(table, "outside"+f.Name, nftables.MustConcatSetType(f.Kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)
+		gateways := t.addresses(table, "to"+f.Name, f.Kind, f.Has)
+		device(nft.Within(f.Number, true, cluster))
+		device(nft.Proto(unix.IPPROTO_TCP), nft.Towards(f.Number, outside))
+		device(nft.Proto(unix.IPPROTO_UDP), nft.Towards(f.Number, outside))
+		device(nft.Within(f.Number, true, gateways), nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
 	}
 	for _, kind := range []byte{neighbourSolicitation, neighbourAdvertisement} {
-		device(icmp6(kind))
+		device(nft.ICMPv6(kind))
 	}
-	return append(rules, rule(counted(Out), drop()))
+	return append(rules, nft.Rule(nft.Counted(Out), nft.Drop()))
 }
 
 // addresses are the gateway's, of one family.
@@ -262,16 +206,16 @@ func (t *transaction) addresses(table *nftables.Table, name string, kind nftable
 			elements = append(elements, nftables.SetElement{Key: a.AsSlice()})
 		}
 	}
-	return t.set(table, name, kind, nftables.Set{}, elements)
+	return t.Set(table, name, kind, nftables.Set{}, elements)
 }
 
 // hold lays the chain where the interface takes packets: what the judge has not let out is dropped.
 func (t *transaction) hold() {
-	table := t.table(nftables.TableFamilyNetdev, Raw)
+	table := t.Table(nftables.TableFamilyNetdev, Raw)
 	accepted, first := nftables.ChainPolicyAccept, nftables.ChainPriority(0)
 	chain := &nftables.Chain{Table: table, Name: "egress", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookEgress, Priority: &first, Device: t.Device, Policy: &accepted}
-	t.chain(chain,
-		rule(marked(t.pass), mark(0), accept()),
-		rule(etherType(unix.ETH_P_ARP), accept()),
-		rule(counted(Raw), drop()))
+	t.Chain(chain,
+		nft.Rule(nft.Marked(t.pass), nft.Mark(0), nft.Accept()),
+		nft.Rule(nft.EtherType(unix.ETH_P_ARP), nft.Accept()),
+		nft.Rule(nft.Counted(Raw), nft.Drop()))
 }

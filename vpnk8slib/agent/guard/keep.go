@@ -3,16 +3,12 @@ package guard
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"reflect"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/google/nftables"
-
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -44,7 +40,10 @@ const look = 2 * time.Second
 // Run keeps the guard until ctx ends, and leaves it in force then. Rules are read again and again, because they change with the
 // cluster. Where they cannot be read, or cannot be laid, those in force stay.
 func (k *Keeper) Run(ctx context.Context, read func() (overlay.Guard, error)) {
-	changes, stop := watch(k.Log)
+	changes, stop, err := nft.Watch()
+	if err != nil {
+		k.Log.Error("cannot watch the firewall, and look at it now and then", "error", err)
+	}
 	defer stop()
 	tick := time.NewTicker(look)
 	defer tick.Stop()
@@ -73,7 +72,7 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 			return
 		}
 	}
-	now, look := snapshot()
+	now, look := nft.Look(Table)
 	changed := !reflect.DeepEqual(rules, k.rules)
 	if look == nil && !changed && now == k.laid && now != "" {
 		k.failed(err)
@@ -99,7 +98,7 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 		k.Log.Info("the guard stands", "raw", k.state.Raw)
 	}
 	k.rules, k.state.Standing = rules, true
-	k.laid, look = snapshot()
+	k.laid, look = nft.Look(Table)
 	k.failed(errors.Join(err, look))
 }
 
@@ -113,79 +112,4 @@ func (k *Keeper) failed(err error) {
 		k.Log.Error(text)
 	}
 	k.state.Error = text
-}
-
-// watch tells when somebody changes any table; ours among them is found by looking.
-func watch(log *slog.Logger) (changes chan *nftables.MonitorEvents, stop func()) {
-	conn, err := nftables.New()
-	if err != nil {
-		log.Error("cannot watch the firewall, and look at it now and then", "error", err)
-		return nil, func() {}
-	}
-	monitor := nftables.NewMonitor(nftables.WithMonitorEventBuffer(64))
-	if changes, err = conn.AddGenerationalMonitor(monitor); err != nil {
-		log.Error("cannot watch the firewall, and look at it now and then", "error", err)
-		return nil, func() {}
-	}
-	return changes, func() { _ = monitor.Close() }
-}
-
-// snapshot is what our tables hold, in words that differ when anything in them does; empty where there are none.
-func snapshot() (string, error) {
-	conn, err := nftables.New()
-	if err != nil {
-		return "", fmt.Errorf("cannot look at the guard: %w", err)
-	}
-	var all strings.Builder
-	for _, f := range bothFamilies {
-		chains, err := conn.ListChainsOfTableFamily(f)
-		if err != nil {
-			return "", fmt.Errorf("cannot look at the guard: %w", err)
-		}
-		for _, c := range chains {
-			if c.Table.Name != Table {
-				continue
-			}
-			rules, err := conn.GetRules(c.Table, c)
-			if err != nil {
-				return "", fmt.Errorf("cannot look at the guard: %w", err)
-			}
-			fmt.Fprintf(&all, "%d %s", f, c.Name)
-			for _, r := range rules {
-				fmt.Fprintf(&all, " %d", r.Handle)
-			}
-			all.WriteByte('\n')
-		}
-		sets, err := elements(conn, f)
-		if err != nil {
-			return "", err
-		}
-		if all.Len() > 0 {
-			all.WriteString(sets)
-		}
-	}
-	return all.String(), nil
-}
-
-func elements(conn *nftables.Conn, f nftables.TableFamily) (string, error) {
-	table, err := conn.ListTableOfFamily(Table, f)
-	if err != nil {
-		return "", nil // there is none
-	}
-	sets, err := conn.GetSets(table)
-	if err != nil {
-		return "", fmt.Errorf("cannot look at the guard: %w", err)
-	}
-	var all []string // in no order of the kernel's
-	for _, s := range sets {
-		held, err := conn.GetSetElements(s)
-		if err != nil {
-			return "", fmt.Errorf("cannot look at the guard: %w", err)
-		}
-		for _, e := range held {
-			all = append(all, fmt.Sprintf("%s %x %t\n", s.Name, e.Key, e.IntervalEnd))
-		}
-	}
-	slices.Sort(all)
-	return strings.Join(all, ""), nil
 }

@@ -1,0 +1,85 @@
+package nft
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/nftables"
+)
+
+// Watch tells whenever somebody changes any table, until stop. Where it cannot, the channel is nil, and stop may be called
+// all the same.
+func Watch() (changes <-chan *nftables.MonitorEvents, stop func(), err error) {
+	stop = func() {}
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, stop, err
+	}
+	monitor := nftables.NewMonitor(nftables.WithMonitorEventBuffer(64))
+	events, err := conn.AddGenerationalMonitor(monitor)
+	if err != nil {
+		return nil, stop, err
+	}
+	return events, func() { _ = monitor.Close() }, nil
+}
+
+// Look is what the tables of a name hold, in words that differ when anything in them does; empty where there are none.
+func Look(name string) (string, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return "", fmt.Errorf("cannot look at the firewall: %w", err)
+	}
+	var all strings.Builder
+	for _, f := range Tables {
+		chains, err := conn.ListChainsOfTableFamily(f)
+		if err != nil {
+			return "", fmt.Errorf("cannot look at the firewall: %w", err)
+		}
+		for _, c := range chains {
+			if c.Table.Name != name {
+				continue
+			}
+			rules, err := conn.GetRules(c.Table, c)
+			if err != nil {
+				return "", fmt.Errorf("cannot look at the firewall: %w", err)
+			}
+			fmt.Fprintf(&all, "%d %s", f, c.Name)
+			for _, r := range rules {
+				fmt.Fprintf(&all, " %d", r.Handle)
+			}
+			all.WriteByte('\n')
+		}
+		sets, err := elements(conn, name, f)
+		if err != nil {
+			return "", err
+		}
+		if all.Len() > 0 {
+			all.WriteString(sets)
+		}
+	}
+	return all.String(), nil
+}
+
+func elements(conn *nftables.Conn, name string, f nftables.TableFamily) (string, error) {
+	table, err := conn.ListTableOfFamily(name, f)
+	if err != nil {
+		return "", nil // there is none
+	}
+	sets, err := conn.GetSets(table)
+	if err != nil {
+		return "", fmt.Errorf("cannot look at the firewall: %w", err)
+	}
+	var all []string // in no order of the kernel's
+	for _, s := range sets {
+		held, err := conn.GetSetElements(s)
+		if err != nil {
+			return "", fmt.Errorf("cannot look at the firewall: %w", err)
+		}
+		for _, e := range held {
+			all = append(all, fmt.Sprintf("%s %x %t\n", s.Name, e.Key, e.IntervalEnd))
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, ""), nil
+}

@@ -1,0 +1,103 @@
+// Package nft lays tables of rules by netlink: there is no nft to call in the agent's image. It has words for what the agent
+// says and no others.
+package nft
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// Transaction collects what Commit then makes true at once, or not at all.
+type Transaction struct {
+	conn *nftables.Conn
+	name string            // of every table in it
+	kept map[string]uint64 // packets counted so far
+	err  error
+}
+
+// Begin starts one for the tables of a name: nobody else's is touched. Their counters go on.
+func Begin(name string) (*Transaction, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, err
+	}
+	kept, err := Counters(name)
+	return &Transaction{conn: conn, name: name, kept: kept}, err
+}
+
+// Commit makes it true.
+func (t *Transaction) Commit() error { return errors.Join(t.err, t.conn.Flush()) }
+
+// Table begins a table anew, whatever was in it.
+func (t *Transaction) Table(f nftables.TableFamily, counters ...string) *nftables.Table {
+	table := t.Delete(f)
+	t.conn.AddTable(table)
+	for _, c := range counters {
+		t.conn.AddObj(&nftables.CounterObj{Table: table, Name: c, Packets: t.kept[c]})
+	}
+	return table
+}
+
+// Delete takes a table away, if it is there.
+func (t *Transaction) Delete(f nftables.TableFamily) *nftables.Table {
+	table := &nftables.Table{Name: t.name, Family: f}
+	t.conn.AddTable(table) // what is not there cannot be deleted
+	t.conn.DelTable(table)
+	return table
+}
+
+// Chain adds a chain with its rules.
+func (t *Transaction) Chain(c *nftables.Chain, rules ...Words) {
+	t.conn.AddChain(c)
+	for _, r := range rules {
+		t.conn.AddRule(&nftables.Rule{Table: c.Table, Chain: c, Exprs: r})
+	}
+}
+
+// Set adds a set of a kind, with its elements.
+func (t *Transaction) Set(table *nftables.Table, name string, of nftables.SetDatatype, s nftables.Set, elements []nftables.SetElement) *nftables.Set {
+	s.Table, s.Name, s.KeyType = table, name, of
+	t.err = errors.Join(t.err, t.conn.AddSet(&s, elements))
+	return &s
+}
+
+// Families are both, with what their sets are made of.
+var Families = []struct {
+	Number byte
+	Name   string
+	Kind   nftables.SetDatatype
+	Has    func(netip.Addr) bool
+}{
+	{unix.NFPROTO_IPV4, "4", nftables.TypeIPAddr, netip.Addr.Is4},
+	{unix.NFPROTO_IPV6, "6", nftables.TypeIP6Addr, netip.Addr.Is6},
+}
+
+// Tables are the families of tables that are laid here.
+var Tables = []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyNetdev}
+
+// Counters reads the counters of the tables of a name, in packets; none where there is no such table.
+func Counters(name string) (map[string]uint64, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]uint64{}
+	for _, f := range Tables {
+		objects, err := conn.GetObjects(&nftables.Table{Name: name, Family: f})
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range objects {
+			if c, ok := o.(*nftables.CounterObj); ok {
+				out[c.Name] = c.Packets
+			}
+		}
+	}
+	return out, nil
+}
