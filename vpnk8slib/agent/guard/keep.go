@@ -78,7 +78,7 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 		k.failed(err)
 		return
 	}
-	if !changed && k.laid != "" {
+	if look == nil && !changed && k.laid != "" {
 		k.state.Repairs++
 		k.Log.Warn("the guard was changed by somebody else, and is laid again", "repairs", k.state.Repairs)
 	}
