@@ -24,11 +24,10 @@ type Client struct {
 
 // Check says what is wrong, and names the field.
 func (c Client) Check() error {
+	if err := devices(c.Device, c.Overlay); err != nil {
+		return err
+	}
 	switch {
-	case !device(c.Device):
-		return fmt.Errorf("device must be the name of an interface, not %q", c.Device)
-	case !device(c.Overlay) || c.Overlay == c.Device:
-		return fmt.Errorf("overlay must be the name of an interface other than device, not %q", c.Overlay)
 	case !c.Address.IsValid() || !c.Address.Addr().Is4() || c.Address.Bits() < 8 || c.Address.Bits() > 30:
 		return fmt.Errorf("address must be an IPv4 address with its network, such as 172.16.0.18/20, not %s", c.Address)
 	case !c.Address.Contains(c.Gateway) || c.Gateway == c.Address.Addr():
@@ -45,7 +44,7 @@ func (c Client) Check() error {
 		return fmt.Errorf("mtu must be from 576 to 65535, or 0, not %d", c.MTU)
 	}
 	for _, p := range c.Direct {
-		if !p.IsValid() || p.Bits() == 0 || p != p.Masked() || p.Addr().Is4In6() {
+		if !network(p) {
 			return fmt.Errorf("direct must hold networks, not %s", p)
 		}
 		if p.Overlaps(c.Address.Masked()) {

@@ -26,16 +26,14 @@ type Guard struct {
 
 // Check says what is wrong, and names the field.
 func (g Guard) Check() error {
-	switch {
-	case !device(g.Device):
-		return fmt.Errorf("device must be the name of an interface, not %q", g.Device)
-	case !device(g.Overlay) || g.Overlay == g.Device:
-		return fmt.Errorf("overlay must be the name of an interface other than device, not %q", g.Overlay)
-	case g.Port == 0:
+	if err := devices(g.Device, g.Overlay); err != nil {
+		return err
+	}
+	if g.Port == 0 {
 		return errors.New("port must be the port of the encapsulation, not 0")
 	}
 	for i, p := range g.Cluster {
-		if !p.IsValid() || p.Bits() == 0 || p != p.Masked() || p.Addr().Is4In6() {
+		if !network(p) {
 			return fmt.Errorf("cluster must hold networks, not %s", p)
 		}
 		for _, q := range g.Cluster[:i] {
@@ -55,6 +53,22 @@ func (g Guard) Check() error {
 		}
 	}
 	return nil
+}
+
+// devices says what is wrong with a pod's own interface and the overlay's.
+func devices(own, overlay string) error {
+	switch {
+	case !device(own):
+		return fmt.Errorf("device must be the name of an interface, not %q", own)
+	case !device(overlay) || overlay == own:
+		return fmt.Errorf("overlay must be the name of an interface other than device, not %q", overlay)
+	}
+	return nil
+}
+
+// network holds for a network that is less than the world.
+func network(p netip.Prefix) bool {
+	return p.IsValid() && p.Bits() > 0 && p == p.Masked() && !p.Addr().Is4In6()
 }
 
 // plain holds for an address that a packet can bear.

@@ -147,7 +147,7 @@ func TestTheAgentKeepsTheGuard(t *testing.T) {
 	a.start()
 	report = a.until("the next agent takes it over", standing)
 	assert.Greater(t, report.Guard.Dropped[guard.Out], before, "it goes on counting")
-	time.Sleep(2500 * time.Millisecond)
+	time.Sleep(2500 * time.Millisecond) // until it has looked once more
 	assert.Zero(t, a.report().Guard.Repairs, "nobody has changed anything since")
 }
 

@@ -83,22 +83,11 @@ func (s *stage) dropped() (out map[string]uint64) {
 func (s *stage) echo(n *ns.NS) {
 	s.Helper()
 	for _, port := range []int{443, 4790, 9000} {
+		n.Listen(s.T, port, func(c net.Conn) {
+			_, _ = c.Write([]byte("echo"))
+			_ = c.Close()
+		})
 		require.NoError(s, n.Do(s.T, func() error {
-			l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: port})
-			if err != nil {
-				return err
-			}
-			s.Cleanup(func() { _ = l.Close() })
-			go func() {
-				for {
-					c, err := l.Accept()
-					if err != nil {
-						return
-					}
-					_, _ = c.Write([]byte("echo"))
-					_ = c.Close()
-				}
-			}()
 			u, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
 			if err != nil {
 				return err
@@ -398,32 +387,18 @@ func TestWhatMayLeave(t *testing.T) {
 // listen answers inside the pod.
 func (s *stage) listen(port int) {
 	s.Helper()
-	require.NoError(s, s.pod.Do(s.T, func() error {
-		l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: port})
-		if err != nil {
-			return err
-		}
-		s.Cleanup(func() { _ = l.Close() })
+	s.pod.Listen(s.T, port, func(c net.Conn) {
+		_, _ = c.Write([]byte("echo"))
 		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
+			defer c.Close()
+			for range 200 { // somebody who goes on talking
+				time.Sleep(50 * time.Millisecond)
+				if _, err := c.Write([]byte("more")); err != nil {
 					return
 				}
-				_, _ = c.Write([]byte("echo"))
-				go func() {
-					defer c.Close()
-					for range 200 { // somebody who goes on talking
-						time.Sleep(50 * time.Millisecond)
-						if _, err := c.Write([]byte("more")); err != nil {
-							return
-						}
-					}
-				}()
 			}
 		}()
-		return nil
-	}))
+	})
 }
 
 // from asks the pod, from an address of another namespace's.
@@ -481,7 +456,7 @@ func TestAConnectionThroughTheTunnelStaysThere(t *testing.T) {
 		s.pod.Delete(t, "vxlan0")
 		s.pod.Addr(t, "lo", "172.16.0.5/32") // else the kernel has no use for the connection any more
 		s.pod.Default(t, "eth0", node)
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(400 * time.Millisecond) // the pod goes on talking: several times by now
 		if guarded {
 			assert.Zero(t, s.counted.of("198.18.8.8"), "LEAK")
 			assert.Positive(t, s.dropped()[guard.Out])

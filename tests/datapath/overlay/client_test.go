@@ -85,25 +85,11 @@ func gatewayEnd(c overlay.Client) error {
 // answer says who it is, and whom it sees.
 func (s *stage) answer(n *ns.NS, name string) {
 	s.Helper()
-	require.NoError(s, n.Do(s.T, func() error {
-		l, err := net.Listen("tcp", ":443")
-		if err != nil {
-			return err
-		}
-		s.Cleanup(func() { _ = l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
-				fmt.Fprintf(c, "%s sees %s", name, host)
-				_ = c.Close()
-			}
-		}()
-		return nil
-	}))
+	n.Listen(s.T, 443, func(c net.Conn) {
+		host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+		fmt.Fprintf(c, "%s sees %s", name, host)
+		_ = c.Close()
+	})
 }
 
 // patience is what a busy machine may take.
@@ -158,24 +144,10 @@ func TestTheWay(t *testing.T) {
 	assert.Less(t, time.Since(start), 100*time.Millisecond, "it is refused, not lost")
 
 	// A kubelet asks from the node's own address, which no network of the cluster holds; so does a client of a NodePort.
-	require.NoError(t, s.pod.Do(t, func() error {
-		l, err := net.Listen("tcp", ":8080")
-		if err != nil {
-			return err
-		}
-		t.Cleanup(func() { _ = l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				fmt.Fprint(c, "pod")
-				_ = c.Close()
-			}
-		}()
-		return nil
-	}))
+	s.pod.Listen(t, 8080, func(c net.Conn) {
+		fmt.Fprint(c, "pod")
+		_ = c.Close()
+	})
 	for _, from := range []string{"198.18.7.7", "169.254.1.1"} {
 		require.NoError(t, s.node.Do(t, func() error {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}

@@ -161,3 +161,25 @@ func (n *NS) Index(t *testing.T, name string) int {
 	t.Helper()
 	return n.link(t, name).Attrs().Index
 }
+
+// Listen serves each connection to a TCP port inside, one after the other, until the test ends. What serves closes it.
+func (n *NS) Listen(t *testing.T, port int, serve func(net.Conn)) {
+	t.Helper()
+	require.NoError(t, n.Do(t, func() error {
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: port})
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil { // closed: the test has ended
+					return
+				}
+				serve(c)
+			}
+		}()
+		return nil
+	}))
+}
