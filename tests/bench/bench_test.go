@@ -38,6 +38,7 @@ var units = []Unit{{downloads, "gluetun", 2}, {downloads, "qbittorrent", 1}, {co
 type Report struct {
 	Notes    []string `json:"notes"`
 	Budgets  Budgets  `json:"budgets"`
+	Machine  Machine  `json:"machine"`
 	Dispatch []Row    `json:"dispatch"`
 	Packed   []Packed `json:"packed"`
 }
@@ -54,6 +55,9 @@ func TestBudgets(t *testing.T) {
 	require.NoError(t, b.Up(t.Context()))
 	require.NoError(t, b.deploy(t.Context()))
 	require.NoError(t, b.install(t.Context(), t.TempDir()))
+	require.NoError(t, b.quiet(t.Context()))
+	report.Machine, err = b.machine(t.Context())
+	require.NoError(t, err)
 
 	for _, u := range units {
 		for _, hook := range []string{"update-status", "config-changed"} {
@@ -113,6 +117,17 @@ func (b bench) active(ctx context.Context) error {
 	return nil
 }
 
+// quiet ends what the lab sends without end for the sake of the stories: it would take half of a small machine.
+func (b bench) quiet(ctx context.Context) error {
+	for _, u := range units[1:] {
+		if _, err := b.Kubectl(ctx, "-n", u.Model, "exec", u.App+"-0", "-c", u.App, "--", "/charm/bin/pebble", "stop", "lab-sender"); err != nil {
+			return err
+		}
+	}
+	_, err := b.Kubectl(ctx, "-n", "default", "delete", "pod", "plain", "--grace-period=0")
+	return err
+}
+
 // down measures the gateway while the provider is silent and its check has told so.
 func (b bench) down(ctx context.Context) (row Row, err error) {
 	if _, err := b.Lab(ctx, "tunnel", "down"); err != nil {
@@ -142,6 +157,8 @@ func (r Report) String() string {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%.3f\t%.3f\t%.3f\t%.1f\t%d\t%d\t%d\t%s\n", d.Charm, d.Hook, d.State, d.Wall, d.CPU, d.Own, d.RSS,
 			d.Tools, d.Reads, d.Writes, strings.Join(d.Over, "; "))
 	}
+	fmt.Fprintf(t, "\nHERE\tWALL s\tCPU s\na process that does nothing\t%.3f\t%.3f\none hook tool\t%.3f\t%.3f\n",
+		r.Machine.ProcessWall, r.Machine.ProcessCPU, r.Machine.ToolWall, r.Machine.ToolCPU)
 	fmt.Fprintln(t, "\nCHARM\tARCH\tMB\tOVER")
 	for _, p := range r.Packed {
 		fmt.Fprintf(t, "%s\t%s\t%.2f\t%s\n", p.Charm, p.Arch, p.MB, strings.Join(p.Over, "; "))

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/charmarr/charmarr-go/tests/bench/internal/taken"
 )
@@ -44,7 +45,12 @@ func (b bench) install(ctx context.Context, dir string) error {
 // dispatch runs the charm once, measured, by Juju's own way for commands in a hook's context: between hooks, and
 // committed like one.
 func (b bench) dispatch(ctx context.Context, u Unit, hook, kind string) (m taken.Taken, err error) {
-	script := fmt.Sprintf("cd $CHARM_DIR && JUJU_HOOK_NAME=%[1]s JUJU_DISPATCH_PATH=hooks/%[1]s exec %[2]s %[3]s ./dispatch", hook, inCharm, kind)
+	return b.taken(ctx, u, kind, "./dispatch", "JUJU_HOOK_NAME="+hook, "JUJU_DISPATCH_PATH=hooks/"+hook)
+}
+
+// taken runs a command in a hook's context, measured.
+func (b bench) taken(ctx context.Context, u Unit, kind, command string, env ...string) (m taken.Taken, err error) {
+	script := fmt.Sprintf("cd $CHARM_DIR && %s exec %s %s %s", strings.Join(env, " "), inCharm, kind, command)
 	out, err := b.Kubectl(ctx, "-n", u.Model, "exec", u.App+"-0", "-c", "charm", "--", "juju-exec", script)
 	if err == nil {
 		err = json.Unmarshal([]byte(out), &m)
@@ -53,7 +59,7 @@ func (b bench) dispatch(ctx context.Context, u Unit, hook, kind string) (m taken
 		err = fmt.Errorf("exit status %d", m.Exit)
 	}
 	if err != nil {
-		err = fmt.Errorf("cannot measure %s of %s: %w", hook, u.App, err)
+		err = fmt.Errorf("cannot measure %s %s in %s: %w", command, strings.Join(env, " "), u.App, err)
 	}
 	return m, err
 }

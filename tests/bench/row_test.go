@@ -38,6 +38,7 @@ var notes = []string{
 	fmt.Sprintf("wall_s and cpu_s: medians of %d dispatches with nothing between the charm and its hook tools.", runs),
 	"cpu_s: the dispatch process and the hook tools that it waited for. own_cpu_s: the dispatch process alone. Both are held to the one budget.",
 	fmt.Sprintf("own_cpu_s, rss_mib, tools, k8s_reads: medians of %d dispatches more, with every hook tool counted. rss_mib is of the dispatch process alone.", runs),
+	"machine: medians of as many runs of what no charm can do without, in the gateway's charm container. The times of a dispatch stand on it.",
 	"k8s_writes: the most that any of all these dispatches did.",
 }
 
