@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -27,21 +26,16 @@ func (c Client) Check() error {
 	if err := devices(c.Device, c.Overlay); err != nil {
 		return err
 	}
+	if err := encapsulation(c.Address, c.VNI, c.Port, c.MTU); err != nil {
+		return err
+	}
 	switch {
-	case !c.Address.IsValid() || !c.Address.Addr().Is4() || c.Address.Bits() < 8 || c.Address.Bits() > 30:
-		return fmt.Errorf("address must be an IPv4 address with its network, such as 172.16.0.18/20, not %s", c.Address)
 	case !c.Address.Contains(c.Gateway) || c.Gateway == c.Address.Addr():
 		return fmt.Errorf("gateway must be another address in %s, not %s", c.Address.Masked(), c.Gateway)
 	case !plain(c.Peer):
 		return fmt.Errorf("peer must be the address of the gateway's pod, not %s", c.Peer)
 	case c.Address.Masked().Contains(c.Peer):
 		return fmt.Errorf("peer must not be in the overlay itself, as %s is", c.Peer)
-	case c.VNI == 0 || c.VNI >= 1<<24:
-		return fmt.Errorf("vni must be from 1 to %d, not %d", 1<<24-1, c.VNI)
-	case c.Port == 0:
-		return errors.New("port must be the port of the encapsulation, not 0")
-	case c.MTU != 0 && (c.MTU < 576 || c.MTU > 65535):
-		return fmt.Errorf("mtu must be from 576 to 65535, or 0, not %d", c.MTU)
 	}
 	for _, p := range c.Direct {
 		if !network(p) {

@@ -32,15 +32,8 @@ func (g Guard) Check() error {
 	if g.Port == 0 {
 		return errors.New("port must be the port of the encapsulation, not 0")
 	}
-	for i, p := range g.Cluster {
-		if !network(p) {
-			return fmt.Errorf("cluster must hold networks, not %s", p)
-		}
-		for _, q := range g.Cluster[:i] {
-			if p.Overlaps(q) {
-				return fmt.Errorf("cluster must hold networks that do not overlap, as %s and %s do", q, p)
-			}
-		}
+	if err := cluster(g.Cluster); err != nil {
+		return err
 	}
 	for _, s := range g.Outside {
 		if !plain(s.Addr()) || s.Port() == 0 {
@@ -62,6 +55,21 @@ func devices(own, overlay string) error {
 		return fmt.Errorf("device must be the name of an interface, not %q", own)
 	case !device(overlay) || overlay == own:
 		return fmt.Errorf("overlay must be the name of an interface other than device, not %q", overlay)
+	}
+	return nil
+}
+
+// cluster says what is wrong with the cluster's networks.
+func cluster(networks []netip.Prefix) error {
+	for i, p := range networks {
+		if !network(p) {
+			return fmt.Errorf("cluster must hold networks, not %s", p)
+		}
+		for _, q := range networks[:i] {
+			if p.Overlaps(q) {
+				return fmt.Errorf("cluster must hold networks that do not overlap, as %s and %s do", q, p)
+			}
+		}
 	}
 	return nil
 }

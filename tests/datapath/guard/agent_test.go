@@ -111,13 +111,13 @@ func TestTheAgentKeepsTheGuard(t *testing.T) {
 	assert.Equal(t, s.pod.Inode(t), report.Namespace)
 
 	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.1.1")) }))
-	require.Zero(t, s.counted.of("198.18.1.1"))
+	require.Zero(t, s.counted.Of("198.18.1.1"))
 	assert.Positive(t, a.report().Guard.Dropped[guard.Out])
 
 	require.NoError(t, s.pod.Do(t, guard.Remove))
 	a.until("it stands again", func(g overlay.GuardState) bool { return standing(g) && g.Repairs == 1 })
 	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.1.1")) }))
-	assert.Zero(t, s.counted.of("198.18.1.1"), "LEAK")
+	assert.Zero(t, s.counted.Of("198.18.1.1"), "LEAK")
 
 	// Somebody lets one address of the world in among the cluster's.
 	require.NoError(t, s.pod.Do(t, func() error {
@@ -137,13 +137,13 @@ func TestTheAgentKeepsTheGuard(t *testing.T) {
 	}))
 	a.until("the hole is closed", func(g overlay.GuardState) bool { return standing(g) && g.Repairs == 2 })
 	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.1.1")) }))
-	assert.Zero(t, s.counted.of("198.18.1.1"), "LEAK")
+	assert.Zero(t, s.counted.Of("198.18.1.1"), "LEAK")
 	before := a.report().Guard.Dropped[guard.Out]
 
 	require.NoError(t, a.running.Process.Kill())
 	_ = a.running.Wait()
 	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.1.1")) }))
-	assert.Zero(t, s.counted.of("198.18.1.1"), "LEAK")
+	assert.Zero(t, s.counted.Of("198.18.1.1"), "LEAK")
 	a.start()
 	report = a.until("the next agent takes it over", standing)
 	assert.Greater(t, report.Guard.Dropped[guard.Out], before, "it goes on counting")
@@ -181,7 +181,7 @@ func TestTheAgentFollowsItsFile(t *testing.T) {
 	assert.True(t, report.Guard.Standing, "the last rules stay")
 	assert.Contains(t, report.Guard.Error, "overlay must be")
 	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.2.3")) }))
-	assert.Zero(t, s.counted.of("198.18.2.3"), "LEAK")
+	assert.Zero(t, s.counted.Of("198.18.2.3"), "LEAK")
 }
 
 // As an init container it lays the guard and ends, and ends well in any case.
@@ -200,5 +200,5 @@ func TestTheAgentAsInitContainer(t *testing.T) {
 	a.rules(rules)
 	assert.Contains(t, once(), "the guard stands")
 	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.3.1")) }))
-	assert.Zero(t, s.counted.of("198.18.3.1"), "LEAK")
+	assert.Zero(t, s.counted.Of("198.18.3.1"), "LEAK")
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,7 +27,7 @@ import (
 type stage struct {
 	*testing.T
 	pod, world, gateway *ns.NS
-	counted             *counter
+	counted             *ns.Counter
 }
 
 const (
@@ -52,7 +51,7 @@ func newStage(t *testing.T) *stage {
 	for _, n := range []*ns.NS{s.world, s.gateway} {
 		s.echo(n)
 	}
-	s.counted = count(t, s.world, "pod0")
+	s.counted = s.world.Count(t, "pod0")
 	return s
 }
 
@@ -96,91 +95,6 @@ func (s *stage) echo(n *ns.NS) {
 			return nil // what counts of a datagram is that it came
 		}))
 	}
-}
-
-// counter counts the packets that come out of an interface's other end, by destination.
-type counter struct {
-	mu   sync.Mutex
-	seen map[netip.Addr]int
-}
-
-func count(t *testing.T, n *ns.NS, device string) *counter {
-	t.Helper()
-	c := &counter{seen: map[netip.Addr]int{}}
-	require.NoError(t, n.Do(t, func() error {
-		link, err := net.InterfaceByName(device)
-		if err != nil {
-			return err
-		}
-		all := network(unix.ETH_P_ALL)
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(all))
-		if err != nil {
-			return err
-		}
-		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: link.Index}); err != nil {
-			return errors.Join(err, unix.Close(fd))
-		}
-		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000}); err != nil {
-			return errors.Join(err, unix.Close(fd))
-		}
-		done := make(chan struct{})
-		t.Cleanup(func() { close(done) })
-		go c.read(fd, done)
-		return nil
-	}))
-	return c
-}
-
-// network is a number in the order of the network's bytes.
-func network(n uint16) uint16 {
-	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
-}
-
-func (c *counter) read(fd int, done chan struct{}) {
-	defer unix.Close(fd)
-	packet := make([]byte, 2048)
-	for {
-		select {
-		case <-done:
-			return
-		default:
-		}
-		n, from, err := unix.Recvfrom(fd, packet, 0)
-		if err != nil || n < 40 && packet[0]>>4 == 6 || n < 20 {
-			continue
-		}
-		if l, ok := from.(*unix.SockaddrLinklayer); !ok || l.Pkttype == unix.PACKET_OUTGOING {
-			continue
-		}
-		var dst netip.Addr
-		switch packet[0] >> 4 {
-		case 4:
-			dst, _ = netip.AddrFromSlice(packet[16:20])
-		case 6:
-			dst, _ = netip.AddrFromSlice(packet[24:40])
-		}
-		c.mu.Lock()
-		c.seen[dst]++
-		c.mu.Unlock()
-	}
-}
-
-// of counts those to one destination, after a moment for the last of them to be read.
-func (c *counter) of(dst string) int {
-	time.Sleep(60 * time.Millisecond)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.seen[netip.MustParseAddr(dst)]
-}
-
-// until waits for packets to a destination, and counts them.
-func (c *counter) until(dst string) int {
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		if n := c.of(dst); n > 0 {
-			return n
-		}
-	}
-	return 0
 }
 
 // send is a way to send something to an address from inside a pod. That nothing answers is no error.
@@ -307,7 +221,7 @@ func frame(mark int) send {
 		if err := withMark(mark)(uintptr(fd)); err != nil {
 			return err
 		}
-		to := &unix.SockaddrLinklayer{Protocol: network(unix.ETH_P_IP), Ifindex: link.Index, Halen: 6, Addr: [8]uint8{255, 255, 255, 255, 255, 255}}
+		to := &unix.SockaddrLinklayer{Protocol: ns.Network(unix.ETH_P_IP), Ifindex: link.Index, Halen: 6, Addr: [8]uint8{255, 255, 255, 255, 255, 255}}
 		err = unix.Sendto(fd, datagram(dst), 0, to)
 		if errors.Is(err, unix.ENOBUFS) { // the interface dropped it, and says so
 			return nil
@@ -349,16 +263,16 @@ func TestNothingLeaves(t *testing.T) {
 	before := make([]int, len(ways))
 	for i, w := range ways {
 		require.NoError(t, s.pod.Do(t, func() error { return w.send(to(i)) }), w.name)
-		require.Positive(t, s.counted.until(to(i).String()), "without the guard: %s", w.name)
+		require.Positive(t, s.counted.Until(to(i).String()), "without the guard: %s", w.name)
 	}
 	for i := range ways {
-		before[i] = s.counted.of(to(i).String())
+		before[i] = s.counted.Of(to(i).String())
 	}
 	s.guard(rules)
 	for i, w := range ways {
 		dropped := s.dropped()[w.by]
 		require.NoError(t, s.pod.Do(t, func() error { return w.send(to(i)) }), w.name)
-		assert.Equal(t, before[i], s.counted.of(to(i).String()), "LEAK: %s", w.name)
+		assert.Equal(t, before[i], s.counted.Of(to(i).String()), "LEAK: %s", w.name)
 		assert.Greater(t, s.dropped()[w.by], dropped, "the guard tells of it: %s", w.name)
 	}
 }
@@ -375,13 +289,13 @@ func TestWhatMayLeave(t *testing.T) {
 		}), to)
 	}
 	require.NoError(t, s.pod.Do(t, func() error { return udp(4790, nil)(netip.MustParseAddr("198.18.99.1")) }))
-	assert.Positive(t, s.counted.until("198.18.99.1"))
+	assert.Positive(t, s.counted.Until("198.18.99.1"))
 
-	before := s.counted.of("10.44.0.9")
+	before := s.counted.Of("10.44.0.9")
 	require.NoError(t, s.pod.Do(t, func() error { return tcp(9000, nil)(netip.MustParseAddr("10.44.0.9")) }))
 	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.99.1")) }))
-	assert.Equal(t, before, s.counted.of("10.44.0.9"), "its other ports may not")
-	assert.Equal(t, 1, s.counted.of("198.18.99.1"), "nor the gateway's")
+	assert.Equal(t, before, s.counted.Of("10.44.0.9"), "its other ports may not")
+	assert.Equal(t, 1, s.counted.Of("198.18.99.1"), "nor the gateway's")
 }
 
 // listen answers inside the pod.
@@ -433,10 +347,10 @@ func TestWhoMayAsk(t *testing.T) {
 	answer, err = s.from(s.world, patience, "198.18.7.8", "10.42.0.5:8080")
 	require.NoError(t, err)
 	assert.Equal(t, "echo", answer)
-	assert.Positive(t, s.counted.until("198.18.7.8"))
+	assert.Positive(t, s.counted.Until("198.18.7.8"))
 	_, err = s.from(s.world, moment, "198.18.7.9", "10.42.0.5:6881")
 	assert.Error(t, err)
-	assert.Zero(t, s.counted.of("198.18.7.9"))
+	assert.Zero(t, s.counted.Of("198.18.7.9"))
 	assert.Positive(t, s.dropped()[guard.In])
 }
 
@@ -452,16 +366,16 @@ func TestAConnectionThroughTheTunnelStaysThere(t *testing.T) {
 		answer, err := s.from(s.gateway, patience, "198.18.8.8", "172.16.0.5:6881")
 		require.NoError(t, err)
 		require.Equal(t, "echo", answer)
-		require.Zero(t, s.counted.of("198.18.8.8"))
+		require.Zero(t, s.counted.Of("198.18.8.8"))
 		s.pod.Delete(t, "vxlan0")
 		s.pod.Addr(t, "lo", "172.16.0.5/32") // else the kernel has no use for the connection any more
 		s.pod.Default(t, "eth0", node)
 		time.Sleep(400 * time.Millisecond) // the pod goes on talking: several times by now
 		if guarded {
-			assert.Zero(t, s.counted.of("198.18.8.8"), "LEAK")
+			assert.Zero(t, s.counted.Of("198.18.8.8"), "LEAK")
 			assert.Positive(t, s.dropped()[guard.Out])
 		} else {
-			assert.Positive(t, s.counted.until("198.18.8.8"), "without the guard it goes on over the pod's own interface")
+			assert.Positive(t, s.counted.Until("198.18.8.8"), "without the guard it goes on over the pod's own interface")
 		}
 	}
 }
@@ -499,7 +413,7 @@ func TestInstallAgain(t *testing.T) {
 	wrong.Cluster = append(wrong.Cluster[:len(wrong.Cluster):len(wrong.Cluster)], netip.MustParsePrefix("10.42.7.0/24"))
 	assert.ErrorContains(t, s.pod.Do(t, func() error { return guard.Install(wrong) }), "10.42.0.0/16 and 10.42.7.0/24")
 	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.6.1")) }))
-	assert.Zero(t, s.counted.of("198.18.6.1"), "what is refused changes nothing")
+	assert.Zero(t, s.counted.Of("198.18.6.1"), "what is refused changes nothing")
 
 	require.NoError(t, s.pod.Do(t, guard.Remove))
 	assert.Equal(t, []string{"somebody-elses"}, tables())

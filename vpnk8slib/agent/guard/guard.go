@@ -76,14 +76,7 @@ func install(g overlay.Guard, egress bool) error {
 
 // Remove takes the guard away, and nothing of anybody else's.
 func Remove() error {
-	t, err := nft.Begin(Table)
-	if err == nil {
-		for _, f := range nft.Tables {
-			t.Delete(f)
-		}
-		err = t.Commit()
-	}
-	if err != nil {
+	if err := nft.Remove(Table); err != nil {
 		return fmt.Errorf("cannot remove the guard: %w", err)
 	}
 	return nil
@@ -113,7 +106,7 @@ func (t *transaction) judge() {
 		return &nftables.Chain{Table: table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept}
 	}
 	// After conntrack (-200), before anybody's redirect (-100).
-	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), nft.Rule(nft.Iif(t.Device), nft.State(stateNew), nft.MarkConnection(Entered)))
+	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), nft.Rule(nft.Iif(t.Device), nft.State(nft.New), nft.MarkConnection(Entered)))
 	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
 	answers := hook("answers", nftables.ChainHookOutput, -150)
 	answers.Type = nftables.ChainTypeRoute
@@ -124,13 +117,6 @@ func (t *transaction) judge() {
 	t.Chain(hook("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
 }
 
-// States of a connection, as bits (linux/netfilter/nf_conntrack_common.h).
-const (
-	stateEstablished = 1 << 1
-	stateRelated     = 1 << 2
-	stateNew         = 1 << 3
-)
-
 // inward is what may come in. Nothing may by an interface that is neither the overlay's nor the pod's own.
 func (t *transaction) inward(table *nftables.Table) []nft.Words {
 	rules := []nft.Words{
@@ -140,7 +126,7 @@ func (t *transaction) inward(table *nftables.Table) []nft.Words {
 	device := func(parts ...nft.Words) {
 		rules = append(rules, nft.Rule(append([]nft.Words{nft.Iif(t.Device)}, append(parts, nft.Accept())...)...))
 	}
-	device(nft.State(stateEstablished | stateRelated))
+	device(nft.State(nft.Established | nft.Related))
 	for _, f := range nft.Families {
 		gateways := t.addresses(table, "from"+f.Name, f.Kind, f.Has)
 		device(nft.Within(f.Number, false, gateways), nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))

@@ -49,6 +49,18 @@ func (t *Transaction) Delete(f nftables.TableFamily) *nftables.Table {
 	return table
 }
 
+// Remove takes the tables of a name away, and nobody else's.
+func Remove(name string) error {
+	t, err := Begin(name)
+	if err != nil {
+		return err
+	}
+	for _, f := range Tables {
+		t.Delete(f)
+	}
+	return t.Commit()
+}
+
 // Chain adds a chain with its rules.
 func (t *Transaction) Chain(c *nftables.Chain, rules ...Words) {
 	t.conn.AddChain(c)

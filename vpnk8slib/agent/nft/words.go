@@ -75,6 +75,13 @@ func AddMark(bit uint32) Words {
 	}
 }
 
+// States of a connection, as bits (linux/netfilter/nf_conntrack_common.h).
+const (
+	Established = 1 << 1
+	Related     = 1 << 2
+	New         = 1 << 3
+)
+
 func State(bits uint32) Words { return some(&expr.Ct{Key: expr.CtKeySTATE, Register: 1}, bits) }
 
 // Reply is `ct direction reply`.
@@ -130,6 +137,49 @@ func ICMPv6(t byte) Words {
 	return Rule(Family(unix.NFPROTO_IPV6), Proto(unix.IPPROTO_ICMPV6),
 		is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, []byte{t}))
 }
+
+// Ping is `icmp type echo-request`.
+func Ping() Words {
+	return Rule(Family(unix.NFPROTO_IPV4), Proto(unix.IPPROTO_ICMP), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, []byte{8}))
+}
+
+// Where the encapsulation has what, behind its UDP header (RFC 7348): 8 bytes of its own, an Ethernet header of 14, IPv4.
+const (
+	innerType   = 8 + 8 + 12
+	innerSource = 8 + 8 + 14 + 12
+)
+
+// Carries is a VXLAN packet of a frame of an EtherType.
+func Carries(t uint16) Words {
+	return is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: innerType, Len: 2}, binary.BigEndian.AppendUint16(nil, t))
+}
+
+// CarriesFrom is a VXLAN packet whose IPv4 source, and the one of the packet in it, are together in a set.
+func CarriesFrom(set *nftables.Set) Words {
+	return Rule(Family(unix.NFPROTO_IPV4), Words{
+		&expr.Payload{DestRegister: 9, Base: expr.PayloadBaseTransportHeader, Offset: innerSource, Len: 4}, // NFT_REG32_01
+		address(unix.NFPROTO_IPV4, false, 1),
+		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
+	})
+}
+
+// Clamp is `tcp flags syn / syn,rst tcp option maxseg size set rt mtu`: segments of a connection that begins fit through what
+// the packet takes.
+func Clamp() Words {
+	const syn, rst, maxseg = 0x02, 0x04, 2
+	return Words{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{syn | rst}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{syn}},
+		&expr.Rt{Register: 1, Key: expr.RtTCPMSS},
+		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 2, Size: 2},
+		&expr.Exthdr{SourceRegister: 1, Type: maxseg, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
+	}
+}
+
+func Masquerade() Words { return Words{&expr.Masq{}} }
 
 // Counted adds to a counter that is named.
 func Counted(name string) Words {

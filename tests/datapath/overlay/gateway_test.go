@@ -1,0 +1,259 @@
+//go:build datapath
+
+package overlay
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/tests/internal/ns"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/gateway"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// other is a second client, of another application.
+var other = func() overlay.Client {
+	c := way
+	c.Address = netip.MustParsePrefix("172.16.0.33/20")
+	return c
+}()
+
+// frame is a datagram in the encapsulation, as any process in any pod can write one: no capability is needed.
+func frame(vni uint32, from, to netip.AddrPort, text string) []byte {
+	udp := binary.BigEndian.AppendUint16(nil, from.Port())
+	udp = binary.BigEndian.AppendUint16(udp, to.Port())
+	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(text)))
+	udp = append(append(udp, 0, 0), text...) // without a checksum
+	ip := []byte{0x45, 0}
+	ip = binary.BigEndian.AppendUint16(ip, uint16(20+len(udp)))
+	ip = append(ip, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0)
+	ip = append(append(ip, from.Addr().AsSlice()...), to.Addr().AsSlice()...)
+	sum := uint32(0)
+	for i := 0; i < len(ip); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(ip[i:]))
+	}
+	binary.BigEndian.PutUint16(ip[10:], ^uint16(sum+sum>>16))
+	out := binary.BigEndian.AppendUint32([]byte{8, 0, 0, 0}, vni<<8)
+	out = append(append(out, overlay.MAC(way.Gateway)...), overlay.MAC(from.Addr())...)
+	return append(append(append(out, 0x08, 0x00), ip...), udp...)
+}
+
+// inject sends a frame from a pod to an end of the overlay.
+func (s *stage) inject(pod *ns.NS, to string, f []byte) {
+	s.Helper()
+	require.NoError(s, pod.Do(s.T, func() error {
+		c, err := net.Dial("udp", net.JoinHostPort(to, fmt.Sprint(way.Port)))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_, err = c.Write(f)
+		return err
+	}))
+}
+
+// Whoever has not said who he is is not forwarded, and only from the pod that has. Each attack stands beside the same packet
+// from the pod whose address it bears.
+func TestNobodySendsInAnothersName(t *testing.T) {
+	s := newStage(t)
+	attacker := s.join("10.42.0.66", "fd42::66")
+	seen := s.world.Count(t, "t0.7")
+	client := netip.AddrPortFrom(way.Address.Addr(), 5000)
+	to := func(last int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 5, byte(last)}), 9000)
+	}
+	attacks := []struct {
+		name string
+		pod  *ns.NS
+		f    func(to netip.AddrPort) []byte
+	}{
+		{"in a client's name", attacker, func(to netip.AddrPort) []byte { return frame(way.VNI, client, to, "x") }},
+		{"in the name of an address that nobody has", attacker, func(to netip.AddrPort) []byte {
+			return frame(way.VNI, netip.MustParseAddrPort("172.16.0.40:5000"), to, "x")
+		}},
+		{"in its own pod's name", attacker, func(to netip.AddrPort) []byte {
+			return frame(way.VNI, netip.MustParseAddrPort("10.42.0.66:5000"), to, "x")
+		}},
+		{"in the gateway's name", attacker, func(to netip.AddrPort) []byte {
+			return frame(way.VNI, netip.AddrPortFrom(way.Gateway, 5000), to, "x")
+		}},
+		{"a client, in another address than its own", s.pod, func(to netip.AddrPort) []byte {
+			return frame(way.VNI, netip.MustParseAddrPort("172.16.0.19:5000"), to, "x")
+		}},
+		{"another protocol than IPv4", s.pod, func(to netip.AddrPort) []byte {
+			f := frame(way.VNI, client, to, "x")
+			f[8+12], f[8+13] = 0x86, 0xdd
+			return f
+		}},
+	}
+	for i, a := range attacks {
+		before := s.gateway.dropped(t, gateway.Spoofed)
+		s.inject(a.pod, "10.42.0.7", a.f(to(i)))
+		assert.Zero(t, seen.Of(to(i).Addr().String()), a.name)
+		assert.Equal(t, before+1, s.gateway.dropped(t, gateway.Spoofed), a.name)
+		s.inject(s.pod, "10.42.0.7", frame(way.VNI, client, to(i), "x"))
+		assert.Positive(t, seen.Until(to(i).Addr().String()), "the client itself may, beside: %s", a.name)
+	}
+	// Another overlay's packets are nobody's here.
+	s.inject(s.pod, "10.42.0.7", frame(way.VNI+1, client, to(99), "x"))
+	assert.Zero(t, seen.Of(to(99).Addr().String()))
+
+	// The address goes with who proves to have it.
+	require.NoError(t, s.gateway.pin(t, way.Address.Addr(), "10.42.0.66"))
+	s.inject(s.pod, "10.42.0.7", frame(way.VNI, client, to(100), "x"))
+	assert.Zero(t, seen.Of(to(100).Addr().String()), "the pod that had it before")
+	s.inject(attacker, "10.42.0.7", frame(way.VNI, client, to(100), "x"))
+	assert.Positive(t, seen.Until(to(100).Addr().String()), "the pod that has it now")
+	require.Error(t, s.gateway.pin(t, netip.MustParseAddr("172.16.9.9"), "10.42.0.66"), "what is in nobody's block is nobody's")
+}
+
+// A client's way leads into the tunnel alone: not to other clients, not to the cluster, not to what the gateway serves.
+func TestClientsReachTheTunnelAlone(t *testing.T) {
+	s := newStage(t)
+	second := s.join("10.42.0.6", "fd42::6")
+	require.NoError(t, s.gateway.pin(t, other.Address.Addr(), "10.42.0.6"))
+	s.set(s.pod, way)
+	s.set(second, other)
+	for _, pod := range []*ns.NS{s.pod, second} {
+		said, err := s.ask(pod, "198.18.0.1:443", patience)
+		require.NoError(t, err)
+		require.Equal(t, "world sees 10.2.0.2", said)
+	}
+	s.answer(s.gateway.NS, "gateway")
+	s.answer(second, "second")
+	victim := s.node.Count(t, "p0.7")
+
+	for _, a := range []struct{ name, to, counter string }{
+		{"another client", other.Address.Addr().String(), gateway.Between},
+		{"a pod of the cluster", "10.42.0.6", gateway.Beyond},
+		{"a Service", "10.43.0.1", gateway.Beyond},
+		{"the gateway by its overlay address", way.Gateway.String(), gateway.Local},
+		{"the gateway by its pod's", "10.42.0.7", gateway.Local},
+		{"the gateway by its tunnel's", "10.2.0.2", gateway.Local},
+	} {
+		before, sent := s.gateway.dropped(t, a.counter), victim.Of(a.to)
+		s.inject(s.pod, "10.42.0.7", frame(way.VNI, netip.AddrPortFrom(way.Address.Addr(), 5000), netip.MustParseAddrPort(a.to+":443"), "x"))
+		require.Eventually(t, func() bool { return s.gateway.dropped(t, a.counter) == before+1 }, patience, 10*time.Millisecond, a.name)
+		assert.Equal(t, sent, victim.Of(a.to), a.name)
+	}
+	for _, from := range []string{way.Gateway.String(), "10.2.0.2"} {
+		_, err := s.ask(s.pod, from+":443", moment)
+		assert.Error(t, err, from)
+	}
+	said, err := s.ask(s.node, "10.42.0.7:443", patience)
+	require.NoError(t, err)
+	assert.Equal(t, "gateway sees 169.254.1.1", said, "which is there, for others")
+}
+
+// What comes out of the tunnel and is nobody's answer is met with silence: a refusal would end the connection of a client
+// whose gateway has just been replaced.
+func TestTheTunnelIsNotAnswered(t *testing.T) {
+	s := newStage(t)
+	refused := func() error {
+		_, err := s.ask(s.world, "10.2.0.2:9", moment)
+		return err
+	}
+	var timeout net.Error
+	require.ErrorAs(t, refused(), &timeout)
+	assert.True(t, timeout.Timeout())
+	assert.Positive(t, s.gateway.dropped(t, gateway.Unasked))
+	require.NoError(t, s.gateway.Do(t, s.gateway.Remove))
+	assert.ErrorIs(t, refused(), unix.ECONNREFUSED, "without it the kernel refuses")
+}
+
+// Without the tunnel clients go nowhere, and least of all by the gateway's own interface; with it they go on.
+func TestTheTunnelComesAndGoes(t *testing.T) {
+	s := newStage(t)
+	s.set(s.pod, way)
+	said, err := s.ask(s.pod, "198.18.0.1:443", patience)
+	require.NoError(t, err)
+	require.Equal(t, "world sees 10.2.0.2", said)
+
+	out := s.node.Count(t, "p0.7")
+	s.gateway.Delete(t, "tun0")
+	for _, lay := range []func() error{func() error { return nil }, func() error { return s.gateway.setUp(t) }} {
+		require.NoError(t, lay())
+		_, err = s.ask(s.pod, "198.18.0.2:443", moment)
+		assert.ErrorIs(t, err, unix.EHOSTUNREACH, "it is refused, not lost")
+		assert.Zero(t, out.Of("198.18.0.2"), "LEAK")
+	}
+	_, err = s.ask(s.gateway.NS, "198.18.0.2:443", patience)
+	require.NoError(t, err)
+	assert.Positive(t, out.Until("198.18.0.2"), "the gateway's own would be seen there")
+
+	s.tunnel(s.gateway, "again")
+	require.NoError(t, s.gateway.setUp(t))
+	said, err = s.ask(s.pod, "198.18.0.1:443", patience)
+	require.NoError(t, err)
+	assert.Equal(t, "world sees 10.2.0.2", said)
+}
+
+// Whatever somebody takes away is there again, with the clients that were pinned.
+func TestTheGatewaySetsUpAgain(t *testing.T) {
+	s := newStage(t)
+	s.set(s.pod, way)
+	break_ := map[string]func() error{
+		"vxlan0": func() error { s.gateway.Delete(t, "vxlan0"); return nil },
+		"all":    func() error { return s.gateway.Do(t, s.gateway.Remove) },
+	}
+	for what, take := range break_ {
+		require.NoError(t, take())
+		_, err := s.ask(s.pod, "198.18.0.1:443", moment)
+		require.Error(t, err, what)
+		require.NoError(t, s.gateway.setUp(t))
+		said, err := s.ask(s.pod, "198.18.0.1:443", patience)
+		require.NoError(t, err, what)
+		assert.Equal(t, "world sees 10.2.0.2", said, what)
+	}
+	index := s.gateway.Index(t, "vxlan0")
+	require.NoError(t, s.gateway.setUp(t))
+	assert.Equal(t, index, s.gateway.Index(t, "vxlan0"), "what is right stays")
+}
+
+// The gateway moves to another pod with another address: the connection on which the client sends goes on.
+func TestAConnectionOutlivesItsGateway(t *testing.T) {
+	s := newStage(t)
+	s.guarded(s.pod, way)
+	s.world.Listen(t, 7, func(c net.Conn) { // echo
+		defer c.Close()
+		buf := make([]byte, 64)
+		for {
+			n, err := c.Read(buf)
+			if err != nil {
+				return
+			}
+			_, _ = c.Write(buf[:n])
+		}
+	})
+	var c net.Conn
+	require.NoError(t, s.pod.Do(t, func() (err error) {
+		c, err = net.DialTimeout("tcp", "198.18.0.1:7", patience)
+		return err
+	}))
+	defer c.Close()
+	say := func() {
+		t.Helper()
+		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+		_, err := c.Write([]byte("x"))
+		require.NoError(t, err)
+		_, err = c.Read(make([]byte, 1))
+		require.NoError(t, err)
+	}
+	say()
+	s.gateway.Delete(t, "tun0") // the pod is gone, and with it what it knew of the connection
+	s.gateway.Delete(t, "eth0")
+	next := s.gatewayAt("10.42.0.8")
+	require.NoError(t, next.pin(t, way.Address.Addr(), "10.42.0.5"))
+	moved := way
+	moved.Peer = netip.MustParseAddr("10.42.0.8")
+	s.guarded(s.pod, moved)
+	say()
+}

@@ -1,0 +1,138 @@
+// Package gateway is the end of the overlay that has the tunnel. It forwards from the overlay into the tunnel and back what
+// answers, for pods that have proven who they are, and nothing else.
+//
+// What it lays is its own: a table of rules, two tables of routes and the two rules that ask them. The VPN client beside it
+// may do to its own what it likes.
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Gateway is one, in the network namespace of its handle.
+type Gateway struct {
+	config overlay.Gateway
+	handle route.Handle
+
+	mu   sync.Mutex
+	pins map[netip.Addr]netip.Addr // the pod of each client's address
+}
+
+// New is a gateway of which nothing is laid yet.
+func New(h route.Handle, o overlay.Gateway) (*Gateway, error) {
+	if err := o.Check(); err != nil {
+		return nil, fmt.Errorf("cannot be a gateway: %w", err)
+	}
+	return &Gateway{config: o, handle: h, pins: map[netip.Addr]netip.Addr{}}, nil
+}
+
+// SetUp makes the gateway's end, and makes it again where somebody has changed it. What is there already and right stays as it
+// is. Clients that are pinned stay pinned; for others nothing is forwarded. A tunnel that is not there yet is the next call's.
+func (g *Gateway) SetUp() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.setUp(); err != nil {
+		return fmt.Errorf("cannot set up the gateway's end of the overlay: %w", err)
+	}
+	return nil
+}
+
+func (g *Gateway) setUp() error {
+	device, err := g.handle.LinkByName(g.config.Device)
+	if err != nil {
+		return fmt.Errorf("cannot find %s: %w", g.config.Device, err)
+	}
+	// What holds comes before what lets through.
+	if err := g.lay(); err != nil {
+		return err
+	}
+	if err := g.routes(); err != nil {
+		return err
+	}
+	link, err := g.overlay(device)
+	if err != nil {
+		return fmt.Errorf("cannot make %s: %w", g.config.Overlay, err)
+	}
+	for client, pod := range g.pins {
+		if err := g.lead(link, client, pod); err != nil {
+			return err
+		}
+	}
+	return g.tunnel()
+}
+
+// Pin says in which pod a client's address is. Packets that bear it from any other are dropped from now on.
+func (g *Gateway) Pin(client, pod netip.Addr) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pins[client] == pod {
+		return nil
+	}
+	if _, ok := g.config.Of(client); !ok {
+		return fmt.Errorf("cannot pin %s to the pod %s: it is in nobody's block", client, pod)
+	}
+	link, err := g.handle.LinkByName(g.config.Overlay)
+	if err == nil {
+		err = g.lead(link, client, pod)
+	}
+	if err == nil {
+		err = g.admit(client, pod)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot pin %s to the pod %s: %w", client, pod, err)
+	}
+	g.pins[client] = pod
+	return nil
+}
+
+// lead leads to a client's pod.
+func (g *Gateway) lead(link netlink.Link, client, pod netip.Addr) error {
+	return errors.Join(g.handle.Know(link, client), g.handle.Lead(link, client, pod))
+}
+
+// Pins are the clients, and their pods.
+func (g *Gateway) Pins() map[netip.Addr]netip.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := map[netip.Addr]netip.Addr{}
+	for client, pod := range g.pins {
+		out[client] = pod
+	}
+	return out
+}
+
+// Remove takes away what was laid, and nothing of anybody else's.
+func (g *Gateway) Remove() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var absent netlink.LinkNotFoundError
+	link, err := g.handle.LinkByName(g.config.Overlay)
+	if err == nil {
+		err = g.handle.LinkDel(link) // first: without it nothing comes that the rest would have to hold
+	}
+	if errors.As(err, &absent) {
+		err = nil
+	}
+	if err = errors.Join(err, nft.Remove(Table)); err != nil {
+		return fmt.Errorf("cannot remove the gateway's end of the overlay: %w", err)
+	}
+	return nil
+}
+
+// Dropped counts the packets that were dropped, by counter; none where no gateway is set up.
+func Dropped() (map[string]uint64, error) {
+	counted, err := nft.Counters(Table)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the gateway's counters: %w", err)
+	}
+	return counted, nil
+}

@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
+)
+
+// Table is the name of the table: what bears it is ours, and nothing else is.
+const Table = "charmarr-vpn-gateway"
+
+// Counters of what was dropped.
+const (
+	Spoofed = "spoofed" // came in the encapsulation from another pod than the address in it is pinned to
+	Between = "between" // from one client to another
+	Beyond  = "beyond"  // from a client to anywhere but the tunnel: the cluster
+	Local   = "local"   // from a client to the gateway itself
+	Unasked = "unasked" // out of the tunnel, and nobody's answer; a refusal would end connections that a client still has
+	Forward = "forward" // was to be forwarded for nobody
+)
+
+const pinned = "pinned" // the set of who may send: a pod, and an address in the overlay
+
+// lay lays the table, whatever was there; its counters go on, and so do the pins.
+func (g *Gateway) lay() error {
+	begun, err := nft.Begin(Table)
+	if err != nil {
+		return err
+	}
+	table := begun.Table(nftables.TableFamilyINet, Spoofed, Between, Beyond, Local, Unasked, Forward)
+	accept := nftables.ChainPolicyAccept // the last rules drop, and count
+	chain := func(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority nftables.ChainPriority, rules ...nft.Words) {
+		begun.Chain(&nftables.Chain{Table: table, Name: name, Type: kind, Hooknum: hook, Priority: &priority, Policy: &accept}, rules...)
+	}
+	filter := func(name string, hook *nftables.ChainHook, priority nftables.ChainPriority, rules ...nft.Words) {
+		chain(name, nftables.ChainTypeFilter, hook, priority, rules...)
+	}
+	drop := func(counter string, parts ...nft.Words) nft.Words {
+		return nft.Rule(append(parts, nft.Counted(counter), nft.Drop())...)
+	}
+	from, out := nft.Iif(g.config.Overlay), nft.Oif(g.config.Tunnel)
+	var pins []nftables.SetElement
+	for client, pod := range g.pins {
+		pins = append(pins, pin(client, pod))
+	}
+	set := begun.Set(table, pinned, nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr), nftables.Set{Concatenation: true}, pins)
+
+	var networks []nftables.SetElement
+	for _, p := range g.config.Cluster {
+		if p.Addr().Is4() { // nothing else is carried
+			networks = append(networks, nft.Interval(p)...)
+		}
+	}
+	cluster := begun.Set(table, "cluster", nftables.TypeIPAddr, nftables.Set{Interval: true}, networks)
+
+	// Behind the assembly of fragments (-400), before anything is made of what is in the encapsulation.
+	inside := nft.Rule(nft.Iif(g.config.Device), nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Port))
+	filter("pins", nftables.ChainHookPrerouting, -300,
+		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(set), nft.Accept()),
+		drop(Spoofed, inside))
+	filter("forward", nftables.ChainHookForward, 0,
+		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster)),
+		nft.Rule(from, out, nft.Clamp()),
+		nft.Rule(from, out, nft.Accept()),
+		nft.Rule(nft.Iif(g.config.Tunnel), nft.Oif(g.config.Overlay), nft.State(nft.Established|nft.Related), nft.Accept()),
+		drop(Between, from, nft.Oif(g.config.Overlay)),
+		drop(Beyond, from),
+		drop(Unasked, nft.Iif(g.config.Tunnel)),
+		drop(Forward))
+	filter("input", nftables.ChainHookInput, 0,
+		nft.Rule(from, nft.Ping(), nft.Accept()),
+		drop(Local, from),
+		nft.Rule(nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related), nft.Accept()),
+		drop(Unasked, nft.Iif(g.config.Tunnel)))
+	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, nft.Rule(from, out, nft.Masquerade()))
+	return begun.Commit()
+}
+
+// admit lets a client's packets in from a pod, and from no other.
+func (g *Gateway) admit(client, pod netip.Addr) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	table := &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}
+	set, err := conn.GetSetByName(table, pinned)
+	if err != nil {
+		return fmt.Errorf("cannot find the set %s: %w", pinned, err)
+	}
+	if before, ok := g.pins[client]; ok {
+		if err := conn.SetDeleteElements(set, []nftables.SetElement{pin(client, before)}); err != nil {
+			return err
+		}
+	}
+	if err := conn.SetAddElements(set, []nftables.SetElement{pin(client, pod)}); err != nil {
+		return err
+	}
+	return conn.Flush()
+}
+
+func pin(client, pod netip.Addr) nftables.SetElement {
+	return nftables.SetElement{Key: append(pod.AsSlice(), client.AsSlice()...)}
+}

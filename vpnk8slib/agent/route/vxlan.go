@@ -1,0 +1,112 @@
+package route
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// VXLAN is an end of the encapsulation. Nothing is learned, flooded or asked for: who is where is said by Lead alone.
+type VXLAN struct {
+	Name    string
+	Device  netlink.Link // the pod's own interface, which the packets take
+	Address netip.Prefix // in the overlay; its hardware address follows from it
+	VNI     uint32
+	Port    uint16
+	MTU     int  // of what fits further on, in bytes; 0: not known
+	Six     bool // the other end is reached over IPv6
+}
+
+// Overhead of the encapsulation in bytes: Ethernet, VXLAN, UDP and the outer header of either family.
+const (
+	overhead4 = 14 + 8 + 8 + 20
+	overhead6 = 14 + 8 + 8 + 40
+)
+
+// Make makes the interface, unless one like it is there, and brings it up.
+func (h Handle) Make(v VXLAN) (netlink.Link, error) {
+	local, err := h.Address(v.Device, v.Six)
+	if err != nil {
+		return nil, err
+	}
+	overhead := overhead4
+	if v.Six {
+		overhead = overhead6
+	}
+	mtu := v.Device.Attrs().MTU - overhead
+	if v.MTU != 0 {
+		mtu = min(mtu, v.MTU)
+	}
+	want := &netlink.Vxlan{
+		LinkAttrs: netlink.LinkAttrs{Name: v.Name, MTU: mtu, HardwareAddr: overlay.MAC(v.Address.Addr())},
+		VxlanId:   int(v.VNI), SrcAddr: local, Port: int(v.Port), Learning: false, VtepDevIndex: v.Device.Attrs().Index, UDPCSum: true,
+	}
+	have, err := h.LinkByName(v.Name)
+	if err == nil && !like(have, want) {
+		if err := h.LinkDel(have); err != nil {
+			return nil, err
+		}
+		err = netlink.LinkNotFoundError{}
+	}
+	var absent netlink.LinkNotFoundError
+	if errors.As(err, &absent) {
+		if err := h.LinkAdd(want); err != nil {
+			return nil, err
+		}
+		have, err = h.LinkByName(v.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if have.Attrs().MTU != mtu {
+		if err := h.LinkSetMTU(have, mtu); err != nil {
+			return nil, err
+		}
+	}
+	if err := h.AddrReplace(have, &netlink.Addr{IPNet: Net(v.Address), Flags: unix.IFA_F_NOPREFIXROUTE}); err != nil {
+		return nil, err
+	}
+	return have, h.LinkSetUp(have)
+}
+
+// like says whether an interface is what we would make.
+func like(have netlink.Link, want *netlink.Vxlan) bool {
+	v, ok := have.(*netlink.Vxlan)
+	return ok && v.VxlanId == want.VxlanId && v.Port == want.Port && v.SrcAddr.Equal(want.SrcAddr) && !v.Learning &&
+		v.HardwareAddr.String() == want.HardwareAddr.String()
+}
+
+// Know makes an overlay address a neighbour: its hardware address is never asked for.
+func (h Handle) Know(link netlink.Link, a netip.Addr) error {
+	return h.NeighSet(&netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: overlay.MAC(a)})
+}
+
+// Lead leads the packets to an overlay address to a pod, wherever they were led before. There is one pod for an address: the
+// kernel would send to each.
+func (h Handle) Lead(link netlink.Link, a, pod netip.Addr) error {
+	entry := &netlink.Neigh{
+		LinkIndex: link.Attrs().Index, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT, Flags: netlink.NTF_SELF,
+		HardwareAddr: overlay.MAC(a), IP: pod.AsSlice(),
+	}
+	if err := h.NeighSet(entry); err != nil {
+		return err
+	}
+	entries, err := h.NeighList(link.Attrs().Index, unix.AF_BRIDGE)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		to, _ := netip.AddrFromSlice(e.IP)
+		if e.HardwareAddr.String() != entry.HardwareAddr.String() || to.Unmap() == pod {
+			continue
+		}
+		if err := h.NeighDel(&e); err != nil && !Absent(err) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// Gateway is the other end of the overlay: the pod with the tunnel.
+type Gateway struct {
+	Device  string `json:"device"`  // the pod's own interface: eth0
+	Overlay string `json:"overlay"` // the interface that is made: vxlan0
+	Tunnel  string `json:"tunnel"`  // the VPN client's: tun0
+
+	Address netip.Prefix `json:"address"` // the gateway's own, with the overlay's network
+	VNI     uint32       `json:"vni"`     // the overlay's identifier
+	Port    uint16       `json:"port"`    // of the encapsulation, on both ends
+	MTU     int          `json:"mtu"`     // of what fits through the tunnel, in bytes; 0: not known
+	// Cluster are the networks of pods and Services. No client reaches them through the gateway, nor who is there in the tunnel.
+	Cluster []netip.Prefix `json:"cluster"`
+	// Blocks are who may be a client. Each of its addresses belongs to one pod at a time, which has proven to know the key.
+	Blocks []Block `json:"blocks"`
+}
+
+// Block is what one application has of the overlay.
+type Block struct {
+	Name      string       `json:"name"` // of the application, and of the file that holds its key
+	Addresses netip.Prefix `json:"addresses"`
+}
+
+// Check says what is wrong, and names the field.
+func (g Gateway) Check() error {
+	if err := devices(g.Device, g.Overlay); err != nil {
+		return err
+	}
+	if !device(g.Tunnel) || g.Tunnel == g.Device || g.Tunnel == g.Overlay {
+		return fmt.Errorf("tunnel must be the name of a third interface, not %q", g.Tunnel)
+	}
+	if err := encapsulation(g.Address, g.VNI, g.Port, g.MTU); err != nil {
+		return err
+	}
+	if err := cluster(g.Cluster); err != nil {
+		return err
+	}
+	for _, p := range g.Cluster {
+		if p.Overlaps(g.Address.Masked()) {
+			return fmt.Errorf("cluster must not hold the overlay's network %s, as %s does", g.Address.Masked(), p)
+		}
+	}
+	for i, b := range g.Blocks {
+		switch {
+		case !fileName(b.Name):
+			return fmt.Errorf("blocks must have names of small letters, digits and hyphens, not %q", b.Name)
+		case !network(b.Addresses) || !b.Addresses.Addr().Is4() || b.Addresses.Bits() < g.Address.Bits() || !g.Address.Contains(b.Addresses.Addr()):
+			return fmt.Errorf("blocks must hold networks in %s, not %s", g.Address.Masked(), b.Addresses)
+		case b.Addresses.Contains(g.Address.Addr()):
+			return fmt.Errorf("blocks must not hold the gateway's own address %s, as %s does", g.Address.Addr(), b.Addresses)
+		}
+		for _, o := range g.Blocks[:i] {
+			if b.Addresses.Overlaps(o.Addresses) || b.Name == o.Name {
+				return fmt.Errorf("blocks must not share a name or an address, as %s %s and %s %s do", o.Name, o.Addresses, b.Name, b.Addresses)
+			}
+		}
+	}
+	return nil
+}
+
+// Of is the block that holds an address.
+func (g Gateway) Of(a netip.Addr) (Block, bool) {
+	for _, b := range g.Blocks {
+		if b.Addresses.Contains(a) {
+			return b, true
+		}
+	}
+	return Block{}, false
+}
+
+// encapsulation says what is wrong with an end's address, or with what both ends must agree on.
+func encapsulation(own netip.Prefix, vni uint32, port uint16, mtu int) error {
+	switch {
+	case !own.IsValid() || !own.Addr().Is4() || own.Bits() < 8 || own.Bits() > 30:
+		return fmt.Errorf("address must be an IPv4 address with its network, such as 172.16.0.18/20, not %s", own)
+	case vni == 0 || vni >= 1<<24:
+		return fmt.Errorf("vni must be from 1 to %d, not %d", 1<<24-1, vni)
+	case port == 0:
+		return errors.New("port must be the port of the encapsulation, not 0")
+	case mtu != 0 && (mtu < 576 || mtu > 65535):
+		return fmt.Errorf("mtu must be from 576 to 65535, or 0, not %d", mtu)
+	}
+	return nil
+}
+
+// fileName holds for the name of an application, which is a file's as well.
+func fileName(name string) bool {
+	if name == "" || len(name) > 63 {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
