@@ -58,8 +58,9 @@ demo: ARCHES := $(shell go env GOARCH)
 demo: pack lab-build ## The main job in one command, with the four flows shown
 	go run ./tests/e2e/demo -since $(since)
 
-bench: pack lab-build ## Budgets of one dispatch, into build/bench.json
+bench: pack lab-build ## Budgets of one dispatch, and figures of the overlay, into build/bench.json
 	$(RUN) -tags bench -timeout 20m -v ./tests/bench/...
+	$(RUN) -tags datapath,bench -run Figures -v ./tests/datapath/overlay
 
 lab-build: deps $(LABCTL) ## Build the lab's programs and images, into a cache outside the tree
 	$(LABCTL) build

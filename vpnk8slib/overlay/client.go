@@ -14,8 +14,10 @@ type Client struct {
 	Address netip.Prefix `json:"address"` // this pod's, with the overlay's network
 	Gateway netip.Addr   `json:"gateway"` // the gateway's, in the same network
 	Peer    netip.Addr   `json:"peer"`    // the gateway's pod, as it was known last; its heartbeats tell of another
+	Name    string       `json:"name"`    // by which its pod is found, where no heartbeat tells; empty: by nothing else
 	VNI     uint32       `json:"vni"`     // the overlay's identifier
 	Port    uint16       `json:"port"`    // of the encapsulation, on both ends
+	Beats   uint16       `json:"beats"`   // the port of the heartbeats, on both ends
 	MTU     int          `json:"mtu"`     // of what fits through the gateway's tunnel, in bytes; 0: not known
 	// Direct are the networks that are reached by Device as before: pods, Services, and what the pod's agent talks to.
 	Direct []netip.Prefix `json:"direct"`
@@ -26,7 +28,7 @@ func (c Client) Check() error {
 	if err := devices(c.Device, c.Overlay); err != nil {
 		return err
 	}
-	if err := encapsulation(c.Address, c.VNI, c.Port, c.MTU); err != nil {
+	if err := encapsulation(c.Address, c.VNI, c.Port, c.Beats, c.MTU); err != nil {
 		return err
 	}
 	switch {

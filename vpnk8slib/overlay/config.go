@@ -11,7 +11,9 @@ import (
 // Config is the agent's one file, written by the charm of its pod. A field that the agent does not know is newer than it, and
 // is left alone.
 type Config struct {
-	Guard Guard `json:"guard"`
+	Guard   Guard    `json:"guard"`
+	Client  *Client  `json:"client,omitempty"`
+	Gateway *Gateway `json:"gateway,omitempty"`
 }
 
 // configLimit bounds what is read of a file, in bytes: a cluster of a thousand nodes needs a tenth of it.
@@ -49,6 +51,16 @@ func ParseConfig(text []byte) (c Config, err error) {
 	}
 	if err := c.Guard.Check(); err != nil {
 		return Config{}, fmt.Errorf("guard: %w", err)
+	}
+	if c.Client != nil {
+		if err := c.Client.Check(); err != nil {
+			return Config{}, fmt.Errorf("client: %w", err)
+		}
+	}
+	if c.Gateway != nil {
+		if err := c.Gateway.Check(); err != nil {
+			return Config{}, fmt.Errorf("gateway: %w", err)
+		}
 	}
 	return c, nil
 }

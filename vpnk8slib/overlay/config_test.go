@@ -10,7 +10,12 @@ import (
 )
 
 const whole = `{"guard": {"device": "eth0", "overlay": "vxlan0", "cluster": ["10.42.0.0/16", "10.43.0.0/16", "fd42::/48"],
-	"outside": ["10.44.0.9:6443", "[fd44::9]:17070"], "gateways": ["10.42.0.7", "fd42::7"], "port": 4790, "inbound": [8080]}, "newer": 1}`
+	"outside": ["10.44.0.9:6443", "[fd44::9]:17070"], "gateways": ["10.42.0.7", "fd42::7"], "port": 4790, "beats": 4791, "inbound": [8080]},
+	"client": {"device": "eth0", "overlay": "vxlan0", "address": "172.16.0.18/20", "gateway": "172.16.0.1", "peer": "10.42.0.7",
+	"name": "gluetun-0.gluetun-endpoints.downloads.svc.cluster.local", "vni": 42, "port": 4790, "beats": 4791, "mtu": 1320, "direct": ["10.42.0.0/16", "fd42::/48"]},
+	"gateway": {"device": "eth0", "overlay": "vxlan0", "tunnel": "tun0", "address": "172.16.0.1/20", "vni": 42, "port": 4790, "beats": 4791, "mtu": 1320,
+	"probes": ["198.51.100.7:443"], "cluster": ["10.42.0.0/16"], "blocks": [{"name": "qbittorrent", "addresses": "172.16.0.16/28"},
+	{"name": "sabnzbd", "addresses": "172.16.0.32/28"}], "seen": {"172.16.0.18": "10.42.0.5"}}, "newer": 1}`
 
 // What a charm of another version may have written, or somebody by hand, is told by its field.
 func TestParseConfig(t *testing.T) {
@@ -27,8 +32,32 @@ func TestParseConfig(t *testing.T) {
 		{`"device": "eth0"`, `"device": "eth0/../x"`, "guard: device must be"},
 		{`"overlay": "vxlan0"`, `"overlay": "eth0"`, "guard: overlay must be the name of an interface other than device"},
 		{`"overlay": "vxlan0"`, `"overlay": "a-name-that-is-too-long"`, "guard: overlay must be"},
-		{`"port": 4790`, `"port": 0`, "guard: port must be"},
-		{`"port": 4790`, `"port": 65536`, "not as this agent reads it"},
+		{`"port": 4790, "beats": 4791, "inbound"`, `"port": 0, "inbound"`, "guard: port must be"},
+		{`"port": 4790, "beats": 4791, "inbound"`, `"port": 65536, "inbound"`, "not as this agent reads it"},
+		{`"inbound": [8080]`, `"router": "vxlan0"`, "guard: router must be the name of a third interface"},
+		{`"address": "172.16.0.18/20"`, `"address": "172.16.0.18"`, "not as this agent reads it"},
+		{`"address": "172.16.0.18/20"`, `"address": "172.16.0.18/32"`, "client: address must be an IPv4 address with its network"},
+		{`"address": "172.16.0.18/20"`, `"address": "fd00::18/64"`, "client: address must be"},
+		{`"gateway": "172.16.0.1", "peer"`, `"gateway": "172.17.0.1", "peer"`, "client: gateway must be another address in 172.16.0.0/20"},
+		{`"gateway": "172.16.0.1", "peer"`, `"gateway": "172.16.0.18", "peer"`, "client: gateway must be another address"},
+		{`"peer": "10.42.0.7"`, `"peer": "172.16.0.7"`, "client: peer must not be in the overlay itself"},
+		{`"peer": "10.42.0.7"`, `"peer": ""`, "client: peer must be the address of the gateway's pod"},
+		{`"vni": 42, "port": 4790, "beats": 4791, "mtu": 1320, "direct"`, `"vni": 16777216, "port": 4790, "beats": 4791, "mtu": 1320, "direct"`, "client: vni must be from 1 to 16777215"},
+		{`"beats": 4791, "mtu": 1320, "direct"`, `"beats": 4790, "mtu": 1320, "direct"`, "client: beats must be another port"},
+		{`"mtu": 1320, "direct"`, `"mtu": 100, "direct"`, "client: mtu must be from 576 to 65535"},
+		{`"direct": ["10.42.0.0/16"`, `"direct": ["172.16.0.0/12"`, "client: direct must not hold the overlay's network"},
+		{`"direct": ["10.42.0.0/16"`, `"direct": ["0.0.0.0/0"`, "client: direct must hold networks"},
+		{`"tunnel": "tun0"`, `"tunnel": "eth0"`, "gateway: tunnel must be the name of a third interface"},
+		{`"198.51.100.7:443"`, `"198.51.100.7:0"`, "gateway: probes must hold addresses with a port"},
+		{`"cluster": ["10.42.0.0/16"], "blocks"`, `"cluster": ["172.16.0.0/16"], "blocks"`, "gateway: cluster must not hold the overlay's network"},
+		{`"name": "sabnzbd"`, `"name": "../sabnzbd"`, "gateway: blocks must have names of small letters"},
+		{`"name": "sabnzbd"`, `"name": "qbittorrent"`, "gateway: blocks must not share a name"},
+		{`"172.16.0.32/28"`, `"172.16.0.16/29"`, "gateway: blocks must not share a name or an address"},
+		{`"172.16.0.32/28"`, `"172.16.0.33/28"`, "gateway: blocks must hold networks"},
+		{`"172.16.0.32/28"`, `"172.17.0.32/28"`, "gateway: blocks must hold networks in 172.16.0.0/20"},
+		{`"172.16.0.32/28"`, `"172.16.0.0/28"`, "gateway: blocks must not hold the gateway's own address"},
+		{`"172.16.0.18": "10.42.0.5"`, `"172.16.9.9": "10.42.0.5"`, "gateway: seen must hold clients' addresses"},
+		{`"172.16.0.18": "10.42.0.5"`, `"172.16.0.18": "0.0.0.0"`, "gateway: seen must hold"},
 		{`"10.42.0.0/16"`, `"0.0.0.0/0"`, "guard: cluster must hold networks, not 0.0.0.0/0"},
 		{`"10.42.0.0/16"`, `"::/0"`, "guard: cluster must hold networks, not ::/0"},
 		{`"10.42.0.0/16"`, `"10.42.0.1/16"`, "guard: cluster must hold networks, not 10.42.0.1/16"},

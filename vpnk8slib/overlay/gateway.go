@@ -15,11 +15,17 @@ type Gateway struct {
 	Address netip.Prefix `json:"address"` // the gateway's own, with the overlay's network
 	VNI     uint32       `json:"vni"`     // the overlay's identifier
 	Port    uint16       `json:"port"`    // of the encapsulation, on both ends
+	Beats   uint16       `json:"beats"`   // the port of the heartbeats, on both ends
 	MTU     int          `json:"mtu"`     // of what fits through the tunnel, in bytes; 0: not known
+	// Probes are asked through the tunnel whether they answer, while nothing else comes back through it: a TCP port each.
+	Probes []netip.AddrPort `json:"probes"`
 	// Cluster are the networks of pods and Services. No client reaches them through the gateway, nor who is there in the tunnel.
 	Cluster []netip.Prefix `json:"cluster"`
 	// Blocks are who may be a client. Each of its addresses belongs to one pod at a time, which has proven to know the key.
 	Blocks []Block `json:"blocks"`
+	// Seen are the pods of clients as an earlier gateway knew them: they are told that there is a new one. Nothing else is
+	// made of it.
+	Seen map[netip.Addr]netip.Addr `json:"seen,omitempty"`
 }
 
 // Block is what one application has of the overlay.
@@ -36,11 +42,16 @@ func (g Gateway) Check() error {
 	if !device(g.Tunnel) || g.Tunnel == g.Device || g.Tunnel == g.Overlay {
 		return fmt.Errorf("tunnel must be the name of a third interface, not %q", g.Tunnel)
 	}
-	if err := encapsulation(g.Address, g.VNI, g.Port, g.MTU); err != nil {
+	if err := encapsulation(g.Address, g.VNI, g.Port, g.Beats, g.MTU); err != nil {
 		return err
 	}
 	if err := cluster(g.Cluster); err != nil {
 		return err
+	}
+	for _, p := range g.Probes {
+		if !plain(p.Addr()) || p.Port() == 0 {
+			return fmt.Errorf("probes must hold addresses with a port, not %s", p)
+		}
 	}
 	for _, p := range g.Cluster {
 		if p.Overlaps(g.Address.Masked()) {
@@ -62,6 +73,11 @@ func (g Gateway) Check() error {
 			}
 		}
 	}
+	for client, pod := range g.Seen {
+		if _, ok := g.Of(client); !ok || !plain(pod) {
+			return fmt.Errorf("seen must hold clients' addresses and their pods', not %s at %s", client, pod)
+		}
+	}
 	return nil
 }
 
@@ -76,7 +92,7 @@ func (g Gateway) Of(a netip.Addr) (Block, bool) {
 }
 
 // encapsulation says what is wrong with an end's address, or with what both ends must agree on.
-func encapsulation(own netip.Prefix, vni uint32, port uint16, mtu int) error {
+func encapsulation(own netip.Prefix, vni uint32, port, beats uint16, mtu int) error {
 	switch {
 	case !own.IsValid() || !own.Addr().Is4() || own.Bits() < 8 || own.Bits() > 30:
 		return fmt.Errorf("address must be an IPv4 address with its network, such as 172.16.0.18/20, not %s", own)
@@ -84,6 +100,8 @@ func encapsulation(own netip.Prefix, vni uint32, port uint16, mtu int) error {
 		return fmt.Errorf("vni must be from 1 to %d, not %d", 1<<24-1, vni)
 	case port == 0:
 		return errors.New("port must be the port of the encapsulation, not 0")
+	case beats == 0 || beats == port:
+		return fmt.Errorf("beats must be another port than the encapsulation's, not %d", beats)
 	case mtu != 0 && (mtu < 576 || mtu > 65535):
 		return fmt.Errorf("mtu must be from 576 to 65535, or 0, not %d", mtu)
 	}

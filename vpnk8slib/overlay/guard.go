@@ -11,6 +11,10 @@ type Guard struct {
 	Device  string `json:"device"`  // the pod's own interface: eth0
 	Overlay string `json:"overlay"` // the interface of the way out: vxlan0
 
+	// Router is the interface of a gateway's clients: packets are forwarded between it and Overlay, as another table decides.
+	// Empty: a pod is no router.
+	Router string `json:"router,omitempty"`
+
 	// Cluster are the networks of pods and Services, which no two of overlap. Everything in them may be reached.
 	Cluster []netip.Prefix `json:"cluster"`
 	// Outside may be reached as well: the API server, the Juju controller, a resolver on the node.
@@ -19,6 +23,9 @@ type Guard struct {
 	// Gateways are the addresses of the gateway's pod, and Port the one of the encapsulation, on both ends.
 	Gateways []netip.Addr `json:"gateways,omitempty"`
 	Port     uint16       `json:"port"`
+	// Beats is the port of the heartbeats; 0: there are none. They may come from anywhere in the cluster, because a gateway that
+	// was replaced calls from an address that nobody knows yet; what is not signed is not heard.
+	Beats uint16 `json:"beats,omitempty"`
 	// Inbound are the TCP ports on which the pod may be asked over Device: of the workload, of Pebble's health, of a mesh.
 	// The workload's peers come by the overlay, and their port is not among these.
 	Inbound []uint16 `json:"inbound,omitempty"`
@@ -28,6 +35,9 @@ type Guard struct {
 func (g Guard) Check() error {
 	if err := devices(g.Device, g.Overlay); err != nil {
 		return err
+	}
+	if g.Router != "" && (!device(g.Router) || g.Router == g.Device || g.Router == g.Overlay) {
+		return fmt.Errorf("router must be the name of a third interface, not %q", g.Router)
 	}
 	if g.Port == 0 {
 		return errors.New("port must be the port of the encapsulation, not 0")

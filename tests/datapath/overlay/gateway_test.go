@@ -189,7 +189,7 @@ func TestTheTunnelComesAndGoes(t *testing.T) {
 	require.NoError(t, err)
 	assert.Positive(t, out.Until("198.18.0.2"), "the gateway's own would be seen there")
 
-	s.tunnel(s.gateway, "again")
+	s.tunnel(s.gateway.NS, "again")
 	require.NoError(t, s.gateway.setUp(t))
 	said, err = s.ask(s.pod, "198.18.0.1:443", patience)
 	require.NoError(t, err)
@@ -200,11 +200,11 @@ func TestTheTunnelComesAndGoes(t *testing.T) {
 func TestTheGatewaySetsUpAgain(t *testing.T) {
 	s := newStage(t)
 	s.set(s.pod, way)
-	break_ := map[string]func() error{
+	ruin := map[string]func() error{
 		"vxlan0": func() error { s.gateway.Delete(t, "vxlan0"); return nil },
 		"all":    func() error { return s.gateway.Do(t, s.gateway.Remove) },
 	}
-	for what, take := range break_ {
+	for what, take := range ruin {
 		require.NoError(t, take())
 		_, err := s.ask(s.pod, "198.18.0.1:443", moment)
 		require.Error(t, err, what)
@@ -222,32 +222,7 @@ func TestTheGatewaySetsUpAgain(t *testing.T) {
 func TestAConnectionOutlivesItsGateway(t *testing.T) {
 	s := newStage(t)
 	s.guarded(s.pod, way)
-	s.world.Listen(t, 7, func(c net.Conn) { // echo
-		defer c.Close()
-		buf := make([]byte, 64)
-		for {
-			n, err := c.Read(buf)
-			if err != nil {
-				return
-			}
-			_, _ = c.Write(buf[:n])
-		}
-	})
-	var c net.Conn
-	require.NoError(t, s.pod.Do(t, func() (err error) {
-		c, err = net.DialTimeout("tcp", "198.18.0.1:7", patience)
-		return err
-	}))
-	defer c.Close()
-	say := func() {
-		t.Helper()
-		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
-		_, err := c.Write([]byte("x"))
-		require.NoError(t, err)
-		_, err = c.Read(make([]byte, 1))
-		require.NoError(t, err)
-	}
-	say()
+	c := s.connection(s.pod)
 	s.gateway.Delete(t, "tun0") // the pod is gone, and with it what it knew of the connection
 	s.gateway.Delete(t, "eth0")
 	next := s.gatewayAt("10.42.0.8")
@@ -255,5 +230,5 @@ func TestAConnectionOutlivesItsGateway(t *testing.T) {
 	moved := way
 	moved.Peer = netip.MustParseAddr("10.42.0.8")
 	s.guarded(s.pod, moved)
-	say()
+	c.say()
 }

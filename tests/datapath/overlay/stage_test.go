@@ -25,12 +25,12 @@ import (
 var (
 	way = overlay.Client{
 		Device: "eth0", Overlay: "vxlan0", Address: netip.MustParsePrefix("172.16.0.18/20"), Gateway: netip.MustParseAddr("172.16.0.1"),
-		Peer: netip.MustParseAddr("10.42.0.7"), VNI: 42, Port: 4790, MTU: 1320,
+		Peer: netip.MustParseAddr("10.42.0.7"), VNI: 42, Port: 4790, Beats: 4791, MTU: 1320,
 		Direct: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd42::/48")},
 	}
-	rules = overlay.Guard{Device: "eth0", Overlay: "vxlan0", Cluster: way.Direct, Gateways: []netip.Addr{way.Peer}, Port: 4790, Inbound: []uint16{8080}}
+	rules = overlay.Guard{Device: "eth0", Overlay: "vxlan0", Cluster: way.Direct, Gateways: []netip.Addr{way.Peer}, Port: way.Port, Beats: way.Beats, Inbound: []uint16{8080}}
 	ours  = overlay.Gateway{
-		Device: "eth0", Overlay: "vxlan0", Tunnel: "tun0", Address: netip.PrefixFrom(way.Gateway, 20), VNI: way.VNI, Port: way.Port, MTU: way.MTU, Cluster: way.Direct,
+		Device: "eth0", Overlay: "vxlan0", Tunnel: "tun0", Address: netip.PrefixFrom(way.Gateway, 20), VNI: way.VNI, Port: way.Port, Beats: way.Beats, MTU: way.MTU, Cluster: way.Direct,
 		Blocks: []overlay.Block{
 			{Name: "qbittorrent", Addresses: netip.MustParsePrefix("172.16.0.16/28")},
 			{Name: "sabnzbd", Addresses: netip.MustParsePrefix("172.16.0.32/28")},
@@ -52,6 +52,15 @@ type end struct {
 }
 
 func newStage(t *testing.T) *stage {
+	s := newWorld(t)
+	s.pod = s.join("10.42.0.5", "fd42::5")
+	s.gateway = s.gatewayAt("10.42.0.7")
+	require.NoError(t, s.gateway.pin(t, way.Address.Addr(), "10.42.0.5"))
+	return s
+}
+
+// newWorld has no pods yet.
+func newWorld(t *testing.T) *stage {
 	s := &stage{T: t, node: ns.New(t), world: ns.New(t)}
 	s.node.Own(t, "198.18.0.0/15", "2001:db8:113::/64", "10.43.0.0/16")
 	s.node.Forward(t)
@@ -59,9 +68,6 @@ func newStage(t *testing.T) *stage {
 	s.world.Addr(t, "lo", "198.18.0.1/32") // what it asks from
 	s.answer(s.node, "node")
 	s.answer(s.world, "world")
-	s.pod = s.join("10.42.0.5", "fd42::5")
-	s.gateway = s.gatewayAt("10.42.0.7")
-	require.NoError(t, s.gateway.pin(t, way.Address.Addr(), "10.42.0.5"))
 	return s
 }
 
@@ -84,7 +90,7 @@ func (s *stage) join(v4, v6 string) *ns.NS {
 func (s *stage) gatewayAt(v4 string) *end {
 	s.Helper()
 	e := &end{NS: s.join(v4, "fd42::"+v4[len("10.42.0."):])}
-	s.tunnel(e, "t"+v4[len("10.42."):])
+	s.tunnel(e.NS, "t"+v4[len("10.42."):])
 	require.NoError(s, e.Do(s.T, func() error {
 		h, err := route.Here()
 		if err != nil {
@@ -100,11 +106,11 @@ func (s *stage) gatewayAt(v4 string) *end {
 }
 
 // tunnel joins a gateway to the world.
-func (s *stage) tunnel(e *end, name string) {
+func (s *stage) tunnel(gateway *ns.NS, name string) {
 	s.Helper()
-	ns.Veth(s.T, e.NS, "tun0", s.world, name)
-	e.Addr(s.T, "tun0", "10.2.0.2/32")
-	e.Route(s.T, "tun0", "198.18.0.0/15") // as a VPN client does, for the pod's own
+	ns.Veth(s.T, gateway, "tun0", s.world, name)
+	gateway.Addr(s.T, "tun0", "10.2.0.2/32")
+	gateway.Route(s.T, "tun0", "198.18.0.0/15") // as a VPN client does, for the pod's own
 	s.world.Route(s.T, name, "10.2.0.2/32")
 }
 

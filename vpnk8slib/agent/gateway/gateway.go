@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
@@ -25,7 +26,14 @@ type Gateway struct {
 
 	mu   sync.Mutex
 	pins map[netip.Addr]netip.Addr // the pod of each client's address
+
+	laid   string        // what the rules look like in the kernel
+	at     uint32        // the firewall's generation when they were seen so; 0: not seen
+	pinned *nftables.Set // the set of the pins
+	link   netlink.Link  // the interface of the clients
 }
+
+var errNotSetUp = errors.New("the overlay's interface is not there yet")
 
 // New is a gateway of which nothing is laid yet.
 func New(h route.Handle, o overlay.Gateway) (*Gateway, error) {
@@ -52,25 +60,26 @@ func (g *Gateway) setUp() error {
 		return fmt.Errorf("cannot find %s: %w", g.config.Device, err)
 	}
 	// What holds comes before what lets through.
-	if err := g.lay(); err != nil {
-		return err
+	if !g.standing() {
+		if err := g.lay(); err != nil {
+			return err
+		}
 	}
 	if err := g.routes(); err != nil {
 		return err
 	}
-	link, err := g.overlay(device)
-	if err != nil {
+	if g.link, err = g.overlay(device); err != nil {
 		return fmt.Errorf("cannot make %s: %w", g.config.Overlay, err)
 	}
 	for client, pod := range g.pins {
-		if err := g.lead(link, client, pod); err != nil {
+		if err := g.lead(client, pod); err != nil {
 			return err
 		}
 	}
 	return g.tunnel()
 }
 
-// Pin says in which pod a client's address is. Packets that bear it from any other are dropped from now on.
+// Pin, after SetUp, says in which pod a client's address is. Packets that bear it from any other are dropped from now on.
 func (g *Gateway) Pin(client, pod netip.Addr) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -80,9 +89,9 @@ func (g *Gateway) Pin(client, pod netip.Addr) error {
 	if _, ok := g.config.Of(client); !ok {
 		return fmt.Errorf("cannot pin %s to the pod %s: it is in nobody's block", client, pod)
 	}
-	link, err := g.handle.LinkByName(g.config.Overlay)
-	if err == nil {
-		err = g.lead(link, client, pod)
+	err := errNotSetUp
+	if g.link != nil {
+		err = g.lead(client, pod)
 	}
 	if err == nil {
 		err = g.admit(client, pod)
@@ -94,20 +103,23 @@ func (g *Gateway) Pin(client, pod netip.Addr) error {
 	return nil
 }
 
-// lead leads to a client's pod.
-func (g *Gateway) lead(link netlink.Link, client, pod netip.Addr) error {
-	return errors.Join(g.handle.Know(link, client), g.handle.Lead(link, client, pod))
-}
-
-// Pins are the clients, and their pods.
-func (g *Gateway) Pins() map[netip.Addr]netip.Addr {
+// Unpin forgets the pod of a client that has not been heard for long: its address in the cluster may be another pod's by now.
+func (g *Gateway) Unpin(client netip.Addr) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	out := map[netip.Addr]netip.Addr{}
-	for client, pod := range g.pins {
-		out[client] = pod
+	if _, ok := g.pins[client]; !ok {
+		return nil
 	}
-	return out
+	if err := g.admit(client, netip.Addr{}); err != nil {
+		return fmt.Errorf("cannot unpin %s: %w", client, err)
+	}
+	delete(g.pins, client)
+	return nil
+}
+
+// lead leads to a client's pod.
+func (g *Gateway) lead(client, pod netip.Addr) error {
+	return errors.Join(g.handle.Know(g.link, client), g.handle.Lead(g.link, client, pod))
 }
 
 // Remove takes away what was laid, and nothing of anybody else's.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/google/nftables"
@@ -47,7 +46,7 @@ func (g *Gateway) lay() error {
 	for client, pod := range g.pins {
 		pins = append(pins, pin(client, pod))
 	}
-	set := begun.Set(table, pinned, nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr), nftables.Set{Concatenation: true}, pins)
+	g.pinned = begun.Set(table, pinned, nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr), nftables.Set{Concatenation: true}, pins)
 
 	var networks []nftables.SetElement
 	for _, p := range g.config.Cluster {
@@ -60,7 +59,7 @@ func (g *Gateway) lay() error {
 	// Behind the assembly of fragments (-400), before anything is made of what is in the encapsulation.
 	inside := nft.Rule(nft.Iif(g.config.Device), nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Port))
 	filter("pins", nftables.ChainHookPrerouting, -300,
-		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(set), nft.Accept()),
+		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(g.pinned), nft.Accept()),
 		drop(Spoofed, inside))
 	filter("forward", nftables.ChainHookForward, 0,
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster)),
@@ -77,27 +76,54 @@ func (g *Gateway) lay() error {
 		nft.Rule(nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related), nft.Accept()),
 		drop(Unasked, nft.Iif(g.config.Tunnel)))
 	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, nft.Rule(from, out, nft.Masquerade()))
-	return begun.Commit()
+	if err := begun.Commit(); err != nil {
+		return err
+	}
+	g.laid, err = nft.Look(Table, pinned)
+	return err
 }
 
-// admit lets a client's packets in from a pod, and from no other.
+// standing says whether the rules are as they were laid, and who may send is who is pinned.
+func (g *Gateway) standing() bool {
+	generation, look := nft.Generation()
+	if look == nil && g.at == generation && g.at != 0 {
+		return true
+	}
+	g.at = 0
+	now, err := nft.Look(Table, pinned)
+	if err != nil || now == "" || now != g.laid {
+		return false
+	}
+	held, err := nft.Elements(Table, pinned)
+	if err != nil || len(held) != len(g.pins) {
+		return false
+	}
+	for client, pod := range g.pins {
+		if !held[string(pin(client, pod).Key)] {
+			return false
+		}
+	}
+	if look == nil {
+		g.at = generation
+	}
+	return true
+}
+
+// admit lets a client's packets in from a pod, and from no other; from none when it is zero.
 func (g *Gateway) admit(client, pod netip.Addr) error {
 	conn, err := nftables.New()
 	if err != nil {
 		return err
 	}
-	table := &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}
-	set, err := conn.GetSetByName(table, pinned)
-	if err != nil {
-		return fmt.Errorf("cannot find the set %s: %w", pinned, err)
-	}
 	if before, ok := g.pins[client]; ok {
-		if err := conn.SetDeleteElements(set, []nftables.SetElement{pin(client, before)}); err != nil {
+		if err := conn.SetDeleteElements(g.pinned, []nftables.SetElement{pin(client, before)}); err != nil {
 			return err
 		}
 	}
-	if err := conn.SetAddElements(set, []nftables.SetElement{pin(client, pod)}); err != nil {
-		return err
+	if pod.IsValid() {
+		if err := conn.SetAddElements(g.pinned, []nftables.SetElement{pin(client, pod)}); err != nil {
+			return err
+		}
 	}
 	return conn.Flush()
 }

@@ -32,7 +32,7 @@ const Entered = 1 << 29
 // Counters of what was dropped.
 const (
 	Out     = "out"     // would have left by another interface than the overlay's, to where nothing may go
-	Forward = "forward" // was to be forwarded: a pod is no router
+	Forward = "forward" // was to be forwarded, where a pod is no router, or by another interface than a router has
 	In      = "in"      // came in by the pod's own interface, to a port that is not declared
 	Raw     = "raw"     // was sent around the judge
 )
@@ -95,8 +95,11 @@ func Dropped() (map[string]uint64, error) {
 type transaction struct {
 	*nft.Transaction
 	overlay.Guard
-	pass uint32
+	pass     uint32
+	gateways map[string]*nftables.Set // by the name of the family
 }
+
+const gateways = "gateways" // the name of their sets, before the family's
 
 // judge lays the table that decides.
 func (t *transaction) judge() {
@@ -105,31 +108,62 @@ func (t *transaction) judge() {
 		accept := nftables.ChainPolicyAccept // the last rule drops, and counts
 		return &nftables.Chain{Table: table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept}
 	}
+	t.gateways = map[string]*nftables.Set{}
+	for _, f := range nft.Families {
+		t.gateways[f.Name] = t.addresses(table, gateways+f.Name, f.Kind, f.Has)
+	}
 	// After conntrack (-200), before anybody's redirect (-100).
 	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), nft.Rule(nft.Iif(t.Device), nft.State(nft.New), nft.MarkConnection(Entered)))
 	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
 	answers := hook("answers", nftables.ChainHookOutput, -150)
 	answers.Type = nftables.ChainTypeRoute
 	t.Chain(answers, nft.Rule(nft.Reply(), nft.Connection(Entered), nft.AddMark(Entered)))
-	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward(table)...)
-	t.Chain(hook("forward", nftables.ChainHookForward, 0), nft.Rule(nft.Counted(Forward), nft.Drop()))
+	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward()...)
+	t.Chain(hook("forward", nftables.ChainHookForward, 0), t.through()...)
 	// After everybody's translation (100): what is judged is what leaves.
 	t.Chain(hook("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
 }
 
+// through is what may be forwarded.
+func (t *transaction) through() []nft.Words {
+	last := nft.Rule(nft.Counted(Forward), nft.Drop())
+	if t.Router == "" {
+		return []nft.Words{last}
+	}
+	return []nft.Words{
+		nft.Rule(nft.Iif(t.Router), nft.Oif(t.Overlay), nft.Accept()),
+		nft.Rule(nft.Iif(t.Overlay), nft.Oif(t.Router), nft.Accept()),
+		last,
+	}
+}
+
+// open are the interfaces that are nobody's business here.
+func (t *transaction) open() []string {
+	names := []string{"lo", t.Overlay}
+	if t.Router != "" {
+		names = append(names, t.Router)
+	}
+	return names
+}
+
 // inward is what may come in. Nothing may by an interface that is neither the overlay's nor the pod's own.
-func (t *transaction) inward(table *nftables.Table) []nft.Words {
-	rules := []nft.Words{
-		nft.Rule(nft.Iif("lo"), nft.Accept()),
-		nft.Rule(nft.Iif(t.Overlay), nft.Accept()),
+func (t *transaction) inward() []nft.Words {
+	var rules []nft.Words
+	for _, name := range t.open() {
+		rules = append(rules, nft.Rule(nft.Iif(name), nft.Accept()))
 	}
 	device := func(parts ...nft.Words) {
 		rules = append(rules, nft.Rule(append([]nft.Words{nft.Iif(t.Device)}, append(parts, nft.Accept())...)...))
 	}
 	device(nft.State(nft.Established | nft.Related))
 	for _, f := range nft.Families {
-		gateways := t.addresses(table, "from"+f.Name, f.Kind, f.Has)
-		device(nft.Within(f.Number, false, gateways), nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
+		device(nft.Within(f.Number, false, t.gateways[f.Name]), nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
+	}
+	if t.Router != "" { // from whom, the other table knows
+		device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
+	}
+	if t.Beats != 0 {
+		device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Beats))
 	}
 	for _, p := range t.Inbound {
 		device(nft.Proto(unix.IPPROTO_TCP), nft.Dport(p))
@@ -149,9 +183,9 @@ const (
 
 // outward is what may leave. A mark accepts nothing: marked traffic is judged like any other.
 func (t *transaction) outward(table *nftables.Table) []nft.Words {
-	rules := []nft.Words{
-		nft.Rule(nft.Oif("lo"), nft.Accept()),
-		nft.Rule(nft.Oif(t.Overlay), nft.Accept()),
+	var rules []nft.Words
+	for _, name := range t.open() {
+		rules = append(rules, nft.Rule(nft.Oif(name), nft.Accept()))
 	}
 	device := func(parts ...nft.Words) {
 		rules = append(rules, nft.Rule(append([]nft.Words{nft.Oif(t.Device)}, append(parts, nft.Mark(t.pass), nft.Accept())...)...))
@@ -172,11 +206,14 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		}
 		cluster := t.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
 		outside := t.Set(table, "outside"+f.Name, nftables.MustConcatSetType(f.Kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)
-		gateways := t.addresses(table, "to"+f.Name, f.Kind, f.Has)
 		device(nft.Within(f.Number, true, cluster))
 		device(nft.Proto(unix.IPPROTO_TCP), nft.Towards(f.Number, outside))
 		device(nft.Proto(unix.IPPROTO_UDP), nft.Towards(f.Number, outside))
-		device(nft.Within(f.Number, true, gateways), nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
+		for _, port := range []uint16{t.Port, t.Beats} {
+			if port != 0 {
+				device(nft.Within(f.Number, true, t.gateways[f.Name]), nft.Proto(unix.IPPROTO_UDP), nft.Dport(port))
+			}
+		}
 	}
 	for _, kind := range []byte{neighbourSolicitation, neighbourAdvertisement} {
 		device(nft.ICMPv6(kind))
@@ -193,6 +230,24 @@ func (t *transaction) addresses(table *nftables.Table, name string, kind nftable
 		}
 	}
 	return t.Set(table, name, kind, nftables.Set{}, elements)
+}
+
+// admit adds an address to the gateway's, of the guard that stands.
+func admit(gateway netip.Addr) error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	for _, f := range nft.Families {
+		if !f.Has(gateway) {
+			continue
+		}
+		set := &nftables.Set{Table: &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}, Name: gateways + f.Name, KeyType: f.Kind}
+		if err := conn.SetAddElements(set, []nftables.SetElement{{Key: gateway.AsSlice()}}); err != nil {
+			return err
+		}
+	}
+	return conn.Flush()
 }
 
 // hold lays the chain where the interface takes packets: what the judge has not let out is dropped.

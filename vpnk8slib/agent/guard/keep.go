@@ -3,8 +3,12 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +24,7 @@ type Keeper struct {
 	state overlay.GuardState
 	rules overlay.Guard // those in force
 	laid  string        // what they look like in the kernel
+	at    uint32        // the firewall's generation when they were seen so; 0: not seen
 }
 
 // State tells how it stands now.
@@ -72,12 +77,19 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 			return
 		}
 	}
-	now, look := nft.Look(Table)
 	changed := !reflect.DeepEqual(rules, k.rules)
-	if look == nil && !changed && now == k.laid && now != "" {
+	generation, look := nft.Generation()
+	if look == nil && !changed && generation == k.at && k.at != 0 {
 		k.failed(err)
 		return
 	}
+	now, look := seen(k.rules)
+	if look == nil && !changed && now == k.laid && now != "" {
+		k.at = generation
+		k.failed(err)
+		return
+	}
+	k.at = 0
 	if look == nil && !changed && k.laid != "" {
 		k.state.Repairs++
 		k.Log.Warn("the guard was changed by somebody else, and is laid again", "repairs", k.state.Repairs)
@@ -98,8 +110,55 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 		k.Log.Info("the guard stands", "raw", k.state.Raw)
 	}
 	k.rules, k.state.Standing = rules, true
-	k.laid, look = nft.Look(Table)
+	k.laid, look = seen(rules)
 	k.failed(errors.Join(err, look))
+}
+
+// Admit lets the encapsulation of one more address of the gateway in, at once: its heartbeats tell it before the rules do. What
+// is read next must hold it too.
+func (k *Keeper) Admit(gateway netip.Addr) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.state.Standing || slices.Contains(k.rules.Gateways, gateway) {
+		return nil
+	}
+	before, look := nft.Generation()
+	if err := admit(gateway); err != nil {
+		return fmt.Errorf("cannot let the gateway's packets in: %w", err)
+	}
+	k.rules.Gateways = append(slices.Clone(k.rules.Gateways), gateway)
+	after, err := nft.Generation()
+	alone := look == nil && err == nil && before == k.at && after == before+1 // nobody else's change is among them
+	k.at = 0
+	if alone {
+		k.at = after
+	}
+	return nil
+}
+
+// seen is what the rules look like in the kernel; empty where the gateway's addresses are not those of g.
+func seen(g overlay.Guard) (string, error) {
+	var sets []string
+	for _, f := range nft.Families {
+		sets = append(sets, gateways+f.Name)
+	}
+	now, err := nft.Look(Table, sets...)
+	if err != nil || now == "" {
+		return "", err
+	}
+	for _, f := range nft.Families {
+		wanted := map[string]bool{}
+		for _, a := range g.Gateways {
+			if f.Has(a) {
+				wanted[string(a.AsSlice())] = true
+			}
+		}
+		held, err := nft.Elements(Table, gateways+f.Name)
+		if err != nil || !maps.Equal(held, wanted) {
+			return "", err
+		}
+	}
+	return now, nil
 }
 
 // failed notes an error, or that there is none, and says it once.

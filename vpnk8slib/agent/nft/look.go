@@ -24,8 +24,9 @@ func Watch() (changes <-chan *nftables.MonitorEvents, stop func(), err error) {
 	return events, func() { _ = monitor.Close() }, nil
 }
 
-// Look is what the tables of a name hold, in words that differ when anything in them does; empty where there are none.
-func Look(name string) (string, error) {
+// Look is what the tables of a name hold, in words that differ when anything in them does; empty where there are none. What
+// the sets in without hold is left out.
+func Look(name string, without ...string) (string, error) {
 	conn, err := nftables.New()
 	if err != nil {
 		return "", fmt.Errorf("cannot look at the firewall: %w", err)
@@ -50,7 +51,7 @@ func Look(name string) (string, error) {
 			}
 			all.WriteByte('\n')
 		}
-		sets, err := elements(conn, name, f)
+		sets, err := elements(conn, name, f, without)
 		if err != nil {
 			return "", err
 		}
@@ -61,7 +62,7 @@ func Look(name string) (string, error) {
 	return all.String(), nil
 }
 
-func elements(conn *nftables.Conn, name string, f nftables.TableFamily) (string, error) {
+func elements(conn *nftables.Conn, name string, f nftables.TableFamily, without []string) (string, error) {
 	table, err := conn.ListTableOfFamily(name, f)
 	if err != nil {
 		return "", nil // there is none
@@ -72,6 +73,9 @@ func elements(conn *nftables.Conn, name string, f nftables.TableFamily) (string,
 	}
 	var all []string // in no order of the kernel's
 	for _, s := range sets {
+		if slices.Contains(without, s.Name) {
+			continue
+		}
 		held, err := conn.GetSetElements(s)
 		if err != nil {
 			return "", fmt.Errorf("cannot look at the firewall: %w", err)
@@ -82,4 +86,21 @@ func elements(conn *nftables.Conn, name string, f nftables.TableFamily) (string,
 	}
 	slices.Sort(all)
 	return strings.Join(all, ""), nil
+}
+
+// Elements are the keys that a set of a table of both families of IP holds.
+func Elements(table, set string) (map[string]bool, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, err
+	}
+	held, err := conn.GetSetElements(&nftables.Set{Table: &nftables.Table{Name: table, Family: nftables.TableFamilyINet}, Name: set})
+	if err != nil {
+		return nil, fmt.Errorf("cannot look at the firewall: %w", err)
+	}
+	out := map[string]bool{}
+	for _, e := range held {
+		out[string(e.Key)] = true
+	}
+	return out, nil
 }

@@ -85,28 +85,11 @@ func (h Handle) Know(link netlink.Link, a netip.Addr) error {
 	return h.NeighSet(&netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: overlay.MAC(a)})
 }
 
-// Lead leads the packets to an overlay address to a pod, wherever they were led before. There is one pod for an address: the
-// kernel would send to each.
+// Lead leads the packets to an overlay address to a pod, wherever they were led before: the kernel keeps one pod for the
+// hardware address of one (linux/drivers/net/vxlan, vxlan_fdb_replace).
 func (h Handle) Lead(link netlink.Link, a, pod netip.Addr) error {
-	entry := &netlink.Neigh{
+	return h.NeighSet(&netlink.Neigh{
 		LinkIndex: link.Attrs().Index, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT, Flags: netlink.NTF_SELF,
 		HardwareAddr: overlay.MAC(a), IP: pod.AsSlice(),
-	}
-	if err := h.NeighSet(entry); err != nil {
-		return err
-	}
-	entries, err := h.NeighList(link.Attrs().Index, unix.AF_BRIDGE)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		to, _ := netip.AddrFromSlice(e.IP)
-		if e.HardwareAddr.String() != entry.HardwareAddr.String() || to.Unmap() == pod {
-			continue
-		}
-		if err := h.NeighDel(&e); err != nil && !Absent(err) {
-			return err
-		}
-	}
-	return nil
+	})
 }

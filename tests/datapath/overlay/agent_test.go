@@ -1,0 +1,229 @@
+//go:build datapath
+
+package overlay
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/tests/internal/agent"
+	"github.com/charmarr/charmarr-go/tests/internal/ns"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+func TestMain(m *testing.M) { os.Exit(agent.Main(m)) }
+
+// member is a client's pod with its agent.
+type member struct {
+	*ns.NS
+	*agent.Agent
+	config overlay.Config
+}
+
+// gatewayAgent makes a gateway's pod with its agent, which knows where clients were seen.
+func (s *stage) gatewayAgent(v4 string, seen map[netip.Addr]netip.Addr, blocks ...overlay.Block) *member {
+	s.Helper()
+	m := &member{NS: s.join(v4, "fd42::"+v4[len("10.42.0."):])}
+	s.tunnel(m.NS, "t"+v4[len("10.42."):])
+	m.Agent = agent.New(s.T, m.NS, "gateway")
+	gateway := ours
+	gateway.Blocks = append(slices.Clone(gateway.Blocks), blocks...)
+	gateway.Seen, gateway.Probes = seen, []netip.AddrPort{netip.MustParseAddrPort("198.18.0.1:443")}
+	m.config = overlay.Config{
+		Guard:   overlay.Guard{Device: "eth0", Overlay: "tun0", Router: "vxlan0", Cluster: way.Direct, Port: way.Port, Beats: way.Beats},
+		Gateway: &gateway,
+	}
+	m.Configure(m.config)
+	for _, b := range gateway.Blocks {
+		m.Key(b.Name, "the key of "+b.Name)
+	}
+	m.Init()
+	m.Start()
+	return m
+}
+
+// clientAgent makes a client's pod with its agent.
+func (s *stage) clientAgent(v4 string, c overlay.Client, key string) *member {
+	s.Helper()
+	m := &member{NS: s.join(v4, "fd42::"+v4[len("10.42.0."):])}
+	m.Agent = agent.New(s.T, m.NS, "client")
+	g := rules
+	g.Gateways = []netip.Addr{c.Peer}
+	m.config = overlay.Config{Guard: g, Client: &c}
+	m.Configure(m.config)
+	m.Key("key", key)
+	m.Init()
+	m.Start()
+	return m
+}
+
+const qbittorrentKey = "the key of qbittorrent"
+
+// gone takes a pod away from everybody at once, as when its node's kubelet ends it.
+func (m *member) gone(t *testing.T) {
+	t.Helper()
+	m.Kill()
+	m.Delete(t, "eth0")
+	m.Delete(t, "tun0")
+}
+
+// through waits until the world is reached through the tunnel, and says after how long.
+func (s *stage) through(pod *ns.NS) time.Duration {
+	s.Helper()
+	start := time.Now()
+	for time.Since(start) < 10*time.Second {
+		if said, err := s.ask(pod, "198.18.0.1:443", moment); err == nil {
+			require.Equal(s, "world sees 10.2.0.2", said, "LEAK")
+			return time.Since(start)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	require.Fail(s, "the world is not reached through the tunnel")
+	return 0
+}
+
+// A client finds its gateway, follows it to another pod, and keeps its connection.
+func TestAgentsFindEachOther(t *testing.T) {
+	s := newWorld(t)
+	first := s.gatewayAgent("10.42.0.7", nil)
+	pod := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.through(pod.NS)
+	report := pod.Until("the gateway is heard", func(r overlay.Report) bool { return r.Client != nil && !r.Client.Lost })
+	assert.True(t, report.Guard.Standing)
+	assert.Empty(t, report.Client.Error)
+	report = first.Until("the tunnel is up", func(r overlay.Report) bool { return r.Gateway != nil && r.Gateway.Tunnel })
+	assert.Equal(t, netip.MustParseAddr("10.42.0.5"), report.Gateway.Clients[way.Address.Addr()].Pod)
+	assert.Empty(t, report.Gateway.Error)
+	assert.Zero(t, report.Gateway.Foreign)
+
+	c := s.connection(pod.NS)
+	seen := map[netip.Addr]netip.Addr{}
+	for client, at := range report.Gateway.Clients {
+		seen[client] = at.Pod
+	}
+	first.gone(t)
+	pod.Until("the gateway is lost", func(r overlay.Report) bool { return r.Client.Lost })
+	out := s.node.Count(t, "p0.5")
+	_, err := s.ask(pod.NS, "198.18.0.9:443", moment)
+	require.Error(t, err)
+	assert.Zero(t, out.Of("198.18.0.9"), "LEAK")
+
+	second := s.gatewayAgent("10.42.0.8", seen)
+	s.through(pod.NS)
+	c.say()
+	report = pod.Until("the other is heard", func(r overlay.Report) bool { return !r.Client.Lost && r.Client.Moves == 1 })
+	assert.Equal(t, netip.MustParseAddr("10.42.0.8"), report.Client.Peer)
+	assert.Zero(t, report.Guard.Repairs, "the guard follows of itself")
+	assert.Equal(t, netip.MustParseAddr("10.42.0.5"), second.Report().Gateway.Clients[way.Address.Addr()].Pod)
+
+	// The client's interface goes, and comes again.
+	pod.Delete(t, "vxlan0")
+	s.through(pod.NS)
+	c.say()
+	// Its agent is killed: everything stays as it is. Another one takes it over.
+	index := pod.Index(t, "vxlan0")
+	pod.Kill()
+	s.through(pod.NS)
+	pod.Start()
+	pod.Until("the gateway is heard", func(r overlay.Report) bool { return r.Client != nil && !r.Client.Lost })
+	c.say()
+	assert.Equal(t, index, pod.Index(t, "vxlan0"))
+	// The gateway's is killed.
+	second.Kill()
+	second.Start()
+	s.through(pod.NS)
+	c.say()
+}
+
+// connection is one that stays, with somebody who repeats what he is told.
+type connection struct {
+	*stage
+	net.Conn
+}
+
+func (s *stage) connection(pod *ns.NS) connection {
+	s.Helper()
+	s.world.Listen(s.T, 7, func(c net.Conn) {
+		go func() {
+			defer c.Close()
+			buf := make([]byte, 64)
+			for {
+				n, err := c.Read(buf)
+				if err != nil {
+					return
+				}
+				_, _ = c.Write(buf[:n])
+			}
+		}()
+	})
+	var c net.Conn
+	require.NoError(s, pod.Do(s.T, func() (err error) {
+		c, err = net.DialTimeout("tcp", "198.18.0.1:7", patience)
+		return err
+	}))
+	s.Cleanup(func() { _ = c.Close() })
+	out := connection{s, c}
+	out.say()
+	return out
+}
+
+// say says something, and hears it.
+func (c connection) say() {
+	c.Helper()
+	require.NoError(c, c.SetDeadline(time.Now().Add(5*time.Second)))
+	_, err := c.Write([]byte("x"))
+	require.NoError(c, err)
+	_, err = c.Read(make([]byte, 1))
+	require.NoError(c, err)
+}
+
+// Who does not know the key of an application is not heard; who knows one has no other's addresses. Nor does anybody take a
+// client's place with what it said once.
+func TestForgedHeartbeats(t *testing.T) {
+	s := newWorld(t)
+	gateway := s.gatewayAgent("10.42.0.7", nil)
+	pod := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.through(pod.NS)
+	forged := func() uint64 { return gateway.Report().Gateway.Foreign }
+
+	wrong := s.clientAgent("10.42.0.66", way, "another key")
+	require.Eventually(t, func() bool { return forged() > 3 }, patience, 20*time.Millisecond, "a client's address with another key")
+	wrong.Kill()
+	stolen := way
+	stolen.Address = netip.MustParsePrefix("172.16.0.34/20") // sabnzbd's
+	before := forged()
+	other := s.clientAgent("10.42.0.67", stolen, qbittorrentKey)
+	require.Eventually(t, func() bool { return forged() > before+3 }, patience, 20*time.Millisecond, "another application's address with its own key")
+	other.Kill()
+	before = forged()
+	require.NoError(t, wrong.Do(t, func() error {
+		c, err := net.Dial("udp", fmt.Sprintf("10.42.0.7:%d", way.Beats))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		for _, text := range []string{"", "cvpn", string(make([]byte, 2000))} {
+			if _, err := c.Write([]byte(text)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	require.Eventually(t, func() bool { return forged() >= before+2 }, patience, 20*time.Millisecond, "anything")
+	clients := gateway.Report().Gateway.Clients
+	assert.Len(t, clients, 1)
+	assert.Equal(t, netip.MustParseAddr("10.42.0.5"), clients[way.Address.Addr()].Pod)
+	for _, m := range []*member{wrong, other} {
+		_, err := s.ask(m.NS, "198.18.0.1:443", moment)
+		assert.Error(t, err)
+	}
+	s.through(pod.NS)
+}

@@ -1,0 +1,203 @@
+//go:build datapath && bench
+
+package overlay
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/tests/internal/ns"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// prober asks the world again and again, and notes when it was answered last.
+type prober struct {
+	answered atomic.Int64 // nanoseconds since 1970
+}
+
+func (s *stage) prober(pod *ns.NS) *prober {
+	s.Helper()
+	p, done := &prober{}, make(chan struct{})
+	require.NoError(s, pod.Do(s.T, func() error {
+		c, err := net.Dial("udp", "198.18.0.1:7")
+		if err != nil {
+			return err
+		}
+		s.Cleanup(func() { close(done); _ = c.Close() })
+		go func() {
+			for tick := time.NewTicker(5 * time.Millisecond); ; {
+				select {
+				case <-done:
+					tick.Stop()
+					return
+				case <-tick.C:
+					_, _ = c.Write([]byte("x")) // refused while there is no way
+				}
+			}
+		}()
+		go func() {
+			for buf := make([]byte, 64); ; {
+				_, err := c.Read(buf)
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if err == nil {
+					p.answered.Store(time.Now().UnixNano())
+				}
+			}
+		}()
+		return nil
+	}))
+	return p
+}
+
+// since waits for an answer after a moment, and says how long after.
+func (p *prober) since(t *testing.T, from time.Time) time.Duration {
+	t.Helper()
+	for time.Since(from) < 20*time.Second {
+		if at := p.answered.Load(); at > from.UnixNano() {
+			return time.Duration(at - from.UnixNano())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	require.Fail(t, "nobody answers")
+	return 0
+}
+
+// echo answers datagrams.
+func (s *stage) echo() {
+	s.Helper()
+	require.NoError(s, s.world.Do(s.T, func() error {
+		c, err := net.ListenUDP("udp", &net.UDPAddr{Port: 7})
+		if err != nil {
+			return err
+		}
+		s.Cleanup(func() { _ = c.Close() })
+		go func() {
+			buf := make([]byte, 64)
+			for {
+				n, from, err := c.ReadFromUDPAddrPort(buf)
+				if err != nil {
+					return
+				}
+				_, _ = c.WriteToUDPAddrPort(buf[:n], from)
+			}
+		}()
+		return nil
+	}))
+}
+
+// Spread of a figure, in seconds.
+type Spread struct {
+	Median float64 `json:"median"`
+	Max    float64 `json:"max"`
+	N      int     `json:"n"`
+}
+
+func spread(all []time.Duration) Spread {
+	slices.Sort(all)
+	return Spread{all[len(all)/2].Seconds(), all[len(all)-1].Seconds(), len(all)}
+}
+
+// crowd has clients of one application.
+func (s *stage) crowd(n int) (members []*member, probers []*prober, block overlay.Block) {
+	s.Helper()
+	block = overlay.Block{Name: "crowd", Addresses: netip.MustParsePrefix("172.16.1.0/26")}
+	for i := range n {
+		c := way
+		c.Address = netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, 1, byte(i + 1)}), 20)
+		m := s.clientAgent(fmt.Sprintf("10.42.0.%d", 100+i), c, "the key of crowd")
+		m.Until("the overlay is laid", func(r overlay.Report) bool { return r.Client != nil && r.Client.Peer.IsValid() && r.Client.Error == "" })
+		members, probers = append(members, m), append(probers, s.prober(m.NS)) // a socket keeps the address that it began with
+	}
+	return members, probers, block
+}
+
+// Figures are bench.json's "overlay".
+type Figures struct {
+	Recover map[string]Spread `json:"recover_s"` // by the number of clients; from the start of the new gateway's agent
+	Detect  Spread            `json:"detect_gateway_s"`
+	Reinit  Spread            `json:"reinit_s"`
+	Setup   Spread            `json:"setup_s"` // from the start of the client's agent
+}
+
+func TestFigures(t *testing.T) {
+	f := Figures{Recover: map[string]Spread{}}
+	for _, n := range []int{1, 20} {
+		f.Recover[fmt.Sprint(n)], f.Detect, f.Reinit, f.Setup = measure(t, n)
+	}
+	text, err := json.MarshalIndent(f, "", "  ")
+	require.NoError(t, err)
+	t.Log("\n" + string(text))
+	require.NoError(t, add("../../../build/bench.json", text))
+}
+
+// add makes figures the "overlay" of a report, beside what else it holds.
+func add(path string, figures json.RawMessage) error {
+	report := map[string]json.RawMessage{}
+	if text, err := os.ReadFile(path); err == nil {
+		if err := json.Unmarshal(text, &report); err != nil {
+			return err
+		}
+	}
+	report["overlay"] = figures
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
+
+func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
+	s := newWorld(t)
+	s.echo()
+	began := time.Now()
+	members, probers, block := s.crowd(n)
+	gateway := s.gatewayAgent("10.42.0.7", nil, block)
+	for _, p := range probers {
+		p.since(t, began)
+	}
+	var recoveries, detections, reinits, setups []time.Duration
+	for trial := range 20 {
+		seen := map[netip.Addr]netip.Addr{}
+		for client, at := range gateway.Report().Gateway.Clients {
+			seen[client] = at.Pod
+		}
+		require.Len(t, seen, n)
+		gateway.gone(t)
+		gone := time.Now()
+		members[0].Until("lost", func(r overlay.Report) bool { return r.Client.Lost })
+		detections = append(detections, time.Since(gone))
+		time.Sleep(300 * time.Millisecond)
+		gateway = s.gatewayAgent(fmt.Sprintf("10.42.0.%d", 8+trial), seen, block)
+		from := gateway.Started
+		for _, p := range probers {
+			recoveries = append(recoveries, p.since(t, from))
+		}
+		time.Sleep(300 * time.Millisecond)
+
+		m := members[trial%n]
+		m.Delete(t, "vxlan0")
+		reinits = append(reinits, probers[trial%n].since(t, time.Now()))
+	}
+	for trial := range 5 {
+		m := members[trial%n]
+		m.Kill()
+		m.Delete(t, "vxlan0")
+		time.Sleep(100 * time.Millisecond)
+		m.Start()
+		setups = append(setups, probers[trial%n].since(t, m.Started))
+	}
+	return spread(recoveries), spread(detections), spread(reinits), spread(setups)
+}

@@ -1,0 +1,254 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/wire"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Config is what a client is made from.
+type Config struct {
+	overlay.Client
+	Key []byte // of the application's beats
+}
+
+// Keeper keeps a pod a client: it lays the overlay, lays again what somebody takes away, and follows the gateway from pod to
+// pod. Nothing is torn down when the gateway is lost: its packets go nowhere until it is found.
+type Keeper struct {
+	Log    *slog.Logger
+	Handle route.Handle
+	// Admit is called before the overlay is led to a pod: the guard lets its packets in from then on.
+	Admit func(pod netip.Addr) error
+
+	mu sync.Mutex // of all that follows
+
+	state  overlay.ClientState
+	config Config
+	end    beat.End
+	wire   *wire.Wire
+	found  chan netip.Addr // by name
+	asked  time.Time
+}
+
+// State tells how it stands now.
+func (k *Keeper) State() overlay.ClientState {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	state := k.state
+	state.Lost = k.lost()
+	return state
+}
+
+// lost says whether nobody is known to be where the overlay leads.
+func (k *Keeper) lost() bool { return time.Since(k.state.Heard) > beat.Lost }
+
+const (
+	look = 2 * time.Second        // how often everything is looked at, where nothing tells of a change
+	asks = 500 * time.Millisecond // how often the name is asked for while the gateway is lost
+)
+
+// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
+func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
+	stop := make(chan struct{})
+	defer close(stop)
+	links := make(chan netlink.LinkUpdate, 16)
+	if err := netlink.LinkSubscribe(links, stop); err != nil {
+		k.Log.Error("cannot watch the interfaces, and look at them now and then", "error", err)
+	}
+	k.found = make(chan netip.Addr, 1)
+	ticks, looks := time.NewTicker(beat.Every), time.NewTicker(look)
+	defer ticks.Stop()
+	defer looks.Stop()
+	defer func() {
+		if k.wire != nil {
+			_ = k.wire.Close()
+		}
+	}()
+	changed := true // something was, and what should be there may not
+	k.do(func() {
+		k.failed(k.follow(read))
+		k.beat(ctx)
+	})
+	for {
+		var packets <-chan wire.Packet
+		if k.wire != nil {
+			packets = k.wire.Packets
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-links:
+			changed = true
+		case <-looks.C:
+			k.do(func() { k.failed(k.follow(read)) })
+		case p := <-packets:
+			k.do(func() { k.hear(p) })
+		case pod := <-k.found:
+			k.do(func() { k.send(pod) })
+		case <-ticks.C:
+			k.do(func() {
+				if changed {
+					k.failed(k.lay())
+				}
+				k.beat(ctx)
+			})
+			changed = false
+		}
+	}
+}
+
+// do does one thing while nobody asks for the state.
+func (k *Keeper) do(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f()
+}
+
+// follow reads the configuration, and lays what it says.
+func (k *Keeper) follow(read func() (Config, error)) error {
+	config, err := read()
+	if err == nil {
+		err = config.Check()
+	}
+	if err == nil && !reflect.DeepEqual(config, k.config) {
+		err = k.take(config)
+	}
+	return errors.Join(err, k.lay())
+}
+
+// take makes a configuration the one in force.
+func (k *Keeper) take(config Config) error {
+	device, err := k.Handle.LinkByName(config.Device)
+	if err != nil {
+		return fmt.Errorf("cannot find %s: %w", config.Device, err)
+	}
+	own, err := k.Handle.Address(device, config.Peer.Is6())
+	if err != nil {
+		return err
+	}
+	address, _ := netip.AddrFromSlice(own)
+	at := netip.AddrPortFrom(address.Unmap(), config.Beats)
+	if k.wire == nil || k.wire.At != at {
+		if k.wire != nil {
+			_ = k.wire.Close()
+			k.wire = nil
+		}
+		if k.wire, err = wire.Open(at); err != nil {
+			return err
+		}
+	}
+	same := k.config.Address == config.Address && k.config.Gateway == config.Gateway && reflect.DeepEqual(k.config.Key, config.Key)
+	k.config = config
+	if !same { // another overlay: nobody of it was heard yet
+		k.end = beat.End{Role: beat.Client, Key: config.Key, Client: config.Address.Addr()}
+		k.state = overlay.ClientState{Peer: config.Peer, Moves: k.state.Moves}
+	}
+	return nil
+}
+
+// lay makes the overlay as it should be.
+func (k *Keeper) lay() error {
+	if k.wire == nil {
+		return nil
+	}
+	config := k.config.Client
+	config.Peer = k.state.Peer
+	return errors.Join(k.Admit(config.Peer), SetUp(k.Handle, config))
+}
+
+// beat sends one, to whoever may be the gateway.
+func (k *Keeper) beat(ctx context.Context) {
+	if k.wire == nil {
+		return
+	}
+	text := k.end.Next()
+	k.wire.Send(text, k.state.Peer)
+	if !k.lost() {
+		return
+	}
+	if k.config.Peer != k.state.Peer {
+		k.wire.Send(text, k.config.Peer)
+	}
+	if name := k.config.Name; name != "" && time.Since(k.asked) > asks {
+		k.asked = time.Now()
+		go k.ask(ctx, name)
+	}
+}
+
+// send asks a pod whether it is the gateway.
+func (k *Keeper) send(pod netip.Addr) {
+	if k.wire != nil {
+		k.wire.Send(k.end.Next(), pod)
+	}
+}
+
+// ask asks for the gateway's pods by name.
+func (k *Keeper) ask(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(ctx, look)
+	defer cancel()
+	pods, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	if err != nil {
+		return // the name comes with the gateway's pod
+	}
+	for _, pod := range pods {
+		select {
+		case <-ctx.Done():
+			return
+		case k.found <- pod.Unmap():
+		}
+	}
+}
+
+// hear takes a packet. The overlay is led to another pod only when the one that it leads to is lost, and the other one has just
+// proven to be the gateway.
+func (k *Keeper) hear(p wire.Packet) {
+	b, verdict := k.end.Hear(p.Text)
+	switch verdict {
+	case beat.Foreign:
+		return
+	case beat.Stale:
+		k.wire.Send(k.end.Answer(b), p.From)
+		return
+	}
+	lost, moved := k.lost(), p.From != k.state.Peer
+	if moved && !lost {
+		return
+	}
+	if moved {
+		if err := errors.Join(k.Admit(p.From), Point(k.Handle, k.config.Client, p.From)); err != nil {
+			k.failed(err)
+			return
+		}
+		k.state.Moves++
+	}
+	k.state.Peer, k.state.Heard, k.state.Tunnel = p.From, time.Now(), b.Tunnel
+	if lost { // at once: until it hears us the gateway does not know where we are
+		k.Log.Info("the gateway is heard", "pod", p.From, "tunnel", b.Tunnel)
+		k.wire.Send(k.end.Next(), p.From)
+	}
+}
+
+// failed notes an error, or that there is none, and says it once.
+func (k *Keeper) failed(err error) {
+	text := ""
+	if err != nil && !errors.Is(err, context.Canceled) {
+		text = err.Error()
+	}
+	if text != "" && text != k.state.Error {
+		k.Log.Error(text)
+	}
+	k.state.Error = text
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/client"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// clientKey is the name of a client's only key.
+const clientKey = "key"
+
+var errNoClient = errors.New("the configuration has no client yet")
+
+func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs io.Writer) error {
+	r := newResident(flags, errs)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	h, err := route.Here()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	var heard admitted
+	rules := func() (overlay.Guard, error) {
+		g, err := r.rules()
+		return heard.add(g), err
+	}
+	keeper := &client.Keeper{Log: r.log, Handle: h, Admit: func(pod netip.Addr) error {
+		heard.set(pod)
+		return r.guard.Admit(pod)
+	}}
+	read := func() (client.Config, error) {
+		c, err := overlay.ReadConfig(*r.config)
+		if err == nil && c.Client == nil {
+			err = errNoClient
+		}
+		if err != nil {
+			return client.Config{}, err
+		}
+		key, err := r.key(clientKey)
+		return client.Config{Client: *c.Client, Key: key}, err
+	}
+	r.guard.Keep(rules) // before anything is led anywhere
+	return r.stay(ctx, func(out *overlay.Report) {
+		state := keeper.State()
+		out.Client = &state
+	}, func(ctx context.Context) { r.guard.Run(ctx, rules) }, func(ctx context.Context) { keeper.Run(ctx, read) })
+}
+
+// admitted is the gateway's pod as its heartbeats tell it. The charm's file knows it later.
+type admitted struct {
+	mu  sync.Mutex
+	pod netip.Addr
+}
+
+func (a *admitted) set(pod netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pod = pod
+}
+
+func (a *admitted) add(g overlay.Guard) overlay.Guard {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.pod.IsValid() && g.Device != "" && !slices.Contains(g.Gateways, a.pod) {
+		g.Gateways = append(slices.Clone(g.Gateways), a.pod)
+	}
+	return g
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/status"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+const (
+	configFile = "/config/agent.json"
+	keysDir    = "/keys"
+	socketFile = "/run/vpn-agent/agent.sock"
+)
+
+// resident is an agent that stays in its pod, and has its guard in its care whatever else it does.
+type resident struct {
+	log                  *slog.Logger
+	config, keys, socket *string
+	guard                *guard.Keeper
+}
+
+func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
+	log := slog.New(slog.NewJSONHandler(errs, nil))
+	return &resident{
+		log:    log,
+		config: flags.String("config", configFile, "the agent's configuration"),
+		keys:   flags.String("keys", keysDir, "the folder of the keys of heartbeats"),
+		socket: flags.String("socket", socketFile, "the unix socket on which the charm asks"),
+		guard:  &guard.Keeper{Log: log},
+	}
+}
+
+// key reads the key of a name.
+func (r *resident) key(name string) ([]byte, error) { return os.ReadFile(filepath.Join(*r.keys, name)) }
+
+// rules reads the guard's.
+func (r *resident) rules() (overlay.Guard, error) {
+	c, err := overlay.ReadConfig(*r.config)
+	return c.Guard, err
+}
+
+// stay runs everything until ctx ends. Where something cannot be done the agent says so, tries again, and does not end: an init
+// container that fails keeps Juju's agent from starting, and then nobody can repair anything. The charm starts no workload
+// meanwhile.
+func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep ...func(context.Context)) error {
+	namespace, err := status.Namespace()
+	if err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	for _, k := range keep {
+		all.Go(func() { k(ctx) })
+	}
+	for ctx.Err() == nil { // without its socket the agent still guards
+		err := status.Serve(ctx, *r.socket, func() overlay.Report {
+			out := overlay.Report{Namespace: namespace, Guard: r.guard.State()}
+			report(&out)
+			return out
+		})
+		if err == nil {
+			break
+		}
+		r.log.Error(err.Error())
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Second):
+		}
+	}
+	all.Wait()
+	return nil
+}

@@ -1,0 +1,300 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/wire"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Config is what a gateway is made from.
+type Config struct {
+	overlay.Gateway
+	Keys map[string][]byte // of each block's beats, by its name; who has none is not heard
+}
+
+// Keeper keeps a gateway: it lays its end, lays again what somebody takes away, and lets in the clients that it hears.
+type Keeper struct {
+	Log    *slog.Logger
+	Handle route.Handle
+	// Tunnel says whether packets come back through the tunnel now; clients are told.
+	Tunnel func() bool
+
+	mu sync.Mutex // of all that follows
+
+	state   overlay.GatewayState
+	config  Config
+	gateway *Gateway
+	wire    *wire.Wire
+	talks   map[netip.Addr]*talk
+}
+
+// talk is what is said with one client.
+type talk struct {
+	end    beat.End
+	pod    netip.Addr
+	heard  time.Time
+	began  time.Time
+	called time.Time
+}
+
+// State tells how it stands now.
+func (k *Keeper) State() overlay.GatewayState {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	state := k.state
+	state.Tunnel, state.Clients = k.Tunnel(), map[netip.Addr]overlay.ClientSeen{}
+	for client, t := range k.talks {
+		if t.pod.IsValid() {
+			state.Clients[client] = overlay.ClientSeen{Pod: t.pod, Heard: t.heard}
+		}
+	}
+	var err error
+	if state.Dropped, err = Dropped(); err != nil && state.Error == "" {
+		state.Error = err.Error()
+	}
+	return state
+}
+
+const (
+	look    = 2 * time.Second        // how often everything is looked at, where nothing tells of a change
+	silent  = 150 * time.Millisecond // a client that is not heard for so long is called
+	soon    = 10 * time.Second       // so long it is called with every tick
+	seldom  = time.Second            // and then so often
+	forgets = time.Minute            // what is not heard for so long may be another pod by now
+	gives   = 10 * time.Minute       // and is not called any more after so long
+)
+
+// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
+func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
+	stop := make(chan struct{})
+	defer close(stop)
+	links := make(chan netlink.LinkUpdate, 16)
+	if err := netlink.LinkSubscribe(links, stop); err != nil {
+		k.Log.Error("cannot watch the interfaces, and look at them now and then", "error", err)
+	}
+	changes, unwatch, err := nft.Watch()
+	if err != nil {
+		k.Log.Error("cannot watch the firewall, and look at it now and then", "error", err)
+	}
+	defer unwatch()
+	ticks, looks := time.NewTicker(beat.Every), time.NewTicker(look)
+	defer ticks.Stop()
+	defer looks.Stop()
+	defer func() {
+		if k.wire != nil {
+			_ = k.wire.Close()
+		}
+	}()
+	k.talks = map[netip.Addr]*talk{}
+	changed := true // something was, and what should be there may not
+	k.do(func() {
+		k.failed(k.follow(read))
+		k.call()
+	})
+	for {
+		var packets <-chan wire.Packet
+		if k.wire != nil {
+			packets = k.wire.Packets
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-links:
+			changed = true
+		case _, open := <-changes:
+			if changed = true; !open {
+				changes = nil
+			}
+		case <-looks.C:
+			k.do(func() { k.failed(k.follow(read)) })
+		case p := <-packets:
+			k.do(func() { k.hear(p) })
+		case <-ticks.C:
+			k.do(func() {
+				if changed {
+					k.failed(k.lay())
+				}
+				k.call()
+			})
+			changed = false
+		}
+	}
+}
+
+// do does one thing while nobody asks for the state.
+func (k *Keeper) do(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f()
+}
+
+// follow reads the configuration, and lays what it says.
+func (k *Keeper) follow(read func() (Config, error)) error {
+	config, err := read()
+	if err == nil {
+		err = config.Check()
+	}
+	if err == nil && !reflect.DeepEqual(config, k.config) {
+		err = k.take(config)
+	}
+	return errors.Join(err, k.lay())
+}
+
+func (k *Keeper) lay() error {
+	if k.gateway == nil {
+		return nil
+	}
+	return k.gateway.SetUp()
+}
+
+// take makes a configuration the one in force. Clients whose block and key are as before stay in.
+func (k *Keeper) take(config Config) error {
+	device, err := k.Handle.LinkByName(config.Device)
+	if err != nil {
+		return fmt.Errorf("cannot find %s: %w", config.Device, err)
+	}
+	own, err := k.Handle.Address(device, false)
+	if err != nil {
+		return err
+	}
+	address, _ := netip.AddrFromSlice(own)
+	at := netip.AddrPortFrom(address.Unmap(), config.Beats)
+	if k.wire == nil || k.wire.At != at {
+		if k.wire != nil {
+			_ = k.wire.Close()
+			k.wire = nil
+		}
+		if k.wire, err = wire.Open(at); err != nil {
+			return err
+		}
+	}
+	next, err := New(k.Handle, config.Gateway)
+	if err != nil {
+		return err
+	}
+	talks := map[netip.Addr]*talk{}
+	for client, t := range k.talks {
+		if key, ok := config.key(client); ok && bytes.Equal(key, t.end.Key) {
+			talks[client] = t
+			if k.gateway != nil {
+				if pod, ok := k.gateway.pins[client]; ok {
+					next.pins[client] = pod
+				}
+			}
+		}
+	}
+	for client, pod := range config.Seen {
+		if key, ok := config.key(client); ok && talks[client] == nil {
+			talks[client] = newTalk(client, key, pod)
+		}
+	}
+	k.config, k.gateway, k.talks = config, next, talks
+	return nil
+}
+
+func newTalk(client netip.Addr, key []byte, pod netip.Addr) *talk {
+	return &talk{end: beat.End{Role: beat.Gateway, Key: key, Client: client}, pod: pod, began: time.Now()}
+}
+
+func (c Config) key(client netip.Addr) ([]byte, bool) {
+	block, ok := c.Of(client)
+	key := c.Keys[block.Name]
+	return key, ok && len(key) > 0
+}
+
+// hear takes a packet, and answers it if it is signed. Only one that repeats a number of ours says where the client is.
+func (k *Keeper) hear(p wire.Packet) {
+	client, ok := beat.About(p.Text)
+	t := k.talks[client]
+	if key, known := k.config.key(client); ok && t == nil && known {
+		t = newTalk(client, key, netip.Addr{})
+	}
+	if t == nil {
+		k.count(beat.Foreign)
+		return
+	}
+	b, verdict := t.end.Hear(p.Text)
+	k.count(verdict)
+	if verdict == beat.Foreign {
+		return // and forgotten, if it was the first: whoever sends anything takes no memory
+	}
+	k.talks[client] = t
+	t.end.Tunnel = k.Tunnel()
+	if verdict == beat.Stale {
+		k.wire.Send(t.end.Answer(b), p.From)
+		return
+	}
+	if err := k.gateway.Pin(client, p.From); err != nil {
+		k.failed(err)
+		return
+	}
+	if t.pod != p.From || t.heard.IsZero() {
+		k.Log.Info("a client is heard", "client", client, "pod", p.From)
+	}
+	t.pod, t.heard = p.From, time.Now()
+	k.wire.Send(t.end.Next(), p.From)
+}
+
+// call calls the clients that are not heard, and forgets those that have not been for long.
+func (k *Keeper) call() {
+	now := time.Now()
+	for client, t := range k.talks {
+		since := now.Sub(t.began)
+		if !t.heard.IsZero() {
+			since = now.Sub(t.heard)
+		}
+		if since > forgets {
+			if err := k.gateway.Unpin(client); err != nil {
+				k.failed(err)
+			}
+		}
+		if since > gives || !t.pod.IsValid() && since > forgets {
+			delete(k.talks, client)
+			continue
+		}
+		every := beat.Every
+		if since > soon {
+			every = seldom
+		}
+		if !t.pod.IsValid() || !t.heard.IsZero() && since < silent || now.Sub(t.called) < every {
+			continue
+		}
+		t.called, t.end.Tunnel = now, k.Tunnel()
+		k.wire.Send(t.end.Next(), t.pod)
+	}
+}
+
+func (k *Keeper) count(v beat.Verdict) {
+	switch v {
+	case beat.Foreign:
+		k.state.Foreign++
+	case beat.Stale:
+		k.state.Stale++
+	}
+}
+
+// failed notes an error, or that there is none, and says it once.
+func (k *Keeper) failed(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != k.state.Error {
+		k.Log.Error(text)
+	}
+	k.state.Error = text
+}

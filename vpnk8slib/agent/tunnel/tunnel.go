@@ -1,0 +1,106 @@
+// Package tunnel tells whether packets come back through a tunnel. That its interface is there, and that its VPN client is
+// content, says nothing: a server that is gone is silent.
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+const (
+	every    = time.Second     // how often it is looked at
+	patience = 2 * time.Second // for an answer
+	silent   = 3               // looks in a row without any packet or answer, and it is down: together less than ten seconds
+)
+
+// Watcher watches one. It is down until a packet has come back.
+type Watcher struct {
+	up atomic.Bool
+
+	received uint64
+	index    int
+	missed   int
+}
+
+// Up says how it was when it was looked at last.
+func (w *Watcher) Up() bool { return w.up.Load() }
+
+// Run looks until ctx ends.
+func (w *Watcher) Run(ctx context.Context, read func() (overlay.Gateway, error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var config overlay.Gateway
+	for {
+		if c, err := read(); err == nil {
+			config = c
+		}
+		w.look(ctx, config)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look is one: packets that came by themselves are as good as answers.
+func (w *Watcher) look(ctx context.Context, config overlay.Gateway) {
+	link, err := netlink.LinkByName(config.Tunnel)
+	if err != nil || link.Attrs().Flags&net.FlagUp == 0 {
+		w.index, w.missed = 0, 0
+		w.up.Store(false)
+		return
+	}
+	received := uint64(0)
+	if s := link.Attrs().Statistics; s != nil {
+		received = s.RxPackets
+	}
+	came := link.Attrs().Index == w.index && received > w.received
+	w.index, w.received = link.Attrs().Index, received
+	if came || answers(ctx, config.Tunnel, config.Probes) {
+		w.missed = 0
+		w.up.Store(true)
+		return
+	}
+	if w.missed++; w.missed >= silent {
+		w.up.Store(false)
+	}
+}
+
+// answers asks all at once; a refusal is an answer.
+func answers(ctx context.Context, device string, probes []netip.AddrPort) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	heard := make(chan bool, len(probes))
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		if out := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), device) }); out != nil {
+			return out
+		}
+		return err
+	}}
+	for _, p := range probes {
+		go func() {
+			c, err := d.DialContext(ctx, "tcp", p.String())
+			if err == nil {
+				_ = c.Close()
+			}
+			heard <- err == nil || errors.Is(err, unix.ECONNREFUSED)
+		}()
+	}
+	for range probes {
+		if <-heard {
+			return true
+		}
+	}
+	return false
+}
