@@ -16,7 +16,7 @@ LABCTL := build/bin/lab
 NESTED := tests/lab tests/lab/juju
 TAGS := integration datapath e2e bench
 
-.PHONY: help build test unit race integration datapath e2e lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
+.PHONY: help build test unit race fuzz integration datapath e2e lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,13 +28,19 @@ build: ## Build the library and every charm
 RUN := go test -count=1
 
 test: ## Everything, fast first
-	@began=$$(date +%s); for t in deps lint unit race pack lab-build integration lab-test datapath e2e; do \
+	@began=$$(date +%s); for t in deps lint unit race "fuzz FUZZTIME=10s" pack lab-build integration lab-test datapath e2e; do \
 	  from=$$(date +%s); $(MAKE) --no-print-directory $$t; echo "== $$t: $$(($$(date +%s) - from)) s"; \
 	done; echo "== test: $$(($$(date +%s) - began)) s"
 
 unit: ## Unit and contract tests; needs only Go
 	go test ./vpnk8slib/... ./charms/... ./gluetun-k8s/...
 	$(RUN) ./tests/contract/...
+
+# Each target of each package, one after the other: go test takes one at a time.
+FUZZTIME ?= 10m
+fuzz: ## Feed the readers of foreign data with anything, FUZZTIME each (10m)
+	@git grep -n '^func Fuzz' -- '*_test.go' | sed -E 's|^([^:]*)/[^/:]*:[0-9]*:func (Fuzz[A-Za-z]*).*|\1 \2|' | while read -r dir target; do \
+	  echo "$$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$dir; done
 
 race: deps ## Unit tests with the race detector
 	GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 go test -race ./vpnk8slib/... ./charms/hook/... ./charms/*-k8s ./gluetun-k8s/...

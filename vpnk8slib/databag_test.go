@@ -192,3 +192,34 @@ func TestConsumers(t *testing.T) {
 	var invalid *vpnk8slib.InvalidError
 	require.ErrorAs(t, got[2].Err, &invalid)
 }
+
+// Whatever another charm says, it is refused or it means the same when it is written again; and no value of it can hold what a
+// shell would run.
+func FuzzDatabag(f *testing.F) {
+	for _, text := range []string{python05, pythonNew, `{"instance_name":"qbittorrent","routing_methods":["pod-gateway"]}`, `{"vxlan_id": 1e99}`, `{"gateway_dns_name":"$(reboot)"}`, `[]`, ``} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if d, err := vpnk8slib.DecodeProviderData("gluetun", map[string]string{"config": text}); err == nil {
+			again, err := d.Encode()
+			require.NoError(t, err)
+			same, err := vpnk8slib.DecodeProviderData("gluetun", again)
+			require.NoError(t, err)
+			written, err := same.Encode()
+			require.NoError(t, err)
+			assert.Equal(t, again, written)
+			assert.NotContains(t, d.GatewayDNSName+d.Namespace+d.Application, "$")
+			assert.NotContains(t, d.GatewayDNSName+d.Namespace+d.Application, "`")
+			assert.NotContains(t, d.GatewayDNSName+d.Namespace+d.Application, "'")
+		}
+		if d, err := vpnk8slib.DecodeRequirerData("qbittorrent", map[string]string{"config": text}); err == nil {
+			again, err := d.Encode()
+			require.NoError(t, err)
+			same, err := vpnk8slib.DecodeRequirerData("qbittorrent", again)
+			require.NoError(t, err)
+			written, err := same.Encode()
+			require.NoError(t, err)
+			assert.Equal(t, again, written)
+		}
+	})
+}

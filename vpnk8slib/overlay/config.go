@@ -14,6 +14,7 @@ type Config struct {
 	Guard   Guard    `json:"guard"`
 	Client  *Client  `json:"client,omitempty"`
 	Gateway *Gateway `json:"gateway,omitempty"`
+	Names   *Names   `json:"names,omitempty"` // of a client
 }
 
 // configLimit bounds what is read of a file, in bytes: a cluster of a thousand nodes needs a tenth of it.
@@ -60,6 +61,11 @@ func ParseConfig(text []byte) (c Config, err error) {
 	if c.Gateway != nil {
 		if err := c.Gateway.Check(); err != nil {
 			return Config{}, fmt.Errorf("gateway: %w", err)
+		}
+	}
+	if c.Names != nil {
+		if err := c.Names.Check(); err != nil {
+			return Config{}, fmt.Errorf("names: %w", err)
 		}
 	}
 	return c, nil

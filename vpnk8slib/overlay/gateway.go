@@ -19,6 +19,10 @@ type Gateway struct {
 	MTU     int          `json:"mtu"`     // of what fits through the tunnel, in bytes; 0: not known
 	// Probes are asked through the tunnel whether they answer, while nothing else comes back through it: a TCP port each.
 	Probes []netip.AddrPort `json:"probes"`
+	// Names is the port on which clients ask for names, on the gateway's own address; 0: none. They are asked of Resolvers: by the
+	// tunnel alone, or of one on the loopback.
+	Names     uint16           `json:"names,omitempty"`
+	Resolvers []netip.AddrPort `json:"resolvers,omitempty"`
 	// Cluster are the networks of pods and Services. No client reaches them through the gateway, nor who is there in the tunnel.
 	Cluster []netip.Prefix `json:"cluster"`
 	// Blocks are who may be a client. Each of its addresses belongs to one pod at a time, which has proven to know the key.
@@ -48,10 +52,8 @@ func (g Gateway) Check() error {
 	if err := cluster(g.Cluster); err != nil {
 		return err
 	}
-	for _, p := range g.Probes {
-		if !plain(p.Addr()) || p.Port() == 0 {
-			return fmt.Errorf("probes must hold addresses with a port, not %s", p)
-		}
+	if err := errors.Join(ports("probes", g.Probes), ports("resolvers", g.Resolvers)); err != nil {
+		return err
 	}
 	for _, p := range g.Cluster {
 		if p.Overlaps(g.Address.Masked()) {

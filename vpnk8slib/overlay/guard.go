@@ -26,6 +26,9 @@ type Guard struct {
 	// Beats is the port of the heartbeats; 0: there are none. They may come from anywhere in the cluster, because a gateway that
 	// was replaced calls from an address that nobody knows yet; what is not signed is not heard.
 	Beats uint16 `json:"beats,omitempty"`
+	// Names is the port of the agent's resolver on the pod's loopback: what any user but root asks of any resolver is asked there.
+	// 0: there is none.
+	Names uint16 `json:"names,omitempty"`
 	// Inbound are the TCP ports on which the pod may be asked over Device: of the workload, of Pebble's health, of a mesh.
 	// The workload's peers come by the overlay, and their port is not among these.
 	Inbound []uint16 `json:"inbound,omitempty"`
@@ -45,10 +48,8 @@ func (g Guard) Check() error {
 	if err := cluster(g.Cluster); err != nil {
 		return err
 	}
-	for _, s := range g.Outside {
-		if !plain(s.Addr()) || s.Port() == 0 {
-			return fmt.Errorf("outside must hold addresses with a port, not %s", s)
-		}
+	if err := ports("outside", g.Outside); err != nil {
+		return err
 	}
 	for _, a := range g.Gateways {
 		if !plain(a) {

@@ -51,13 +51,16 @@ func (s *stage) gatewayAgent(v4 string, seen map[netip.Addr]netip.Addr, blocks .
 }
 
 // clientAgent makes a client's pod with its agent.
-func (s *stage) clientAgent(v4 string, c overlay.Client, key string) *member {
+func (s *stage) clientAgent(v4 string, c overlay.Client, key string, names ...*overlay.Names) *member {
 	s.Helper()
 	m := &member{NS: s.join(v4, "fd42::"+v4[len("10.42.0."):])}
 	m.Agent = agent.New(s.T, m.NS, "client")
 	g := rules
 	g.Gateways = []netip.Addr{c.Peer}
 	m.config = overlay.Config{Guard: g, Client: &c}
+	for _, n := range names {
+		m.config.Names, m.config.Guard.Names = n, n.Port
+	}
 	m.Configure(m.config)
 	m.Key("key", key)
 	m.Init()

@@ -53,7 +53,13 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 	return r.stay(ctx, func(out *overlay.Report) {
 		state := keeper.State()
 		out.Client = &state
-	}, func(ctx context.Context) { r.guard.Run(ctx, rules) }, func(ctx context.Context) { keeper.Run(ctx, read) })
+	},
+		func(ctx context.Context) { r.guard.Run(ctx, rules) },
+		func(ctx context.Context) { keeper.Run(ctx, read) },
+		r.names(func() bool {
+			state := keeper.State()
+			return !state.Lost && state.Tunnel
+		}))
 }
 
 // admitted is the gateway's pod as its heartbeats tell it. The charm's file knows it later.

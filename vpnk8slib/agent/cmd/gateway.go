@@ -5,8 +5,13 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/gateway"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/names"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tunnel"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -26,7 +31,8 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 	defer h.Close()
 	var truth tunnel.Watcher
 	keeper := &gateway.Keeper{Log: r.log, Handle: h, Tunnel: truth.Up}
-	deaf := map[string]bool{} // those whose key was not there, to say it once
+	var current atomic.Pointer[overlay.Gateway] // as it was read last
+	deaf := map[string]bool{}                   // those whose key was not there, to say it once
 	read := func() (gateway.Config, error) {
 		c, err := overlay.ReadConfig(*r.config)
 		if err == nil && c.Gateway == nil {
@@ -35,6 +41,7 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		if err != nil {
 			return gateway.Config{}, err
 		}
+		current.Store(c.Gateway)
 		config := gateway.Config{Gateway: *c.Gateway, Keys: map[string][]byte{}}
 		for _, b := range c.Gateway.Blocks { // a client whose key is not there yet takes nothing from the others
 			key, err := r.key(b.Name)
@@ -54,10 +61,25 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 	},
 		func(ctx context.Context) { r.guard.Run(ctx, r.rules) },
 		func(ctx context.Context) { keeper.Run(ctx, read) },
-		func(ctx context.Context) {
-			truth.Run(ctx, func() (overlay.Gateway, error) {
-				c, err := read()
-				return c.Gateway, err
-			})
-		})
+		func(ctx context.Context) { truth.Run(ctx, current.Load) },
+		func(ctx context.Context) { resolve(ctx, r.log, current.Load) })
+}
+
+// resolve answers clients, once the configuration says where, and the overlay's interface is there.
+func resolve(ctx context.Context, log *slog.Logger, current func() *overlay.Gateway) {
+	resolver := &names.Resolver{Route: func(string) (names.Upstream, bool) {
+		c := current()
+		return names.Upstream{Resolvers: c.Resolvers, Device: c.Tunnel}, true
+	}}
+	said := ""
+	for ; ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
+		c := current()
+		if c == nil || c.Names == 0 {
+			continue
+		}
+		if err := resolver.Serve(ctx, netip.AddrPortFrom(c.Address.Addr(), c.Names)); err != nil && err.Error() != said {
+			said = err.Error()
+			log.Warn(said)
+		}
+	}
 }

@@ -5,12 +5,16 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/names"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/status"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -26,6 +30,7 @@ type resident struct {
 	log                  *slog.Logger
 	config, keys, socket *string
 	guard                *guard.Keeper
+	resolving            atomic.Pointer[overlay.Names] // as the configuration had it last; nil: not at all
 }
 
 func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
@@ -45,7 +50,51 @@ func (r *resident) key(name string) ([]byte, error) { return os.ReadFile(filepat
 // rules reads the guard's.
 func (r *resident) rules() (overlay.Guard, error) {
 	c, err := overlay.ReadConfig(*r.config)
+	if err == nil {
+		if c.Names != nil || r.resolving.Load() == nil { // once there, it stays: the guard leads questions there
+			r.resolving.Store(c.Names)
+		}
+	}
 	return c.Guard, err
+}
+
+// names resolves the pod's names until ctx ends, as soon as the configuration says how. Outside says whether the way to the
+// resolver behind the tunnel is there.
+func (r *resident) names(outside func() bool) func(context.Context) {
+	return func(ctx context.Context) {
+		for ctx.Err() == nil {
+			n := r.resolving.Load()
+			if n == nil {
+				pause(ctx, 100*time.Millisecond)
+				continue
+			}
+			ends, stop := context.WithCancel(ctx)
+			var all sync.WaitGroup
+			for _, loopback := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+				if loopback.Is6() && !route.HaveIPv6() {
+					continue
+				}
+				resolver := names.Client(func() overlay.Names { return *r.resolving.Load() }, outside)
+				all.Go(func() {
+					defer stop()
+					if err := resolver.Serve(ends, netip.AddrPortFrom(loopback, n.Port)); err != nil {
+						r.log.Error(err.Error())
+					}
+				})
+			}
+			all.Wait()
+			stop()
+			pause(ctx, time.Second)
+		}
+	}
+}
+
+// pause waits, unless ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // stay runs everything until ctx ends. Where something cannot be done the agent says so, tries again, and does not end: an init
@@ -70,10 +119,7 @@ func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep 
 			break
 		}
 		r.log.Error(err.Error())
-		select {
-		case <-ctx.Done():
-		case <-time.After(5 * time.Second):
-		}
+		pause(ctx, 5*time.Second)
 	}
 	all.Wait()
 	return nil

@@ -70,11 +70,16 @@ func (g *Gateway) lay() error {
 		drop(Beyond, from),
 		drop(Unasked, nft.Iif(g.config.Tunnel)),
 		drop(Forward))
-	filter("input", nftables.ChainHookInput, 0,
-		nft.Rule(from, nft.Ping(), nft.Accept()),
+	own := []nft.Words{nft.Rule(from, nft.Ping(), nft.Accept())}
+	if g.config.Names != 0 {
+		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+			own = append(own, nft.Rule(from, nft.Proto(p), nft.Dport(g.config.Names), nft.Accept()))
+		}
+	}
+	filter("input", nftables.ChainHookInput, 0, append(own,
 		drop(Local, from),
 		nft.Rule(nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related), nft.Accept()),
-		drop(Unasked, nft.Iif(g.config.Tunnel)))
+		drop(Unasked, nft.Iif(g.config.Tunnel)))...)
 	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, nft.Rule(from, out, nft.Masquerade()))
 	if err := begun.Commit(); err != nil {
 		return err

@@ -118,6 +118,13 @@ func (t *transaction) judge() {
 	answers := hook("answers", nftables.ChainHookOutput, -150)
 	answers.Type = nftables.ChainTypeRoute
 	t.Chain(answers, nft.Rule(nft.Reply(), nft.Connection(Entered), nft.AddMark(Entered)))
+	if t.Names != 0 {
+		names := hook("names", nftables.ChainHookOutput, -101) // before Istio's own redirects (-100)
+		names.Type = nftables.ChainTypeNAT
+		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+			t.Chain(names, nft.Rule(nft.NotRoot(), nft.Proto(p), nft.Dport(53), nft.Redirect(t.Names)))
+		}
+	}
 	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward()...)
 	t.Chain(hook("forward", nftables.ChainHookForward, 0), t.through()...)
 	// After everybody's translation (100): what is judged is what leaves.

@@ -61,7 +61,7 @@ func Remove(name string) error {
 	return t.Commit()
 }
 
-// Chain adds a chain with its rules.
+// Chain adds a chain with its rules, or more rules to it.
 func (t *Transaction) Chain(c *nftables.Chain, rules ...Words) {
 	t.conn.AddChain(c)
 	for _, r := range rules {

@@ -138,6 +138,22 @@ func ICMPv6(t byte) Words {
 		is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, []byte{t}))
 }
 
+// NotRoot is `meta skuid != 0`: of a socket of any other user.
+func NotRoot() Words {
+	return Words{
+		&expr.Meta{Key: expr.MetaKeySKUID, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(0)},
+	}
+}
+
+// Redirect is `redirect to :port`: to this namespace's own loopback, of what it sends itself.
+func Redirect(port uint16) Words {
+	return Words{
+		&expr.Immediate{Register: 1, Data: binary.BigEndian.AppendUint16(nil, port)},
+		&expr.Redir{RegisterProtoMin: 1},
+	}
+}
+
 // Ping is `icmp type echo-request`.
 func Ping() Words {
 	return Rule(Family(unix.NFPROTO_IPV4), Proto(unix.IPPROTO_ICMP), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, []byte{8}))

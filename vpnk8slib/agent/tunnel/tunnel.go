@@ -35,16 +35,14 @@ type Watcher struct {
 // Up says how it was when it was looked at last.
 func (w *Watcher) Up() bool { return w.up.Load() }
 
-// Run looks until ctx ends.
-func (w *Watcher) Run(ctx context.Context, read func() (overlay.Gateway, error)) {
+// Run looks until ctx ends, as soon as the configuration is there.
+func (w *Watcher) Run(ctx context.Context, config func() *overlay.Gateway) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var config overlay.Gateway
 	for {
-		if c, err := read(); err == nil {
-			config = c
+		if c := config(); c != nil {
+			w.look(ctx, c)
 		}
-		w.look(ctx, config)
 		select {
 		case <-ctx.Done():
 			return
@@ -54,7 +52,7 @@ func (w *Watcher) Run(ctx context.Context, read func() (overlay.Gateway, error))
 }
 
 // look is one: packets that came by themselves are as good as answers.
-func (w *Watcher) look(ctx context.Context, config overlay.Gateway) {
+func (w *Watcher) look(ctx context.Context, config *overlay.Gateway) {
 	link, err := netlink.LinkByName(config.Tunnel)
 	if err != nil || link.Attrs().Flags&net.FlagUp == 0 {
 		w.index, w.missed = 0, 0

@@ -1,0 +1,137 @@
+//go:build datapath
+
+package overlay
+
+import (
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+
+	"github.com/miekg/dns"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/tests/internal/ns"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+const (
+	clusterResolver = "10.43.0.10:53"
+	outsideResolver = "198.18.0.53:53"
+	service         = "kubernetes.default.svc.cluster.local."
+	tracker         = "tracker.example.com."
+)
+
+// resolver answers everything with one address, over UDP and TCP, and counts what it is asked.
+func (s *stage) resolver(n *ns.NS, says string) *atomic.Int64 {
+	s.Helper()
+	asked := new(atomic.Int64)
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		asked.Add(1)
+		m := new(dns.Msg)
+		m.SetReply(q)
+		m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 5}, A: net.ParseIP(says)}}
+		_ = w.WriteMsg(m)
+	})
+	require.NoError(s, n.Do(s.T, func() error {
+		packets, err := net.ListenPacket("udp", ":53")
+		if err != nil {
+			return err
+		}
+		streams, err := net.Listen("tcp", ":53")
+		if err != nil {
+			return err
+		}
+		for _, server := range []*dns.Server{{PacketConn: packets, Handler: handler}, {Listener: streams, Handler: handler}} {
+			go func() { _ = server.ActivateAndServe() }()
+		}
+		s.Cleanup(func() { _, _ = packets.Close(), streams.Close() })
+		return nil
+	}))
+	return asked
+}
+
+// lookup asks a resolver from a pod, as a user. The answer is the address, or the code of a refusal.
+func (s *stage) lookup(pod *ns.NS, uid int, transport, resolver, name string) (said string, err error) {
+	err = pod.Do(s.T, func() error {
+		if _, err := unix.SetfsuidRetUid(uid); err != nil { // of this thread, which ends here
+			return err
+		}
+		q := new(dns.Msg)
+		q.SetQuestion(name, dns.TypeA)
+		c := dns.Client{Net: transport, Timeout: patience}
+		m, _, err := c.Exchange(q, resolver)
+		if err != nil {
+			return err
+		}
+		if len(m.Answer) == 0 {
+			said = dns.RcodeToString[m.Rcode]
+			return nil
+		}
+		said = m.Answer[0].(*dns.A).A.String()
+		return nil
+	})
+	return said, err
+}
+
+// A name from outside is asked for through the tunnel, whichever resolver a program turns to; a Service's in the cluster, also
+// when there is no gateway. Neither resolver hears of the other's names.
+func TestNamesAreSplit(t *testing.T) {
+	const workload, root = 1000, 0
+	s := newWorld(t)
+	inside, outside := s.resolver(s.node, "10.43.0.1"), s.resolver(s.world, "198.51.100.7")
+	ask := func(pod *ns.NS, uid int, transport, resolver, name string) string {
+		t.Helper()
+		said, err := s.lookup(pod, uid, transport, resolver, name)
+		require.NoError(t, err, "%s of %s", name, resolver)
+		return said
+	}
+	plain := s.join("10.42.0.77", "fd42::77")
+	require.Equal(t, "10.43.0.1", ask(plain, workload, "udp", clusterResolver, tracker), "without an agent the cluster hears everything")
+	require.EqualValues(t, 1, inside.Swap(0))
+
+	gateway := s.gatewayAgent("10.42.0.7", nil)
+	gateway.config.Gateway.Names, gateway.config.Gateway.Resolvers = 5300, []netip.AddrPort{netip.MustParseAddrPort(outsideResolver)}
+	gateway.Configure(gateway.config)
+	names := &overlay.Names{
+		Port: 5301, Zones: []string{"cluster.local"}, Networks: way.Direct,
+		Cluster: []netip.AddrPort{netip.MustParseAddrPort(clusterResolver)}, Outside: []netip.AddrPort{netip.AddrPortFrom(way.Gateway, 5300)},
+	}
+	pod := s.clientAgent("10.42.0.5", way, qbittorrentKey, names)
+	pod.Until("the tunnel is up", func(r overlay.Report) bool { return r.Client != nil && !r.Client.Lost && r.Client.Tunnel })
+	require.Eventually(t, func() bool {
+		said, err := s.lookup(pod.NS, workload, "udp", clusterResolver, tracker)
+		return err == nil && said == "198.51.100.7"
+	}, patience, moment, "names come with the gateway's configuration")
+	for _, transport := range []string{"udp", "tcp"} {
+		for _, resolver := range []string{clusterResolver, outsideResolver, "192.0.2.53:53"} {
+			assert.Equal(t, "198.51.100.7", ask(pod.NS, workload, transport, resolver, tracker), "%s %s", transport, resolver)
+		}
+	}
+	assert.Zero(t, inside.Load(), "LEAK: the cluster heard of a name from outside")
+	before := outside.Load()
+	for _, transport := range []string{"udp", "tcp"} {
+		assert.Equal(t, "10.43.0.1", ask(pod.NS, workload, transport, clusterResolver, service))
+		assert.Equal(t, "10.43.0.1", ask(pod.NS, workload, transport, "192.0.2.53:53", service))
+	}
+	assert.Equal(t, "NXDOMAIN", ask(pod.NS, workload, "udp", clusterResolver, "tracker.example.com.downloads.svc.cluster.local."), "a search list's")
+	assert.EqualValues(t, 4, inside.Load())
+	assert.Equal(t, before, outside.Load(), "LEAK: the world heard of a Service")
+	assert.Equal(t, "10.43.0.1", ask(pod.NS, root, "udp", clusterResolver, tracker), "root is led nowhere: Juju's agent is root")
+	inside.Store(0)
+
+	gateway.gone(t)
+	pod.Until("the gateway is lost", func(r overlay.Report) bool { return r.Client.Lost })
+	assert.Equal(t, "SERVFAIL", ask(pod.NS, workload, "udp", clusterResolver, tracker))
+	assert.Equal(t, "10.43.0.1", ask(pod.NS, workload, "udp", clusterResolver, service))
+	assert.EqualValues(t, 1, inside.Swap(0))
+
+	pod.Kill()
+	for _, name := range []string{tracker, service} {
+		_, err := s.lookup(pod.NS, workload, "udp", clusterResolver, name)
+		assert.ErrorIs(t, err, unix.ECONNREFUSED, name)
+	}
+	assert.Zero(t, inside.Load(), "LEAK: without its agent a pod asks nobody")
+}

@@ -1,0 +1,140 @@
+package names
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/miekg/dns"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+var pod = overlay.Names{
+	Port: 5300, Zones: []string{"cluster.local"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("fd42::/48")},
+}
+
+// Who hears of a name is what counts: a tracker's is not for the cluster, a Service's not for the world.
+func TestSideOf(t *testing.T) {
+	for name, want := range map[string]Side{
+		"kubernetes.default.svc.cluster.local.":                    Cluster,
+		"Kubernetes.Default.SVC.Cluster.Local.":                    Cluster,
+		"cluster.local.":                                           Cluster,
+		"gluetun-0.gluetun-endpoints.downloads.svc.cluster.local.": Cluster,
+		"_http._tcp.qbittorrent.downloads.svc.cluster.local.":      Cluster,
+		"10-42-0-5.downloads.pod.cluster.local.":                   Cluster,
+		"tracker.example.com.downloads.svc.cluster.local.":         Nobody, // a search list's
+		"a.b.tracker.example.com.downloads.svc.cluster.local.":     Nobody,
+		"tracker.example.com.svc.cluster.local.":                   Cluster, // as a pod of the Service tracker in com: it cannot be told
+		"tracker.example.com.":                                     Outside,
+		"cluster.local.example.com.":                               Outside,
+		"notcluster.local.":                                        Nobody,
+		"evilcluster.local.example.":                               Outside,
+		"example.":                                                 Nobody,
+		"wpad.":                                                    Nobody,
+		".":                                                        Nobody,
+		"printer.local.":                                           Nobody,
+		"x.onion.":                                                 Nobody,
+		"qbittorrent.downloads.svc.":                               Nobody,
+		"5.0.42.10.in-addr.arpa.":                                  Cluster,
+		"1.1.168.192.in-addr.arpa.":                                Nobody,
+		"1.0.0.127.in-addr.arpa.":                                  Nobody,
+		"7.100.51.198.in-addr.arpa.":                               Outside,
+		"42.10.in-addr.arpa.":                                      Nobody,
+		"in-addr.arpa.":                                            Nobody,
+		"x.0.42.10.in-addr.arpa.":                                  Nobody,
+		strings.Repeat("0.", 19) + "0." + strings.Repeat("0.", 8) + "2.4.d.f.ip6.arpa.": Cluster,
+		"8.8.8.8." + strings.Repeat("0.", 20) + "0.6.8.4.1.0.0.2.ip6.arpa.":             Outside,
+		strings.Repeat("0.", 28) + "0.8.e.f.ip6.arpa.":                                  Nobody,
+	} {
+		assert.Equal(t, want, SideOf(pod, name), name)
+	}
+}
+
+// A name belongs to the cluster only by its end, whatever else is in it, and no name makes the decision fail.
+func FuzzSideOf(f *testing.F) {
+	for _, name := range []string{"kubernetes.default.svc.cluster.local.", "tracker.example.com.", "5.0.42.10.in-addr.arpa.", "..", "f.ip6.arpa.", "\\000.cluster.local."} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		side := SideOf(pod, name)
+		end := strings.TrimSuffix(strings.ToLower(name), ".")
+		if inside := within(end, "cluster.local"); inside && side == Outside {
+			t.Errorf("%q would be asked outside", name)
+		}
+		if side == Cluster && !within(end, "cluster.local") && !within(end, "in-addr.arpa") && !within(end, "ip6.arpa") {
+			t.Errorf("%q would be asked in the cluster", name)
+		}
+	})
+}
+
+// server is a resolver that counts what it is asked.
+func server(t *testing.T, says string) (at netip.AddrPort, asked *atomic.Int64) {
+	asked = new(atomic.Int64)
+	l, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &dns.Server{PacketConn: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		asked.Add(1)
+		m := new(dns.Msg)
+		m.SetReply(q)
+		m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 5}, A: net.ParseIP(says)}}
+		_ = w.WriteMsg(m)
+	})}
+	go func() { _ = s.ActivateAndServe() }()
+	t.Cleanup(func() { _ = s.Shutdown() })
+	return l.LocalAddr().(*net.UDPAddr).AddrPort(), asked
+}
+
+// Each resolver hears its own names only, and with the tunnel down the cluster's still answers, and the others fail at once.
+func TestTwoResolvers(t *testing.T) {
+	cluster, inside := server(t, "10.43.0.1")
+	outer, outside := server(t, "198.51.100.7")
+	n := pod
+	n.Cluster, n.Outside = []netip.AddrPort{cluster}, []netip.AddrPort{outer}
+	up := true
+	r := Client(func() overlay.Names { return n }, func() bool { return up })
+	ask := func(name string) *dns.Msg {
+		q := new(dns.Msg)
+		q.SetQuestion(name, dns.TypeA)
+		m := r.Answer(context.Background(), q, "udp")
+		assert.Equal(t, q.Id, m.Id)
+		return m
+	}
+	assert.Contains(t, ask("kubernetes.default.svc.cluster.local.").Answer[0].String(), "10.43.0.1")
+	assert.EqualValues(t, 1, inside.Load())
+	assert.Zero(t, outside.Load())
+	assert.Contains(t, ask("tracker.example.com.").Answer[0].String(), "198.51.100.7")
+	assert.EqualValues(t, 1, inside.Load())
+	assert.EqualValues(t, 1, outside.Load())
+	assert.Equal(t, dns.RcodeNameError, ask("wpad.").Rcode)
+	up = false
+	assert.Equal(t, dns.RcodeServerFailure, ask("tracker.example.com.").Rcode)
+	assert.Equal(t, dns.RcodeSuccess, ask("kubernetes.default.svc.cluster.local.").Rcode)
+	assert.EqualValues(t, 2, inside.Load())
+	assert.EqualValues(t, 1, outside.Load())
+}
+
+// Whatever a program sends, it gets an answer or none, and only one question goes on.
+func FuzzMessage(f *testing.F) {
+	q := new(dns.Msg)
+	q.SetQuestion("tracker.example.com.", dns.TypeA)
+	packed, _ := q.Pack()
+	f.Add(packed)
+	f.Add([]byte{})
+	f.Add([]byte("\x00\x01\x81\x80\x00\x02"))
+	r := Client(func() overlay.Names { return pod }, func() bool { return false })
+	f.Fuzz(func(t *testing.T, text []byte) {
+		q := new(dns.Msg)
+		if q.Unpack(text) != nil {
+			return // the server answers that of itself
+		}
+		m := r.Answer(context.Background(), q, "udp")
+		require.NotNil(t, m)
+		assert.Empty(t, m.Answer, "nobody was asked")
+	})
+}

@@ -1,0 +1,145 @@
+package names
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Upstream is where questions go on to.
+type Upstream struct {
+	Resolvers []netip.AddrPort
+	Device    string // the only interface that questions may take, but for resolvers on the loopback; empty: as they are routed
+}
+
+// errNobody answers.
+var errNobody = errors.New("no resolver answers")
+
+const (
+	patience = 2 * time.Second // for one resolver's answer
+	asks     = 64              // questions on their way at once; programs ask again
+	largest  = 4096            // bytes of a message over UDP; what is larger is asked for again over TCP
+)
+
+// ask asks one after the other, over the transport that the question came by, until one answers.
+func (u Upstream) ask(ctx context.Context, q *dns.Msg, transport string) (*dns.Msg, error) {
+	for _, r := range u.Resolvers {
+		c := dns.Client{Net: transport, Timeout: patience, UDPSize: largest, Dialer: &net.Dialer{Timeout: patience}}
+		if u.Device != "" && !r.Addr().IsLoopback() {
+			c.Dialer.Control = func(_, _ string, raw syscall.RawConn) (err error) {
+				if out := raw.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), u.Device) }); out != nil {
+					return out
+				}
+				return err
+			}
+		}
+		own := q.Copy()
+		if o := own.IsEdns0(); o != nil && o.UDPSize() > largest {
+			o.SetUDPSize(largest)
+		}
+		own.Id = dns.Id() // drawn: whoever answers in another's name must guess it, and the port
+		m, _, err := c.ExchangeContext(ctx, own, r.String())
+		if err == nil && m.Id == own.Id {
+			m.Id = q.Id
+			return m, nil
+		}
+	}
+	return nil, errNobody
+}
+
+// Resolver answers questions over UDP and TCP.
+type Resolver struct {
+	// Route says who is asked for a name; false: that there is no such name.
+	Route func(name string) (Upstream, bool)
+	busy  chan struct{}
+}
+
+// Client is a pod's resolver. Outside says whether the way to the one behind the tunnel is there: where it is not, the answer
+// is at once that none can be had.
+func Client(n func() overlay.Names, outside func() bool) *Resolver {
+	return &Resolver{Route: func(name string) (Upstream, bool) {
+		names := n()
+		switch SideOf(names, name) {
+		case Cluster:
+			return Upstream{Resolvers: names.Cluster}, true
+		case Outside:
+			if !outside() {
+				return Upstream{}, true
+			}
+			return Upstream{Resolvers: names.Outside}, true
+		default:
+			return Upstream{}, false
+		}
+	}}
+}
+
+// Serve answers at an address until ctx ends.
+func (r *Resolver) Serve(ctx context.Context, at netip.AddrPort) error {
+	r.busy = make(chan struct{}, asks)
+	packets, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return fmt.Errorf("cannot resolve names at %s: %w", at, err)
+	}
+	streams, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		_ = packets.Close()
+		return fmt.Errorf("cannot resolve names at %s: %w", at, err)
+	}
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) { r.serve(ctx, w, q) })
+	servers := []*dns.Server{{PacketConn: packets, Handler: handler, UDPSize: largest}, {Listener: streams, Handler: handler}}
+	ended := make(chan error, len(servers))
+	for _, s := range servers {
+		go func() { ended <- s.ActivateAndServe() }()
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+		err = fmt.Errorf("cannot resolve names at %s any more: %w", at, err)
+	}
+	_, _ = packets.Close(), streams.Close()
+	return err
+}
+
+// serve answers one question. A message that is no single question is refused.
+func (r *Resolver) serve(ctx context.Context, w dns.ResponseWriter, q *dns.Msg) {
+	select {
+	case r.busy <- struct{}{}:
+		defer func() { <-r.busy }()
+	default:
+		_ = w.WriteMsg(answer(q, dns.RcodeServerFailure))
+		return
+	}
+	_ = w.WriteMsg(r.Answer(ctx, q, w.LocalAddr().Network())) // whoever asked may have gone
+}
+
+// Answer is the answer to a question that came by a transport.
+func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string) *dns.Msg {
+	if q.Response || q.Opcode != dns.OpcodeQuery || len(q.Question) != 1 {
+		return answer(q, dns.RcodeRefused)
+	}
+	upstream, known := r.Route(q.Question[0].Name)
+	if !known {
+		return answer(q, dns.RcodeNameError)
+	}
+	m, err := upstream.ask(ctx, q, transport)
+	if err != nil {
+		return answer(q, dns.RcodeServerFailure)
+	}
+	if transport == "udp" {
+		size := dns.MinMsgSize
+		if o := q.IsEdns0(); o != nil {
+			size = max(size, int(o.UDPSize()))
+		}
+		m.Truncate(size)
+	}
+	return m
+}
