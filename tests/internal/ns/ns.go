@@ -143,6 +143,33 @@ func (n *NS) Route(t *testing.T, name, network string) {
 	require.NoError(t, n.links.RouteReplace(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK}))
 }
 
+// Via leads a network by an interface to a router, which is asked for whatever the interface's networks are.
+func (n *NS) Via(t *testing.T, name, network, router string) {
+	t.Helper()
+	_, dst, err := net.ParseCIDR(network)
+	require.NoError(t, err)
+	require.NoError(t, n.links.RouteReplace(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Dst: dst, Gw: net.ParseIP(router), Flags: int(netlink.FLAG_ONLINK)}))
+}
+
+// VXLAN makes one by hand, with one other end: its address in it, and the pod that it is in.
+func (n *NS) VXLAN(t *testing.T, name string, vni, port, mtu int, own, other, pod string) {
+	t.Helper()
+	mac := func(ip string) net.HardwareAddr { return append(net.HardwareAddr{2, 0}, net.ParseIP(ip).To4()...) }
+	address, err := netlink.ParseAddr(own)
+	require.NoError(t, err)
+	v := &netlink.Vxlan{LinkAttrs: netlink.LinkAttrs{Name: name, MTU: mtu, HardwareAddr: mac(address.IP.String())}, VxlanId: vni, Port: port, UDPCSum: true}
+	require.NoError(t, n.links.LinkAdd(v))
+	require.NoError(t, n.links.AddrAdd(v, address))
+	require.NoError(t, n.links.LinkSetUp(v))
+	for _, e := range []*netlink.Neigh{
+		{State: netlink.NUD_PERMANENT, IP: net.ParseIP(other)},
+		{State: netlink.NUD_PERMANENT, IP: net.ParseIP(pod), Family: unix.AF_BRIDGE, Flags: netlink.NTF_SELF},
+	} {
+		e.LinkIndex, e.HardwareAddr = v.Index, mac(other)
+		require.NoError(t, n.links.NeighSet(e))
+	}
+}
+
 // Forward makes it a router, which answers for all.
 func (n *NS) Forward(t *testing.T) {
 	t.Helper()
