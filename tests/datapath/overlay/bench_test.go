@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -111,18 +112,20 @@ func spread(all []time.Duration) Spread {
 	return Spread{all[len(all)/2].Seconds(), all[len(all)-1].Seconds(), len(all)}
 }
 
+// crowd is the block of an application with many clients.
+var crowd = overlay.Block{Name: "crowd", Addresses: netip.MustParsePrefix("172.16.1.0/26")}
+
 // crowd has clients of one application.
-func (s *stage) crowd(n int) (members []*member, probers []*prober, block overlay.Block) {
+func (s *stage) crowd(n int) (members []*member) {
 	s.Helper()
-	block = overlay.Block{Name: "crowd", Addresses: netip.MustParsePrefix("172.16.1.0/26")}
 	for i := range n {
 		c := way
 		c.Address = netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, 1, byte(i + 1)}), 20)
 		m := s.clientAgent(fmt.Sprintf("10.42.0.%d", 100+i), c, "the key of crowd")
 		m.Until("the overlay is laid", func(r overlay.Report) bool { return r.Client != nil && r.Client.Peer.IsValid() && r.Client.Error == "" })
-		members, probers = append(members, m), append(probers, s.prober(m.NS)) // a socket keeps the address that it began with
+		members = append(members, m)
 	}
-	return members, probers, block
+	return members
 }
 
 // Figures are bench.json's "overlay".
@@ -133,6 +136,11 @@ type Figures struct {
 	Setup   Spread            `json:"setup_s"` // from the start of the client's agent
 	// VSVXLAN is the overlay's throughput to the world, over that of a VXLAN without a rule, the same way; the median of pairs.
 	VSVXLAN float64 `json:"vs_vxlan"`
+	// Of fifty clients and their gateway, when nothing is sent.
+	ClientPrivate  float64 `json:"client_private_mib"`
+	GatewayPrivate float64 `json:"gateway_private_mib"`
+	ClientCPU      float64 `json:"client_idle_cpu"` // of a core
+	GatewayCPU     float64 `json:"gateway_idle_cpu"`
 }
 
 func TestFigures(t *testing.T) {
@@ -141,6 +149,7 @@ func TestFigures(t *testing.T) {
 		f.Recover[fmt.Sprint(n)], f.Detect, f.Reinit, f.Setup = measure(t, n)
 	}
 	f.VSVXLAN = throughput(t)
+	fifty(t, &f)
 	text, err := json.MarshalIndent(f, "", "  ")
 	require.NoError(t, err)
 	t.Log("\n" + string(text))
@@ -167,8 +176,12 @@ func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
 	s := newWorld(t)
 	s.echo()
 	began := time.Now()
-	members, probers, block := s.crowd(n)
-	gateway := s.gatewayAgent("10.42.0.7", nil, block)
+	members := s.crowd(n)
+	var probers []*prober
+	for _, m := range members {
+		probers = append(probers, s.prober(m.NS)) // a socket keeps the address that it began with
+	}
+	gateway := s.gatewayAgent("10.42.0.7", nil, crowd)
 	for _, p := range probers {
 		p.since(t, began)
 	}
@@ -184,7 +197,7 @@ func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
 		members[0].Until("lost", func(r overlay.Report) bool { return r.Client.Lost })
 		detections = append(detections, time.Since(gone))
 		time.Sleep(300 * time.Millisecond)
-		gateway = s.gatewayAgent(fmt.Sprintf("10.42.0.%d", 8+trial), seen, block)
+		gateway = s.gatewayAgent(fmt.Sprintf("10.42.0.%d", 8+trial), seen, crowd)
 		from := gateway.Started
 		for _, p := range probers {
 			recoveries = append(recoveries, p.since(t, from))
@@ -280,4 +293,57 @@ func (s *stage) send(pod *ns.NS, each time.Duration) float64 {
 	}))
 	n := <-got
 	return float64(n) / time.Since(start).Seconds()
+}
+
+// fifty clients at rest.
+func fifty(t *testing.T, f *Figures) {
+	const n, rest = 50, 20 * time.Second
+	s := newWorld(t)
+	members := s.crowd(n)
+	gateway := s.gatewayAgent("10.42.0.7", nil, crowd)
+	gateway.Until("all are heard", func(r overlay.Report) bool { return r.Gateway != nil && len(r.Gateway.Clients) == n })
+	for _, m := range members {
+		s.through(m.NS)
+	}
+	before := map[*member]time.Duration{}
+	for _, m := range append(members, gateway) {
+		before[m] = cpu(t, m.Pid())
+	}
+	time.Sleep(rest)
+	var memory, busy []float64
+	for _, m := range members {
+		memory, busy = append(memory, private(t, m.Pid())), append(busy, (cpu(t, m.Pid())-before[m]).Seconds()/rest.Seconds())
+	}
+	slices.Sort(memory)
+	slices.Sort(busy)
+	f.ClientPrivate, f.ClientCPU = memory[n-1], busy[n-1]
+	f.GatewayPrivate, f.GatewayCPU = private(t, gateway.Pid()), (cpu(t, gateway.Pid())-before[gateway]).Seconds()/rest.Seconds()
+}
+
+// private is what a process has to itself, in MiB.
+func private(t *testing.T, pid int) (mib float64) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		var name string
+		var kib float64
+		if n, _ := fmt.Sscan(line, &name, &kib); n == 2 && strings.HasPrefix(name, "Private_") {
+			mib += kib / 1024
+		}
+	}
+	return mib
+}
+
+// cpu is what a process has taken of it.
+func cpu(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	require.NoError(t, err)
+	_, after, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(after)
+	var user, system int64 // in hundredths of a second, whatever the machine (USER_HZ)
+	_, err = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
+	require.NoError(t, err)
+	return time.Duration(user+system) * 10 * time.Millisecond
 }

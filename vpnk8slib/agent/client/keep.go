@@ -15,6 +15,7 @@ import (
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/wire"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -56,12 +57,13 @@ func (k *Keeper) State() overlay.ClientState {
 func (k *Keeper) lost() bool { return time.Since(k.state.Heard) > beat.Lost }
 
 const (
-	look = 2 * time.Second        // how often everything is looked at, where nothing tells of a change
+	look = 10 * time.Second       // how often everything is looked at, where nothing tells of a change
 	asks = 500 * time.Millisecond // how often the name is asked for while the gateway is lost
 )
 
-// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
-func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
+// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays. The error is that of
+// a process that may open nothing more.
+func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 	stop := make(chan struct{})
 	defer close(stop)
 	links := make(chan netlink.LinkUpdate, 16)
@@ -69,8 +71,12 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
 		k.Log.Error("cannot watch the interfaces, and look at them now and then", "error", err)
 	}
 	k.found = make(chan netip.Addr, 1)
-	ticks, looks := time.NewTicker(beat.Every), time.NewTicker(look)
-	defer ticks.Stop()
+	ticks, end, err := tick.Every(beat.Every)
+	if err != nil {
+		return err
+	}
+	defer end()
+	looks := time.NewTicker(look)
 	defer looks.Stop()
 	defer func() {
 		if k.wire != nil {
@@ -83,22 +89,26 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
 		k.beat(ctx)
 	})
 	for {
-		var packets <-chan wire.Packet
+		var packets <-chan []wire.Packet
 		if k.wire != nil {
 			packets = k.wire.Packets
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-links:
 			changed = true
 		case <-looks.C:
 			k.do(func() { k.failed(k.follow(read)) })
-		case p := <-packets:
-			k.do(func() { k.hear(p) })
+		case came := <-packets:
+			k.do(func() {
+				for _, p := range came {
+					k.hear(p)
+				}
+			})
 		case pod := <-k.found:
 			k.do(func() { k.send(pod) })
-		case <-ticks.C:
+		case <-ticks:
 			k.do(func() {
 				if changed {
 					k.failed(k.lay())
@@ -110,11 +120,14 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
 	}
 }
 
-// do does one thing while nobody asks for the state.
+// do does one thing while nobody asks for the state, and sends what was to be sent.
 func (k *Keeper) do(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f()
+	if k.wire != nil {
+		k.wire.Flush()
+	}
 }
 
 // follow reads the configuration, and lays what it says.
@@ -146,7 +159,7 @@ func (k *Keeper) take(config Config) error {
 			_ = k.wire.Close()
 			k.wire = nil
 		}
-		if k.wire, err = wire.Open(at); err != nil {
+		if k.wire, err = wire.Open(at, 0); err != nil {
 			return err
 		}
 	}

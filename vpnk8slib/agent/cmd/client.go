@@ -54,8 +54,8 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 		state := keeper.State()
 		out.Client = &state
 	},
-		func(ctx context.Context) { r.guard.Run(ctx, rules) },
-		func(ctx context.Context) { keeper.Run(ctx, read) },
+		r.guarding(rules),
+		func(ctx context.Context) error { return keeper.Run(ctx, read) },
 		r.names(func() bool {
 			state := keeper.State()
 			return !state.Lost && state.Tunnel

@@ -59,14 +59,14 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		state := keeper.State()
 		out.Gateway = &state
 	},
-		func(ctx context.Context) { r.guard.Run(ctx, r.rules) },
-		func(ctx context.Context) { keeper.Run(ctx, read) },
-		func(ctx context.Context) { truth.Run(ctx, current.Load) },
-		func(ctx context.Context) { resolve(ctx, r.log, current.Load) })
+		r.guarding(r.rules),
+		func(ctx context.Context) error { return keeper.Run(ctx, read) },
+		func(ctx context.Context) error { return truth.Run(ctx, current.Load) },
+		func(ctx context.Context) error { return resolve(ctx, r.log, current.Load) })
 }
 
 // resolve answers clients, once the configuration says where, and the overlay's interface is there.
-func resolve(ctx context.Context, log *slog.Logger, current func() *overlay.Gateway) {
+func resolve(ctx context.Context, log *slog.Logger, current func() *overlay.Gateway) error {
 	resolver := &names.Resolver{Route: func(string) (names.Upstream, bool) {
 		c := current()
 		return names.Upstream{Resolvers: c.Resolvers, Device: c.Tunnel}, true
@@ -82,4 +82,5 @@ func resolve(ctx context.Context, log *slog.Logger, current func() *overlay.Gate
 			log.Warn(said)
 		}
 	}
+	return nil
 }

@@ -18,6 +18,6 @@ func runGuard(ctx context.Context, flags *flag.FlagSet, args []string, _, errs i
 		r.guard.Keep(r.rules)
 		return nil
 	}
-	return r.stay(ctx, func(*overlay.Report) {}, func(ctx context.Context) { r.guard.Run(ctx, r.rules) },
+	return r.stay(ctx, func(*overlay.Report) {}, r.guarding(r.rules),
 		r.names(func() bool { return true })) // whether the way is there, another's routes say
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 )
 
@@ -26,6 +27,7 @@ type command func(ctx context.Context, flags *flag.FlagSet, args []string, out, 
 var commands = map[string]command{"guard": runGuard, "client": runClient, "gateway": runGateway, "status": askStatus}
 
 func main() {
+	runtime.GOMAXPROCS(1) // waking a second thread for each heartbeat costs more than all that is done with it
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))

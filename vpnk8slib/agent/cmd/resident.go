@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"io"
 	"log/slog"
@@ -60,8 +61,8 @@ func (r *resident) rules() (overlay.Guard, error) {
 
 // names resolves the pod's names until ctx ends, as soon as the configuration says how. Outside says whether the way to the
 // resolver behind the tunnel is there.
-func (r *resident) names(outside func() bool) func(context.Context) {
-	return func(ctx context.Context) {
+func (r *resident) names(outside func() bool) func(context.Context) error {
+	return func(ctx context.Context) error {
 		for ctx.Err() == nil {
 			n := r.resolving.Load()
 			if n == nil {
@@ -86,6 +87,7 @@ func (r *resident) names(outside func() bool) func(context.Context) {
 			stop()
 			pause(ctx, time.Second)
 		}
+		return nil
 	}
 }
 
@@ -99,15 +101,21 @@ func pause(ctx context.Context, d time.Duration) {
 
 // stay runs everything until ctx ends. Where something cannot be done the agent says so, tries again, and does not end: an init
 // container that fails keeps Juju's agent from starting, and then nobody can repair anything. The charm starts no workload
-// meanwhile.
-func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep ...func(context.Context)) error {
+// meanwhile. What it returns an error for, only another process can mend.
+func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep ...func(context.Context) error) error {
 	namespace, err := status.Namespace()
 	if err != nil {
 		return err
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	var all sync.WaitGroup
 	for _, k := range keep {
-		all.Go(func() { k(ctx) })
+		all.Go(func() {
+			if err := k(ctx); err != nil {
+				end(err)
+			}
+		})
 	}
 	for ctx.Err() == nil { // without its socket the agent still guards
 		err := status.Serve(ctx, *r.socket, func() overlay.Report {
@@ -122,5 +130,16 @@ func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep 
 		pause(ctx, 5*time.Second)
 	}
 	all.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
 	return nil
+}
+
+// guarding keeps the guard, of rules that are read so.
+func (r *resident) guarding(rules func() (overlay.Guard, error)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		r.guard.Run(ctx, rules)
+		return nil
+	}
 }

@@ -68,12 +68,18 @@ func (g *Gateway) setUp() error {
 	if err := g.routes(); err != nil {
 		return err
 	}
-	if g.link, err = g.overlay(device); err != nil {
+	link, err := g.overlay(device)
+	if err != nil {
 		return fmt.Errorf("cannot make %s: %w", g.config.Overlay, err)
 	}
-	for client, pod := range g.pins {
-		if err := g.lead(client, pod); err != nil {
-			return err
+	another := g.link == nil || g.link.Attrs().Index != link.Attrs().Index
+	g.link = link
+	if another { // which knows nobody
+		for client, pod := range g.pins {
+			if err := g.lead(client, pod); err != nil {
+				g.link = nil // and is another the next time
+				return err
+			}
 		}
 	}
 	return g.tunnel()

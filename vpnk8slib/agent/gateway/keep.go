@@ -16,6 +16,7 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/wire"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -70,7 +71,8 @@ func (k *Keeper) State() overlay.GatewayState {
 }
 
 const (
-	look    = 2 * time.Second        // how often everything is looked at, where nothing tells of a change
+	look    = 10 * time.Second       // how often everything is looked at, where nothing tells of a change
+	gather  = 30 * time.Millisecond  // heartbeats of many clients are answered together
 	silent  = 150 * time.Millisecond // a client that is not heard for so long is called
 	soon    = 10 * time.Second       // so long it is called with every tick
 	seldom  = time.Second            // and then so often
@@ -78,8 +80,9 @@ const (
 	gives   = 10 * time.Minute       // and is not called any more after so long
 )
 
-// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
-func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
+// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays. The error is that of
+// a process that may open nothing more.
+func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 	stop := make(chan struct{})
 	defer close(stop)
 	links := make(chan netlink.LinkUpdate, 16)
@@ -91,8 +94,12 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
 		k.Log.Error("cannot watch the firewall, and look at it now and then", "error", err)
 	}
 	defer unwatch()
-	ticks, looks := time.NewTicker(beat.Every), time.NewTicker(look)
-	defer ticks.Stop()
+	ticks, end, err := tick.Every(beat.Every)
+	if err != nil {
+		return err
+	}
+	defer end()
+	looks := time.NewTicker(look)
 	defer looks.Stop()
 	defer func() {
 		if k.wire != nil {
@@ -106,13 +113,13 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
 		k.call()
 	})
 	for {
-		var packets <-chan wire.Packet
+		var packets <-chan []wire.Packet
 		if k.wire != nil {
 			packets = k.wire.Packets
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-links:
 			changed = true
 		case _, open := <-changes:
@@ -121,9 +128,13 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
 			}
 		case <-looks.C:
 			k.do(func() { k.failed(k.follow(read)) })
-		case p := <-packets:
-			k.do(func() { k.hear(p) })
-		case <-ticks.C:
+		case came := <-packets:
+			k.do(func() {
+				for _, p := range came {
+					k.hear(p)
+				}
+			})
+		case <-ticks:
 			k.do(func() {
 				if changed {
 					k.failed(k.lay())
@@ -135,11 +146,14 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) {
 	}
 }
 
-// do does one thing while nobody asks for the state.
+// do does one thing while nobody asks for the state, and sends what was to be sent.
 func (k *Keeper) do(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f()
+	if k.wire != nil {
+		k.wire.Flush()
+	}
 }
 
 // follow reads the configuration, and lays what it says.
@@ -178,7 +192,7 @@ func (k *Keeper) take(config Config) error {
 			_ = k.wire.Close()
 			k.wire = nil
 		}
-		if k.wire, err = wire.Open(at); err != nil {
+		if k.wire, err = wire.Open(at, gather); err != nil {
 			return err
 		}
 	}

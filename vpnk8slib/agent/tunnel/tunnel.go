@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -36,17 +37,20 @@ type Watcher struct {
 func (w *Watcher) Up() bool { return w.up.Load() }
 
 // Run looks until ctx ends, as soon as the configuration is there.
-func (w *Watcher) Run(ctx context.Context, config func() *overlay.Gateway) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
+func (w *Watcher) Run(ctx context.Context, config func() *overlay.Gateway) error {
+	ticks, end, err := tick.Every(every)
+	if err != nil {
+		return err
+	}
+	defer end()
 	for {
 		if c := config(); c != nil {
 			w.look(ctx, c)
 		}
 		select {
 		case <-ctx.Done():
-			return
-		case <-tick.C:
+			return nil
+		case <-ticks:
 		}
 	}
 }
