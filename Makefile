@@ -66,7 +66,7 @@ demo: pack lab-build ## The main job in one command, with the four flows shown
 
 bench: pack lab-build ## Budgets of one dispatch, and figures of the overlay, into build/bench.json
 	$(RUN) -tags bench -timeout 20m -v ./tests/bench/...
-	$(RUN) -tags datapath,bench -run Figures -v ./tests/datapath/overlay
+	$(RUN) -tags datapath,bench -run Figures -timeout 20m -v ./tests/datapath/overlay
 
 lab-build: deps $(LABCTL) ## Build the lab's programs and images, into a cache outside the tree
 	$(LABCTL) build

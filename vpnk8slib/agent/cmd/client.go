@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/client"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
@@ -16,6 +17,10 @@ import (
 
 // clientKey is the name of a client's only key.
 const clientKey = "key"
+
+// grace is how long names are still asked for behind a gateway that is not heard: a few lost heartbeats are no reason to say
+// that there are none.
+const grace = 2 * time.Second
 
 var errNoClient = errors.New("the configuration has no client yet")
 
@@ -58,7 +63,7 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 		func(ctx context.Context) error { return keeper.Run(ctx, read) },
 		r.names(func() bool {
 			state := keeper.State()
-			return !state.Lost && state.Tunnel
+			return state.Tunnel && time.Since(state.Heard) < grace
 		}))
 }
 
