@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
@@ -40,6 +38,7 @@ type Keeper struct {
 	config Config
 	end    beat.End
 	wire   *wire.Wire
+	unread error           // why the configuration is not the one in force
 	found  chan netip.Addr // by name
 	asked  time.Time
 }
@@ -57,26 +56,22 @@ func (k *Keeper) State() overlay.ClientState {
 func (k *Keeper) lost() bool { return time.Since(k.state.Heard) > beat.Lost }
 
 const (
-	look = 10 * time.Second       // how often everything is looked at, where nothing tells of a change
-	asks = 500 * time.Millisecond // how often the name is asked for while the gateway is lost
+	look  = 10 * time.Second       // how often everything is looked at, where nothing tells of a change
+	again = time.Second            // and so often while the configuration cannot be taken
+	asks  = 500 * time.Millisecond // how often the name is asked for while the gateway is lost
 )
 
-// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays. The error is that of
-// a process that may open nothing more.
+// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
+// The error is that of a process that may open nothing more.
 func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
-	stop := make(chan struct{})
-	defer close(stop)
-	links := make(chan netlink.LinkUpdate, 16)
-	if err := netlink.LinkSubscribe(links, stop); err != nil {
-		k.Log.Error("cannot watch the interfaces, and look at them now and then", "error", err)
-	}
 	k.found = make(chan netip.Addr, 1)
 	ticks, end, err := tick.Every(beat.Every)
 	if err != nil {
 		return err
 	}
 	defer end()
-	looks := time.NewTicker(look)
+	links := route.Watch(ctx)
+	looks := time.NewTimer(look)
 	defer looks.Stop()
 	defer func() {
 		if k.wire != nil {
@@ -88,6 +83,7 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 		k.failed(k.follow(read))
 		k.beat(ctx)
 	})
+	looks.Reset(k.next())
 	for {
 		var packets <-chan []wire.Packet
 		if k.wire != nil {
@@ -100,6 +96,7 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 			changed = true
 		case <-looks.C:
 			k.do(func() { k.failed(k.follow(read)) })
+			looks.Reset(k.next())
 		case came := <-packets:
 			k.do(func() {
 				for _, p := range came {
@@ -118,6 +115,14 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 			changed = false
 		}
 	}
+}
+
+// next is when to look again: soon, where something is not there yet.
+func (k *Keeper) next() time.Duration {
+	if k.unread != nil {
+		return again
+	}
+	return look
 }
 
 // do does one thing while nobody asks for the state, and sends what was to be sent.
@@ -139,7 +144,8 @@ func (k *Keeper) follow(read func() (Config, error)) error {
 	if err == nil && !reflect.DeepEqual(config, k.config) {
 		err = k.take(config)
 	}
-	return errors.Join(err, k.lay())
+	k.unread = err
+	return k.lay()
 }
 
 // take makes a configuration the one in force.
@@ -175,11 +181,11 @@ func (k *Keeper) take(config Config) error {
 // lay makes the overlay as it should be.
 func (k *Keeper) lay() error {
 	if k.wire == nil {
-		return nil
+		return k.unread
 	}
 	config := k.config.Client
 	config.Peer = k.state.Peer
-	return errors.Join(k.Admit(config.Peer), SetUp(k.Handle, config))
+	return errors.Join(k.unread, k.Admit(config.Peer), SetUp(k.Handle, config))
 }
 
 // beat sends one, to whoever may be the gateway.

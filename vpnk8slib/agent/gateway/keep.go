@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
@@ -40,6 +38,7 @@ type Keeper struct {
 	config  Config
 	gateway *Gateway
 	wire    *wire.Wire
+	unread  error // why the configuration is not the one in force
 	talks   map[netip.Addr]*talk
 }
 
@@ -72,23 +71,18 @@ func (k *Keeper) State() overlay.GatewayState {
 
 const (
 	look    = 10 * time.Second       // how often everything is looked at, where nothing tells of a change
+	again   = time.Second            // and so often while the configuration cannot be taken
 	gather  = 30 * time.Millisecond  // heartbeats of many clients are answered together
 	silent  = 150 * time.Millisecond // a client that is not heard for so long is called
 	soon    = 10 * time.Second       // so long it is called with every tick
 	seldom  = time.Second            // and then so often
-	forgets = time.Minute            // what is not heard for so long may be another pod by now
+	forgets = 15 * time.Second       // what is not heard for so long may be another pod by now
 	gives   = 10 * time.Minute       // and is not called any more after so long
 )
 
-// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays. The error is that of
-// a process that may open nothing more.
+// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
+// The error is that of a process that may open nothing more.
 func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
-	stop := make(chan struct{})
-	defer close(stop)
-	links := make(chan netlink.LinkUpdate, 16)
-	if err := netlink.LinkSubscribe(links, stop); err != nil {
-		k.Log.Error("cannot watch the interfaces, and look at them now and then", "error", err)
-	}
 	changes, unwatch, err := nft.Watch()
 	if err != nil {
 		k.Log.Error("cannot watch the firewall, and look at it now and then", "error", err)
@@ -99,7 +93,8 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 		return err
 	}
 	defer end()
-	looks := time.NewTicker(look)
+	links := route.Watch(ctx)
+	looks := time.NewTimer(look)
 	defer looks.Stop()
 	defer func() {
 		if k.wire != nil {
@@ -112,6 +107,7 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 		k.failed(k.follow(read))
 		k.call()
 	})
+	looks.Reset(k.next())
 	for {
 		var packets <-chan []wire.Packet
 		if k.wire != nil {
@@ -128,6 +124,7 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 			}
 		case <-looks.C:
 			k.do(func() { k.failed(k.follow(read)) })
+			looks.Reset(k.next())
 		case came := <-packets:
 			k.do(func() {
 				for _, p := range came {
@@ -144,6 +141,14 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 			changed = false
 		}
 	}
+}
+
+// next is when to look again: soon, where something is not there yet.
+func (k *Keeper) next() time.Duration {
+	if k.unread != nil {
+		return again
+	}
+	return look
 }
 
 // do does one thing while nobody asks for the state, and sends what was to be sent.
@@ -165,14 +170,15 @@ func (k *Keeper) follow(read func() (Config, error)) error {
 	if err == nil && !reflect.DeepEqual(config, k.config) {
 		err = k.take(config)
 	}
-	return errors.Join(err, k.lay())
+	k.unread = err
+	return k.lay()
 }
 
 func (k *Keeper) lay() error {
 	if k.gateway == nil {
-		return nil
+		return k.unread
 	}
-	return k.gateway.SetUp()
+	return errors.Join(k.unread, k.gateway.SetUp())
 }
 
 // take makes a configuration the one in force. Clients whose block and key are as before stay in.

@@ -27,9 +27,10 @@ type Wire struct {
 	At      netip.AddrPort
 	Packets <-chan []Packet // those that came together; closed when the socket is
 
-	conn *net.UDPConn
-	many batches
-	out  []ipv4.Message
+	conn   *net.UDPConn
+	closed chan struct{}
+	many   batches
+	out    []ipv4.Message
 }
 
 // batches are the kernel's recvmmsg and sendmmsg.
@@ -48,7 +49,7 @@ func Open(at netip.AddrPort, gather time.Duration) (*Wire, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot hear heartbeats: %w", err)
 	}
-	w := &Wire{At: at, conn: conn, many: ipv4.NewPacketConn(conn)}
+	w := &Wire{At: at, conn: conn, closed: make(chan struct{}), many: ipv4.NewPacketConn(conn)}
 	if at.Addr().Is6() {
 		w.many = ipv6.NewPacketConn(conn)
 	}
@@ -85,8 +86,14 @@ func (w *Wire) read(packets chan<- []Packet, rest func()) {
 		for i, m := range messages[:n] {
 			came[i] = Packet{From: m.Addr.(*net.UDPAddr).AddrPort().Addr().Unmap(), Text: append([]byte(nil), m.Buffers[0][:m.N]...)}
 		}
-		packets <- came
-		rest()
+		select {
+		case <-w.closed:
+			return
+		case packets <- came:
+		}
+		if n < together { // whoever sends many keeps nobody else from being heard
+			rest()
+		}
 	}
 }
 
@@ -108,4 +115,7 @@ func (w *Wire) Flush() {
 }
 
 // Close closes it.
-func (w *Wire) Close() error { return w.conn.Close() }
+func (w *Wire) Close() error {
+	close(w.closed)
+	return w.conn.Close()
+}
