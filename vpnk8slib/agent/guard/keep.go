@@ -40,7 +40,7 @@ func (k *Keeper) State() overlay.GuardState {
 }
 
 // look is how often the kernel and the rules are looked at where nothing tells of a change.
-const look = 10 * time.Second
+const look = 2 * time.Second
 
 // Run keeps the guard until ctx ends, and leaves it in force then. Rules are read again and again, because they change with the
 // cluster. Where they cannot be read, or cannot be laid, those in force stay.
