@@ -23,8 +23,6 @@ const (
 	ruleOverlay = 4794 // all else
 )
 
-func ours(priority int) bool { return priority >= ruleOwn && priority <= ruleOverlay }
-
 // rules lay the order in which tables are asked, for both families.
 func rules(h route.Handle, c overlay.Client, device netlink.Link) error {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
@@ -37,7 +35,7 @@ func rules(h route.Handle, c overlay.Client, device netlink.Link) error {
 		if err := direct(h, c, device, family); err != nil {
 			return err
 		}
-		if err := h.Order(family, ours, order(c, family)...); err != nil {
+		if err := h.Order(family, order(c, family)...); err != nil {
 			return err
 		}
 	}

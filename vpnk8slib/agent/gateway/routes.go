@@ -19,8 +19,6 @@ const (
 	ruleOut  = 92
 )
 
-func ours(priority int) bool { return priority == ruleBack || priority == ruleOut }
-
 // routes lay what is left when an interface goes, and the rules that ask the tables.
 func (g *Gateway) routes() error {
 	clients := route.Net(g.config.Address.Masked())
@@ -32,7 +30,7 @@ func (g *Gateway) routes() error {
 	}
 	back, out := route.Rule(netlink.FAMILY_V4, ruleBack, tableBack), route.Rule(netlink.FAMILY_V4, ruleOut, tableOut)
 	back.Dst, out.IifName = clients, g.config.Overlay
-	return g.handle.Order(netlink.FAMILY_V4, ours, back, out)
+	return g.handle.Order(netlink.FAMILY_V4, back, out)
 }
 
 // overlay makes the interface of the clients.

@@ -61,9 +61,9 @@ func Rule(family, priority, table int) *netlink.Rule {
 	return r
 }
 
-// Order lays rules, and takes away what else has a priority of ours. What is right stays, and what is wrong goes last: at no
-// time is nothing there.
-func (h Handle) Order(family int, ours func(priority int) bool, wanted ...*netlink.Rule) error {
+// Order lays rules, and takes away what else of ours is there. What is right stays, and what is wrong goes last: at no time is
+// nothing there.
+func (h Handle) Order(family int, wanted ...*netlink.Rule) error {
 	have, err := h.RuleList(family)
 	if err != nil {
 		return fmt.Errorf("cannot list the rules: %w", err)
@@ -76,7 +76,7 @@ func (h Handle) Order(family int, ours func(priority int) bool, wanted ...*netli
 		}
 	}
 	for _, r := range have {
-		if !ours(r.Priority) || slices.ContainsFunc(wanted, func(w *netlink.Rule) bool { return same(&r, w) }) {
+		if r.Protocol != Protocol || slices.ContainsFunc(wanted, func(w *netlink.Rule) bool { return same(&r, w) }) {
 			continue
 		}
 		if err := h.RuleDel(&r); err != nil && !Absent(err) {
@@ -100,7 +100,8 @@ func same(a, b *netlink.Rule) bool {
 		}
 		return n.String()
 	}
-	return a.Priority == b.Priority && a.Table == b.Table && a.Mark == b.Mark && mask(a) == mask(b) && a.IifName == b.IifName &&
+	return a.Priority == b.Priority && a.Protocol == b.Protocol && a.Table == b.Table && a.Invert == b.Invert &&
+		a.Mark == b.Mark && mask(a) == mask(b) && a.IifName == b.IifName && a.OifName == b.OifName &&
 		a.SuppressPrefixlen == b.SuppressPrefixlen && text(a.Src) == text(b.Src) && text(a.Dst) == text(b.Dst)
 }
 
