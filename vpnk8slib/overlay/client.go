@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // Client is a pod's end of the overlay.
@@ -46,6 +47,9 @@ func (c Client) Check() error {
 		if p.Overlaps(c.Address.Masked()) {
 			return fmt.Errorf("direct must not hold the overlay's network %s, as %s does", c.Address.Masked(), p)
 		}
+	}
+	if !slices.ContainsFunc(c.Direct, func(p netip.Prefix) bool { return p.Contains(c.Peer) }) {
+		return fmt.Errorf("direct must hold the network of peer %s: its own packets would take the overlay", c.Peer)
 	}
 	return nil
 }

@@ -46,6 +46,8 @@ func TestParseConfig(t *testing.T) {
 		{`"beats": 4791, "mtu": 1320, "direct"`, `"beats": 4790, "mtu": 1320, "direct"`, "client: beats must be another port"},
 		{`"mtu": 1320, "direct"`, `"mtu": 100, "direct"`, "client: mtu must be from 576 to 65535"},
 		{`"direct": ["10.42.0.0/16"`, `"direct": ["172.16.0.0/12"`, "client: direct must not hold the overlay's network"},
+		{`"direct": ["10.42.0.0/16"`, `"direct": ["10.41.0.0/16"`, "client: direct must hold the network of peer 10.42.0.7"},
+		{`"inbound": [8080]`, `"own": "0.0.0.0"`, "guard: own must be an address"},
 		{`"direct": ["10.42.0.0/16"`, `"direct": ["0.0.0.0/0"`, "client: direct must hold networks"},
 		{`"tunnel": "tun0"`, `"tunnel": "eth0"`, "gateway: tunnel must be the name of a third interface"},
 		{`"198.51.100.7:443"`, `"198.51.100.7:0"`, "gateway: probes must hold addresses with a port"},

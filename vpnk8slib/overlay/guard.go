@@ -11,6 +11,8 @@ type Guard struct {
 	Device  string `json:"device"`  // the pod's own interface: eth0
 	Overlay string `json:"overlay"` // the interface of the way out: vxlan0
 
+	// Own is the pod's address in the overlay: nothing else is asked there. Zero: it is not known.
+	Own netip.Addr `json:"own,omitzero"`
 	// Router is the interface of a gateway's clients: packets are forwarded between it and Overlay, as another table decides.
 	// Empty: a pod is no router.
 	Router string `json:"router,omitempty"`
@@ -41,6 +43,9 @@ func (g Guard) Check() error {
 	}
 	if g.Router != "" && (!device(g.Router) || g.Router == g.Device || g.Router == g.Overlay) {
 		return fmt.Errorf("router must be the name of a third interface, not %q", g.Router)
+	}
+	if g.Own.IsValid() && !plain(g.Own) {
+		return fmt.Errorf("own must be an address, not %s", g.Own)
 	}
 	if g.Port == 0 {
 		return errors.New("port must be the port of the encapsulation, not 0")

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func (s *stage) gatewayAgent(v4 string, seen map[netip.Addr]netip.Addr, blocks .
 	}
 	m.Configure(m.config)
 	for _, b := range gateway.Blocks {
-		m.Key(b.Name, "the key of "+b.Name)
+		m.Key(b.Name, keyOf(b.Name))
 	}
 	m.Init()
 	m.Start()
@@ -56,7 +57,7 @@ func (s *stage) clientAgent(v4 string, c overlay.Client, key string, names ...*o
 	m := &member{NS: s.join(v4, "fd42::"+v4[len("10.42.0."):])}
 	m.Agent = agent.New(s.T, m.NS, "client")
 	g := rules
-	g.Gateways = []netip.Addr{c.Peer}
+	g.Own = c.Address.Addr()
 	m.config = overlay.Config{Guard: g, Client: &c}
 	for _, n := range names {
 		m.config.Names, m.config.Guard.Names = n, n.Port
@@ -68,7 +69,10 @@ func (s *stage) clientAgent(v4 string, c overlay.Client, key string, names ...*o
 	return m
 }
 
-const qbittorrentKey = "the key of qbittorrent"
+// keyOf is an application's key.
+func keyOf(name string) string { return "the key of an application named " + name }
+
+var qbittorrentKey = keyOf("qbittorrent")
 
 // gone takes a pod away from everybody at once, as when its node's kubelet ends it.
 func (m *member) gone(t *testing.T) {
@@ -197,7 +201,7 @@ func TestForgedHeartbeats(t *testing.T) {
 	s.through(pod.NS)
 	forged := func() uint64 { return gateway.Report().Gateway.Foreign }
 
-	wrong := s.clientAgent("10.42.0.66", way, "another key")
+	wrong := s.clientAgent("10.42.0.66", way, keyOf("somebody else"))
 	require.Eventually(t, func() bool { return forged() > 3 }, patience, 20*time.Millisecond, "a client's address with another key")
 	wrong.Kill()
 	stolen := way
@@ -228,5 +232,43 @@ func TestForgedHeartbeats(t *testing.T) {
 		_, err := s.ask(m.NS, "198.18.0.1:443", moment)
 		assert.Error(t, err)
 	}
+	s.through(pod.NS)
+}
+
+// The gateway is gone for good, and its pod's address is another pod's: that one gets the client's packets for a moment only.
+func TestTheGatewaysAddressGetsAnotherOwner(t *testing.T) {
+	s := newWorld(t)
+	gateway := s.gatewayAgent("10.42.0.7", nil)
+	pod := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.through(pod.NS)
+	gateway.gone(t)
+	gone := time.Now()
+	heir := s.join("10.42.0.7", "fd42::7")
+	var got atomic.Int64
+	require.NoError(t, heir.Do(t, func() error {
+		c, err := net.ListenUDP("udp", &net.UDPAddr{Port: int(way.Port)})
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		go func() {
+			for buf := make([]byte, 2000); ; {
+				if _, err := c.Read(buf); err != nil {
+					return
+				}
+				got.Add(1)
+			}
+		}()
+		return nil
+	}))
+	_, err := s.ask(pod.NS, "198.18.0.9:443", moment)
+	require.Error(t, err)
+	require.Positive(t, got.Load(), "so long as the gateway may come back, packets are sent to where it was")
+	time.Sleep(time.Until(gone.Add(7 * time.Second)))
+	got.Store(0)
+	_, err = s.ask(pod.NS, "198.18.0.9:443", moment)
+	require.Error(t, err)
+	assert.Zero(t, got.Load())
+	s.gatewayAgent("10.42.0.8", map[netip.Addr]netip.Addr{way.Address.Addr(): netip.MustParseAddr("10.42.0.5")})
 	s.through(pod.NS)
 }

@@ -121,7 +121,7 @@ func (s *stage) crowd(n int) (members []*member) {
 	for i := range n {
 		c := way
 		c.Address = netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, 1, byte(i + 1)}), 20)
-		m := s.clientAgent(fmt.Sprintf("10.42.0.%d", 100+i), c, "the key of crowd")
+		m := s.clientAgent(fmt.Sprintf("10.42.0.%d", 100+i), c, keyOf("crowd"))
 		m.Until("the overlay is laid", func(r overlay.Report) bool { return r.Client != nil && r.Client.Peer.IsValid() && r.Client.Error == "" })
 		members = append(members, m)
 	}

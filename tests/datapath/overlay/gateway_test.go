@@ -3,7 +3,9 @@
 package overlay
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -46,8 +48,8 @@ func frame(vni uint32, from, to netip.AddrPort, text string) []byte {
 	return append(append(append(out, 0x08, 0x00), ip...), udp...)
 }
 
-// inject sends a frame from a pod to an end of the overlay.
-func (s *stage) inject(pod *ns.NS, to string, f []byte) {
+// inject sends frames of one length from a pod to an end of the overlay, as one packet that the kernel cuts where it likes.
+func (s *stage) inject(pod *ns.NS, to string, frames ...[]byte) {
 	s.Helper()
 	require.NoError(s, pod.Do(s.T, func() error {
 		c, err := net.Dial("udp", net.JoinHostPort(to, fmt.Sprint(way.Port)))
@@ -55,7 +57,16 @@ func (s *stage) inject(pod *ns.NS, to string, f []byte) {
 			return err
 		}
 		defer c.Close()
-		_, err = c.Write(f)
+		if len(frames) > 1 {
+			raw, err := c.(*net.UDPConn).SyscallConn()
+			if err != nil {
+				return err
+			}
+			if out := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, len(frames[0])) }); out != nil || err != nil {
+				return errors.Join(out, err)
+			}
+		}
+		_, err = c.Write(bytes.Join(frames, nil))
 		return err
 	}))
 }
@@ -113,6 +124,60 @@ func TestNobodySendsInAnothersName(t *testing.T) {
 	s.inject(attacker, "10.42.0.7", frame(way.VNI, client, to(100), "x"))
 	assert.Positive(t, seen.Until(to(100).Addr().String()), "the pod that has it now")
 	require.Error(t, s.gateway.pin(t, netip.MustParseAddr("172.16.9.9"), "10.42.0.66"), "what is in nobody's block is nobody's")
+}
+
+// Several datagrams travel as one packet as long as they can: each is judged.
+func TestSeveralInOnePacket(t *testing.T) {
+	s := newStage(t)
+	seen := s.world.Count(t, "t0.7")
+	second := s.join("10.42.0.6", "fd42::6")
+	require.NoError(t, s.gateway.pin(t, other.Address.Addr(), "10.42.0.6"))
+	own, theirs := netip.AddrPortFrom(way.Address.Addr(), 5000), netip.AddrPortFrom(other.Address.Addr(), 5000)
+	first, next, control := netip.MustParseAddrPort("198.18.6.1:9000"), netip.MustParseAddrPort("198.18.6.2:9000"), netip.MustParseAddrPort("198.18.6.3:9000")
+
+	s.inject(s.pod, "10.42.0.7", frame(way.VNI, own, first, "x"), frame(way.VNI, own, control, "x"))
+	require.Positive(t, seen.Until(first.Addr().String()))
+	require.Positive(t, seen.Until(control.Addr().String()), "the second of a packet's would be seen")
+	before := s.gateway.dropped(t, gateway.Spoofed)
+	s.inject(s.pod, "10.42.0.7", frame(way.VNI, own, first, "x"), frame(way.VNI, theirs, next, "x"))
+	assert.Zero(t, seen.Of(next.Addr().String()), "in another's name, behind one in its own")
+	assert.Equal(t, before+1, s.gateway.dropped(t, gateway.Spoofed))
+	s.inject(second, "10.42.0.7", frame(way.VNI, theirs, next, "x"))
+	assert.Positive(t, seen.Until(next.Addr().String()), "the other may")
+}
+
+// The pod of a client that is gone has an address that is soon another pod's: that one neither sends nor hears in its place.
+func TestAClientIsForgotten(t *testing.T) {
+	s := newStage(t)
+	seen, heard := s.world.Count(t, "t0.7"), s.pod.Count(t, "eth0")
+	send := func(last int) string {
+		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 7, byte(last)}), 9000)
+		s.inject(s.pod, "10.42.0.7", frame(way.VNI, netip.AddrPortFrom(way.Address.Addr(), 5000), to, "x"))
+		return to.Addr().String()
+	}
+	answer := func() int {
+		before := heard.Of("10.42.0.5")
+		require.NoError(t, s.gateway.Do(t, func() error {
+			c, err := net.Dial("udp", way.Address.Addr().String()+":5000")
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_, err = c.Write([]byte("x"))
+			return err
+		}))
+		return heard.Of("10.42.0.5") - before
+	}
+	require.Positive(t, seen.Until(send(1)))
+	require.Positive(t, answer())
+	require.NoError(t, s.gateway.Do(t, func() error { return s.gateway.Unpin(way.Address.Addr()) }))
+	assert.Zero(t, seen.Of(send(2)))
+	assert.Zero(t, answer(), "what is for the client goes to nobody")
+	require.NoError(t, s.gateway.setUp(t))
+	assert.Zero(t, seen.Of(send(3)))
+	require.NoError(t, s.gateway.pin(t, way.Address.Addr(), "10.42.0.5"))
+	assert.Positive(t, seen.Until(send(4)))
+	assert.Positive(t, answer())
 }
 
 // A client's way leads into the tunnel alone: not to other clients, not to the cluster, not to what the gateway serves.

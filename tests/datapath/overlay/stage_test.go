@@ -171,7 +171,10 @@ func (s *stage) set(pod *ns.NS, c overlay.Client) {
 			return err
 		}
 		defer h.Close()
-		return client.SetUp(h, c)
+		if err := client.SetUp(h, c); err != nil {
+			return err
+		}
+		return client.Point(h, c, c.Peer)
 	}))
 }
 

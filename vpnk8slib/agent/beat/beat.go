@@ -5,6 +5,9 @@
 // his own newest number in a beat knows that the other is there now, and where; a beat without it changes nothing and is
 // answered, so that the next one bears it. One key for each application keeps them apart.
 //
+// A beat is signed together with the address of the pod that sends it, which only the network says: who passes on what he has
+// heard is no end of it, and so can neither take a client's place nor stand between the two.
+//
 //	client                                 gateway
 //	  │ ── number a, repeats nothing ──────► │  nothing changes
 //	  │ ◄───────── number b, repeats a ───── │
@@ -39,6 +42,9 @@ type Beat struct {
 	Tunnel bool       // of a gateway: packets come back through its tunnel
 }
 
+// MinKey is the least that a key has, in bytes.
+const MinKey = 32
+
 // Size of a beat in bytes.
 const Size = 4 + 1 + 1 + 2 + 4 + 8 + 8 + tag
 
@@ -52,8 +58,8 @@ var magic = [4]byte{'c', 'v', 'p', 'n'}
 // ErrForeign: it is no beat, or none of this key's. Why is nobody's business.
 var ErrForeign = errors.New("this is no beat of this key")
 
-// Seal writes a beat.
-func (b Beat) Seal(key []byte) []byte {
+// Seal writes a beat that the pod at an address sends.
+func (b Beat) Seal(key []byte, own netip.Addr) []byte {
 	out := append(make([]byte, 0, Size), magic[:]...)
 	flags := uint16(0)
 	if b.Tunnel {
@@ -64,12 +70,12 @@ func (b Beat) Seal(key []byte) []byte {
 	out = append(out, b.Client.AsSlice()...)
 	out = binary.BigEndian.AppendUint64(out, b.Number)
 	out = binary.BigEndian.AppendUint64(out, b.Echo)
-	return append(out, sign(key, out)...)
+	return append(out, sign(key, out, own)...)
 }
 
-// Open reads a beat of a role.
-func Open(key, packet []byte, from Role) (Beat, error) {
-	if len(packet) != Size || !hmac.Equal(packet[Size-tag:], sign(key, packet[:Size-tag])) {
+// Open reads a beat of a role, which came from the pod at an address.
+func Open(key, packet []byte, from Role, at netip.Addr) (Beat, error) {
+	if len(packet) != Size || !hmac.Equal(packet[Size-tag:], sign(key, packet[:Size-tag], at)) {
 		return Beat{}, ErrForeign
 	}
 	if [4]byte(packet) != magic || packet[4] != version || Role(packet[5]) != from {
@@ -93,9 +99,11 @@ func About(packet []byte) (netip.Addr, bool) {
 	return netip.AddrFrom4([4]byte(packet[8:])), true
 }
 
-func sign(key, text []byte) []byte {
+func sign(key, text []byte, sender netip.Addr) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write(text)
+	at := sender.Unmap().As16()
+	h.Write(at[:])
 	return h.Sum(nil)[:tag]
 }
 

@@ -12,27 +12,30 @@ var (
 	key   = []byte("0123456789abcdef0123456789abcdef")
 	other = []byte("another application's key, 32 by")
 	who   = netip.MustParseAddr("172.16.0.18")
+
+	clientPod  = netip.MustParseAddr("10.42.0.5")
+	gatewayPod = netip.MustParseAddr("10.42.0.7")
 )
 
 func ends() (client, gateway *End) {
-	return &End{Role: Client, Key: key, Client: who}, &End{Role: Gateway, Key: key, Client: who, Tunnel: true}
+	return &End{Role: Client, Key: key, Own: clientPod, Client: who}, &End{Role: Gateway, Key: key, Own: gatewayPod, Client: who, Tunnel: true}
 }
 
 // Two that meet: after one beat the client knows of the gateway, after two the gateway of the client.
 func TestMeeting(t *testing.T) {
 	client, gateway := ends()
-	hello, v := gateway.Hear(client.Next())
+	hello, v := gateway.Hear(client.Next(), clientPod)
 	require.Equal(t, Stale, v, "a first one says nothing of now")
-	b, v := client.Hear(gateway.Answer(hello))
+	b, v := client.Hear(gateway.Answer(hello), gatewayPod)
 	require.Equal(t, Fresh, v)
 	assert.True(t, b.Tunnel)
-	b, v = gateway.Hear(client.Next())
+	b, v = gateway.Hear(client.Next(), clientPod)
 	require.Equal(t, Fresh, v)
 	assert.Equal(t, who, b.Client)
 	for range 100 {
-		_, v = client.Hear(gateway.Next())
+		_, v = client.Hear(gateway.Next(), gatewayPod)
 		require.Equal(t, Fresh, v)
-		_, v = gateway.Hear(client.Next())
+		_, v = gateway.Hear(client.Next(), clientPod)
 		require.Equal(t, Fresh, v)
 	}
 	assert.Zero(t, client.Counts.Stale)
@@ -41,16 +44,16 @@ func TestMeeting(t *testing.T) {
 // A gateway that comes back has another memory. It calls, the client asks whether it is there now, and both are together again.
 func TestTheGatewayComesBack(t *testing.T) {
 	client, before := ends()
-	hello, _ := before.Hear(client.Next())
-	_, v := client.Hear(before.Answer(hello))
+	hello, _ := before.Hear(client.Next(), clientPod)
+	_, v := client.Hear(before.Answer(hello), gatewayPod)
 	require.Equal(t, Fresh, v)
 
 	_, gateway := ends()
-	call, v := client.Hear(gateway.Next())
+	call, v := client.Hear(gateway.Next(), gatewayPod)
 	require.Equal(t, Stale, v, "the client cannot know whether somebody sends an old call")
-	_, v = gateway.Hear(client.Answer(call))
+	_, v = gateway.Hear(client.Answer(call), clientPod)
 	require.Equal(t, Fresh, v)
-	_, v = client.Hear(gateway.Next())
+	_, v = client.Hear(gateway.Next(), gatewayPod)
 	require.Equal(t, Fresh, v)
 }
 
@@ -60,60 +63,78 @@ func TestNothingCountsTwice(t *testing.T) {
 	var ofClient, ofGateway [][]byte
 	hello := client.Next()
 	ofClient = append(ofClient, hello)
-	b, _ := gateway.Hear(hello)
+	b, _ := gateway.Hear(hello, clientPod)
 	answer := gateway.Answer(b)
 	for range 50 {
 		ofGateway = append(ofGateway, answer)
-		_, v := client.Hear(answer)
+		_, v := client.Hear(answer, gatewayPod)
 		require.Equal(t, Fresh, v)
 		beat := client.Next()
 		ofClient = append(ofClient, beat)
-		_, v = gateway.Hear(beat)
+		_, v = gateway.Hear(beat, clientPod)
 		require.Equal(t, Fresh, v)
 		answer = gateway.Next()
 	}
 	for _, packet := range append(ofGateway, ofClient...) {
-		_, v := client.Hear(packet)
+		_, v := client.Hear(packet, gatewayPod)
 		assert.NotEqual(t, Fresh, v)
-		_, v = gateway.Hear(packet)
+		_, v = gateway.Hear(packet, clientPod)
 		assert.NotEqual(t, Fresh, v)
 	}
-	_, v := client.Hear(answer)
+	_, v := client.Hear(answer, gatewayPod)
 	require.Equal(t, Fresh, v)
 	beat := client.Next()
 	for range 1000 {
 		for _, end := range []*End{client, gateway} {
-			if b, v := end.Hear(ofClient[3]); v == Stale {
+			if b, v := end.Hear(ofClient[3], clientPod); v == Stale {
 				end.Answer(b)
 			}
-			if b, v := end.Hear(ofGateway[3]); v == Stale {
+			if b, v := end.Hear(ofGateway[3], gatewayPod); v == Stale {
 				end.Answer(b)
 			}
 		}
 	}
-	_, v = gateway.Hear(beat)
+	_, v = gateway.Hear(beat, clientPod)
 	assert.Equal(t, Fresh, v, "and the two go on all the same, however much is sent again")
-	_, v = client.Hear(gateway.Next())
+	_, v = client.Hear(gateway.Next(), gatewayPod)
 	assert.Equal(t, Fresh, v)
-	_, v = gateway.Hear(client.Next())
+	_, v = gateway.Hear(client.Next(), clientPod)
 	assert.Equal(t, Fresh, v)
+}
+
+// A pod in between passes on all that each says, and asks each in the other's words: it becomes neither end.
+func TestNobodyStandsBetween(t *testing.T) {
+	between := netip.MustParseAddr("10.42.0.66")
+	client, gateway := ends()
+	old := client.Next()
+	for range 10 {
+		for _, packet := range [][]byte{old, client.Next()} {
+			_, v := gateway.Hear(packet, between)
+			require.Equal(t, Foreign, v)
+			b, _ := gateway.Hear(packet, clientPod) // as if he could send in the client's name; what is answered goes to the client
+			_, v = client.Hear(gateway.Answer(b), between)
+			require.Equal(t, Foreign, v)
+		}
+		_, v := client.Hear(gateway.Next(), between)
+		require.Equal(t, Foreign, v)
+	}
 }
 
 // Beats are lost and come late; each that arrives in time counts.
 func TestLoss(t *testing.T) {
 	client, gateway := ends()
-	hello, _ := gateway.Hear(client.Next())
-	_, v := client.Hear(gateway.Answer(hello))
+	hello, _ := gateway.Hear(client.Next(), clientPod)
+	_, v := client.Hear(gateway.Answer(hello), gatewayPod)
 	require.Equal(t, Fresh, v)
 	for range waiting - 1 {
 		client.Next() // lost
 	}
-	_, v = gateway.Hear(client.Next())
+	_, v = gateway.Hear(client.Next(), clientPod)
 	require.Equal(t, Fresh, v)
 	late := gateway.Next()
-	_, v = client.Hear(gateway.Next())
+	_, v = client.Hear(gateway.Next(), gatewayPod)
 	require.Equal(t, Fresh, v)
-	_, v = client.Hear(late)
+	_, v = client.Hear(late, gatewayPod)
 	assert.Equal(t, Stale, v, "what was overtaken")
 }
 
@@ -124,41 +145,43 @@ func TestForeign(t *testing.T) {
 	for i := range len(good) * 8 {
 		bad := append([]byte(nil), good...)
 		bad[i/8] ^= 1 << (i % 8)
-		_, v := gateway.Hear(bad)
+		_, v := gateway.Hear(bad, clientPod)
 		require.Equal(t, Foreign, v, "bit %d", i)
 	}
 	for _, bad := range [][]byte{nil, good[:len(good)-1], append(append([]byte(nil), good...), 0), make([]byte, Size)} {
-		_, v := gateway.Hear(bad)
+		_, v := gateway.Hear(bad, clientPod)
 		assert.Equal(t, Foreign, v)
 	}
-	_, v := client.Hear(good)
+	_, v := client.Hear(good, gatewayPod)
 	assert.Equal(t, Foreign, v, "its own, thrown back")
-	neighbour := &End{Role: Client, Key: key, Client: who.Next()}
-	_, v = gateway.Hear(neighbour.Next())
+	_, v = gateway.Hear(good, gatewayPod.Next())
+	assert.Equal(t, Foreign, v, "from another pod than the one that has sealed it")
+	neighbour := &End{Role: Client, Key: key, Own: clientPod, Client: who.Next()}
+	_, v = gateway.Hear(neighbour.Next(), clientPod)
 	assert.Equal(t, Foreign, v)
-	stranger := &End{Role: Client, Key: other, Client: who}
-	_, v = gateway.Hear(stranger.Next())
+	stranger := &End{Role: Client, Key: other, Own: clientPod, Client: who}
+	_, v = gateway.Hear(stranger.Next(), clientPod)
 	assert.Equal(t, Foreign, v)
-	_, v = gateway.Hear(good)
+	_, v = gateway.Hear(good, clientPod)
 	assert.Equal(t, Stale, v)
-	assert.Equal(t, uint64(len(good)*8+4+2), gateway.Counts.Foreign)
+	assert.Equal(t, uint64(len(good)*8+4+3), gateway.Counts.Foreign)
 }
 
 // Whatever comes from the network, it is heard, and only what was sealed is no foreigner.
 func FuzzHear(f *testing.F) {
 	client, _ := ends()
 	f.Add(client.Next())
-	f.Add(Beat{From: Gateway, Client: who, Number: 1, Echo: 1}.Seal(key))
+	f.Add(Beat{From: Gateway, Client: who, Number: 1, Echo: 1}.Seal(key, gatewayPod))
 	f.Add([]byte("cvpn"))
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		_, gateway := ends()
 		gateway.Next()
-		b, v := gateway.Hear(packet)
+		b, v := gateway.Hear(packet, clientPod)
 		if v == Fresh {
 			t.Fatal("nobody has heard our number")
 		}
 		if v == Stale {
-			assert.Equal(t, packet, b.Seal(key))
+			assert.Equal(t, packet, b.Seal(key, clientPod))
 		}
 		_, _ = About(packet)
 	})

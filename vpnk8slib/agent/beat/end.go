@@ -16,6 +16,7 @@ type Counts struct {
 type End struct {
 	Role   Role
 	Key    []byte
+	Own    netip.Addr // the address of the pod that this end is in
 	Client netip.Addr // the overlay address of the client of the two
 	Tunnel bool       // what a gateway tells
 	Counts Counts
@@ -39,7 +40,7 @@ func (e *End) Next() []byte {
 }
 
 func (e *End) seal(number, echo uint64) []byte {
-	return Beat{From: e.Role, Client: e.Client, Number: number, Echo: echo, Tunnel: e.Role == Gateway && e.Tunnel}.Seal(e.Key)
+	return Beat{From: e.Role, Client: e.Client, Number: number, Echo: echo, Tunnel: e.Role == Gateway && e.Tunnel}.Seal(e.Key, e.Own)
 }
 
 // Verdict is what a packet means.
@@ -52,13 +53,14 @@ const (
 	Fresh                  // the other end is there now, where the packet came from
 )
 
-// Hear says what a packet means. A number of ours counts once: whoever repeats it a second time is heard as stale.
-func (e *End) Hear(packet []byte) (Beat, Verdict) {
+// Hear says what a packet from the pod at an address means. A number of ours counts once: whoever repeats it a second time is
+// heard as stale.
+func (e *End) Hear(packet []byte, at netip.Addr) (Beat, Verdict) {
 	other := Client
 	if e.Role == Client {
 		other = Gateway
 	}
-	b, err := Open(e.Key, packet, other)
+	b, err := Open(e.Key, packet, other, at)
 	if err != nil || b.Client != e.Client {
 		e.Counts.Foreign++
 		return Beat{}, Foreign

@@ -15,7 +15,8 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// SetUp makes the interface, and the way to it. What is there already and right stays as it is, with its connections.
+// SetUp makes the interface, and the way to it. What is there already and right stays as it is, with its connections. It leads to
+// no pod yet: Point does, when one has proven to be the gateway.
 func SetUp(h route.Handle, c overlay.Client) error {
 	if err := c.Check(); err != nil {
 		return fmt.Errorf("cannot set up the overlay: %w", err)
@@ -35,7 +36,7 @@ func SetUp(h route.Handle, c overlay.Client) error {
 	if err := way(h, c, link); err != nil {
 		return fmt.Errorf("cannot lay the way through %s: %w", c.Overlay, err)
 	}
-	return Point(h, c, c.Peer)
+	return nil
 }
 
 // way leads to the gateway, the only neighbour, and through it everywhere.
@@ -61,6 +62,18 @@ func Point(h route.Handle, c overlay.Client, peer netip.Addr) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot lead the overlay to %s: %w", peer, err)
+	}
+	return nil
+}
+
+// Lose leads the overlay nowhere: the pod that it led to has not been heard for long, and its address may be another's by now.
+func Lose(h route.Handle, c overlay.Client, peer netip.Addr) error {
+	link, err := h.LinkByName(c.Overlay)
+	if err == nil {
+		err = h.Forget(link, c.Gateway, peer)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot lead the overlay away from %s: %w", peer, err)
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ type Config struct {
 type Keeper struct {
 	Log    *slog.Logger
 	Handle route.Handle
-	// Admit is called before the overlay is led to a pod: the guard lets its packets in from then on.
+	// Admit is called before the overlay is led to a pod: the guard lets its packets in from then on, and nobody else's. The zero
+	// address is nobody's.
 	Admit func(pod netip.Addr) error
 
 	mu sync.Mutex // of all that follows
@@ -39,6 +40,7 @@ type Keeper struct {
 	end    beat.End
 	wire   *wire.Wire
 	unread error           // why the configuration is not the one in force
+	led    bool            // the overlay leads to a pod
 	found  chan netip.Addr // by name
 	asked  time.Time
 }
@@ -58,6 +60,7 @@ func (k *Keeper) lost() bool { return time.Since(k.state.Heard) > beat.Lost }
 const (
 	look  = 10 * time.Second       // how often everything is looked at, where nothing tells of a change
 	again = time.Second            // and so often while the configuration cannot be taken
+	trust = 5 * time.Second        // so long packets are sent to a gateway that is not heard: then its address may be another pod's
 	asks  = 500 * time.Millisecond // how often the name is asked for while the gateway is lost
 )
 
@@ -108,11 +111,12 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 		case <-ticks:
 			k.do(func() {
 				if changed {
-					k.failed(k.lay())
+					err := k.lay()
+					k.failed(err)
+					changed = err != nil && k.unread == nil
 				}
 				k.beat(ctx)
 			})
-			changed = false
 		}
 	}
 }
@@ -172,26 +176,57 @@ func (k *Keeper) take(config Config) error {
 	same := k.config.Address == config.Address && k.config.Gateway == config.Gateway && reflect.DeepEqual(k.config.Key, config.Key)
 	k.config = config
 	if !same { // another overlay: nobody of it was heard yet
-		k.end = beat.End{Role: beat.Client, Key: config.Key, Client: config.Address.Addr()}
+		k.end = beat.End{Role: beat.Client, Key: config.Key, Own: at.Addr(), Client: config.Address.Addr()}
 		k.state = overlay.ClientState{Peer: config.Peer, Moves: k.state.Moves}
 	}
 	return nil
 }
 
-// lay makes the overlay as it should be.
+// lay makes the overlay as it should be. It leads to a pod that was heard not long ago, or nowhere.
 func (k *Keeper) lay() error {
 	if k.wire == nil {
 		return k.unread
 	}
-	config := k.config.Client
-	config.Peer = k.state.Peer
-	return errors.Join(k.unread, k.Admit(config.Peer), SetUp(k.Handle, config))
+	if err := SetUp(k.Handle, k.config.Client); err != nil {
+		return errors.Join(k.unread, err)
+	}
+	if !k.trusted() {
+		return errors.Join(k.unread, k.lose())
+	}
+	return errors.Join(k.unread, k.point(k.state.Peer))
+}
+
+// trusted says whether the peer was heard not long ago.
+func (k *Keeper) trusted() bool { return time.Since(k.state.Heard) < trust }
+
+// point leads to a pod that has proven to be the gateway, behind a guard that knows.
+func (k *Keeper) point(pod netip.Addr) error {
+	if err := k.Admit(pod); err != nil {
+		return err
+	}
+	k.led = true
+	return Point(k.Handle, k.config.Client, pod)
+}
+
+// lose leads nowhere.
+func (k *Keeper) lose() error {
+	if !k.led {
+		return nil
+	}
+	if err := errors.Join(Lose(k.Handle, k.config.Client, k.state.Peer), k.Admit(netip.Addr{})); err != nil {
+		return err
+	}
+	k.led = false
+	return nil
 }
 
 // beat sends one, to whoever may be the gateway.
 func (k *Keeper) beat(ctx context.Context) {
 	if k.wire == nil {
 		return
+	}
+	if k.led && !k.trusted() {
+		k.failed(k.lose())
 	}
 	text := k.end.Next()
 	k.wire.Send(text, k.state.Peer)
@@ -218,7 +253,7 @@ func (k *Keeper) send(pod netip.Addr) {
 func (k *Keeper) ask(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(ctx, look)
 	defer cancel()
-	pods, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	pods, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name+".") // as it is: a search list would ask others for it
 	if err != nil {
 		return // the name comes with the gateway's pod
 	}
@@ -234,7 +269,7 @@ func (k *Keeper) ask(ctx context.Context, name string) {
 // hear takes a packet. The overlay is led to another pod only when the one that it leads to is lost, and the other one has just
 // proven to be the gateway.
 func (k *Keeper) hear(p wire.Packet) {
-	b, verdict := k.end.Hear(p.Text)
+	b, verdict := k.end.Hear(p.Text, p.From)
 	switch verdict {
 	case beat.Foreign:
 		return
@@ -246,11 +281,13 @@ func (k *Keeper) hear(p wire.Packet) {
 	if moved && !lost {
 		return
 	}
-	if moved {
-		if err := errors.Join(k.Admit(p.From), Point(k.Handle, k.config.Client, p.From)); err != nil {
+	if moved || !k.led {
+		if err := k.point(p.From); err != nil {
 			k.failed(err)
 			return
 		}
+	}
+	if moved {
 		k.state.Moves++
 	}
 	k.state.Peer, k.state.Heard, k.state.Tunnel = p.From, time.Now(), b.Tunnel

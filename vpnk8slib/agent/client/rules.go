@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -63,6 +64,13 @@ func direct(h route.Handle, c overlay.Client, device netlink.Link, family int) e
 	if err != nil {
 		return err
 	}
+	have, err := h.RouteListFiltered(family, &netlink.Route{Table: tableDirect}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return fmt.Errorf("cannot list the cluster's routes: %w", err)
+	}
+	if via == nil && slices.ContainsFunc(have, func(r netlink.Route) bool { return r.Gw != nil }) {
+		return nil // somebody has taken the CNI's route away; the router is where it was
+	}
 	wanted := map[string]bool{}
 	for _, p := range c.Direct {
 		if (family == netlink.FAMILY_V4) != p.Addr().Is4() {
@@ -78,10 +86,6 @@ func direct(h route.Handle, c overlay.Client, device netlink.Link, family int) e
 		if err := h.RouteReplace(r); err != nil {
 			return fmt.Errorf("cannot lay the route to %s: %w", p, err)
 		}
-	}
-	have, err := h.RouteListFiltered(family, &netlink.Route{Table: tableDirect}, netlink.RT_FILTER_TABLE)
-	if err != nil {
-		return fmt.Errorf("cannot list the cluster's routes: %w", err)
 	}
 	for _, r := range have {
 		if r.Dst == nil || wanted[r.Dst.String()] {

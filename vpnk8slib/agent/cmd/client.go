@@ -6,7 +6,6 @@ import (
 	"flag"
 	"io"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -37,10 +36,14 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 	var heard admitted
 	rules := func() (overlay.Guard, error) {
 		g, err := r.rules()
-		return heard.add(g), err
+		return heard.only(g), err
 	}
 	keeper := &client.Keeper{Log: r.log, Handle: h, Admit: func(pod netip.Addr) error {
 		heard.set(pod)
+		if !pod.IsValid() {
+			r.guard.Keep(rules)
+			return nil
+		}
 		return r.guard.Admit(pod)
 	}}
 	read := func() (client.Config, error) {
@@ -79,11 +82,12 @@ func (a *admitted) set(pod netip.Addr) {
 	a.pod = pod
 }
 
-func (a *admitted) add(g overlay.Guard) overlay.Guard {
+// only makes it the one whose packets are let in: what else the charm's file may say has not been heard.
+func (a *admitted) only(g overlay.Guard) overlay.Guard {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.pod.IsValid() && g.Device != "" && !slices.Contains(g.Gateways, a.pod) {
-		g.Gateways = append(slices.Clone(g.Gateways), a.pod)
+	if g.Gateways = nil; a.pod.IsValid() {
+		g.Gateways = []netip.Addr{a.pod}
 	}
 	return g
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/names"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
@@ -46,7 +48,13 @@ func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
 }
 
 // key reads the key of a name.
-func (r *resident) key(name string) ([]byte, error) { return os.ReadFile(filepath.Join(*r.keys, name)) }
+func (r *resident) key(name string) ([]byte, error) {
+	key, err := os.ReadFile(filepath.Join(*r.keys, name))
+	if err == nil && len(key) < beat.MinKey { // a key that anybody has
+		err = fmt.Errorf("the key in %s has %d bytes, fewer than %d", filepath.Join(*r.keys, name), len(key), beat.MinKey)
+	}
+	return key, err
+}
 
 // rules reads the guard's.
 func (r *resident) rules() (overlay.Guard, error) {

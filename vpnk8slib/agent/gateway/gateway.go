@@ -113,10 +113,15 @@ func (g *Gateway) Pin(client, pod netip.Addr) error {
 func (g *Gateway) Unpin(client netip.Addr) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, ok := g.pins[client]; !ok {
+	pod, ok := g.pins[client]
+	if !ok {
 		return nil
 	}
-	if err := g.admit(client, netip.Addr{}); err != nil {
+	err := g.admit(client, netip.Addr{})
+	if g.link != nil { // what is answered goes nowhere too
+		err = errors.Join(err, g.handle.Forget(g.link, client, pod))
+	}
+	if err != nil {
 		return fmt.Errorf("cannot unpin %s: %w", client, err)
 	}
 	delete(g.pins, client)
@@ -128,7 +133,7 @@ func (g *Gateway) lead(client, pod netip.Addr) error {
 	return errors.Join(g.handle.Know(g.link, client), g.handle.Lead(g.link, client, pod))
 }
 
-// Remove takes away what was laid, and nothing of anybody else's.
+// Remove takes away the interface and the rules, and nothing of anybody else's. The routes that are left lead nowhere.
 func (g *Gateway) Remove() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

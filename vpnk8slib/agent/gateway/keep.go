@@ -134,11 +134,12 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 		case <-ticks:
 			k.do(func() {
 				if changed {
-					k.failed(k.lay())
+					err := k.lay()
+					k.failed(err)
+					changed = err != nil && k.unread == nil
 				}
 				k.call()
 			})
-			changed = false
 		}
 	}
 }
@@ -208,7 +209,7 @@ func (k *Keeper) take(config Config) error {
 	}
 	talks := map[netip.Addr]*talk{}
 	for client, t := range k.talks {
-		if key, ok := config.key(client); ok && bytes.Equal(key, t.end.Key) {
+		if key, ok := config.key(client); ok && bytes.Equal(key, t.end.Key) && t.end.Own == at.Addr() {
 			talks[client] = t
 			if k.gateway != nil {
 				if pod, ok := k.gateway.pins[client]; ok {
@@ -219,15 +220,24 @@ func (k *Keeper) take(config Config) error {
 	}
 	for client, pod := range config.Seen {
 		if key, ok := config.key(client); ok && talks[client] == nil {
-			talks[client] = newTalk(client, key, pod)
+			talks[client] = k.newTalk(client, key, pod)
+		}
+	}
+	if k.gateway != nil {
+		for client := range k.gateway.pins {
+			if _, stays := next.pins[client]; !stays {
+				if err := k.gateway.Unpin(client); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	k.config, k.gateway, k.talks = config, next, talks
 	return nil
 }
 
-func newTalk(client netip.Addr, key []byte, pod netip.Addr) *talk {
-	return &talk{end: beat.End{Role: beat.Gateway, Key: key, Client: client}, pod: pod, began: time.Now()}
+func (k *Keeper) newTalk(client netip.Addr, key []byte, pod netip.Addr) *talk {
+	return &talk{end: beat.End{Role: beat.Gateway, Key: key, Own: k.wire.At.Addr(), Client: client}, pod: pod, began: time.Now()}
 }
 
 func (c Config) key(client netip.Addr) ([]byte, bool) {
@@ -241,13 +251,13 @@ func (k *Keeper) hear(p wire.Packet) {
 	client, ok := beat.About(p.Text)
 	t := k.talks[client]
 	if key, known := k.config.key(client); ok && t == nil && known {
-		t = newTalk(client, key, netip.Addr{})
+		t = k.newTalk(client, key, netip.Addr{})
 	}
 	if t == nil {
 		k.count(beat.Foreign)
 		return
 	}
-	b, verdict := t.end.Hear(p.Text)
+	b, verdict := t.end.Hear(p.Text, p.From)
 	k.count(verdict)
 	if verdict == beat.Foreign {
 		return // and forgotten, if it was the first: whoever sends anything takes no memory
@@ -271,6 +281,9 @@ func (k *Keeper) hear(p wire.Packet) {
 
 // call calls the clients that are not heard, and forgets those that have not been for long.
 func (k *Keeper) call() {
+	if k.wire == nil { // it could not be opened, and is tried again
+		return
+	}
 	now := time.Now()
 	for client, t := range k.talks {
 		since := now.Sub(t.began)

@@ -20,6 +20,7 @@ const (
 	Local   = "local"   // from a client to the gateway itself
 	Unasked = "unasked" // out of the tunnel, and nobody's answer; a refusal would end connections that a client still has
 	Forward = "forward" // was to be forwarded for nobody
+	Bare    = "bare"    // would have gone into the tunnel with a client's own address
 )
 
 const pinned = "pinned" // the set of who may send: a pod, and an address in the overlay
@@ -30,7 +31,7 @@ func (g *Gateway) lay() error {
 	if err != nil {
 		return err
 	}
-	table := begun.Table(nftables.TableFamilyINet, Spoofed, Between, Beyond, Local, Unasked, Forward)
+	table := begun.Table(nftables.TableFamilyINet, Spoofed, Between, Beyond, Local, Unasked, Forward, Bare)
 	accept := nftables.ChainPolicyAccept // the last rules drop, and count
 	chain := func(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority nftables.ChainPriority, rules ...nft.Words) {
 		begun.Chain(&nftables.Chain{Table: table, Name: name, Type: kind, Hooknum: hook, Priority: &priority, Policy: &accept}, rules...)
@@ -58,9 +59,13 @@ func (g *Gateway) lay() error {
 
 	// Behind the assembly of fragments (-400), before anything is made of what is in the encapsulation.
 	inside := nft.Rule(nft.Iif(g.config.Device), nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Port))
+	// A datagram may be several to the kernel still, and be cut behind this: so what comes out is judged again, by the pod that
+	// it came from, which the mark remembers.
 	filter("pins", nftables.ChainHookPrerouting, -300,
-		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(g.pinned), nft.Accept()),
-		drop(Spoofed, inside))
+		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(g.pinned), nft.MarkSource(), nft.Accept()),
+		drop(Spoofed, inside),
+		nft.Rule(from, nft.MarkedFrom(g.pinned), nft.Mark(0), nft.Accept()),
+		drop(Spoofed, from))
 	filter("forward", nftables.ChainHookForward, 0,
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster)),
 		nft.Rule(from, out, nft.Clamp()),
@@ -80,7 +85,11 @@ func (g *Gateway) lay() error {
 		drop(Local, from),
 		nft.Rule(nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related), nft.Accept()),
 		drop(Unasked, nft.Iif(g.config.Tunnel)))...)
-	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, nft.Rule(from, out, nft.Masquerade()))
+	clients := begun.Set(table, "clients", nftables.TypeIPAddr, nftables.Set{Interval: true}, nft.Interval(g.config.Address.Masked()))
+	theirs := nft.Rule(out, nft.Within(unix.NFPROTO_IPV4, false, clients))
+	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, nft.Rule(theirs, nft.Masquerade()))
+	// Conntrack translates no packet that it makes nothing of, nor one of a connection that began without these rules.
+	filter("bare", nftables.ChainHookPostrouting, 300, drop(Bare, theirs))
 	if err := begun.Commit(); err != nil {
 		return err
 	}
@@ -116,6 +125,9 @@ func (g *Gateway) standing() bool {
 
 // admit lets a client's packets in from a pod, and from no other; from none when it is zero.
 func (g *Gateway) admit(client, pod netip.Addr) error {
+	if g.pinned == nil { // laid with whoever is pinned then
+		return nil
+	}
 	conn, err := nftables.New()
 	if err != nil {
 		return err

@@ -157,7 +157,11 @@ func (t *transaction) open() []string {
 func (t *transaction) inward() []nft.Words {
 	var rules []nft.Words
 	for _, name := range t.open() {
-		rules = append(rules, nft.Rule(nft.Iif(name), nft.Accept()))
+		to := nft.Words{}
+		if name == t.Overlay && t.Own.IsValid() { // who sends to another of this pod's addresses has been let in nowhere
+			to = nft.To(t.Own)
+		}
+		rules = append(rules, nft.Rule(nft.Iif(name), to, nft.Accept()))
 	}
 	device := func(parts ...nft.Words) {
 		rules = append(rules, nft.Rule(append([]nft.Words{nft.Iif(t.Device)}, append(parts, nft.Accept())...)...))

@@ -66,6 +66,9 @@ func (k *Keeper) Run(ctx context.Context, read func() (overlay.Guard, error)) {
 	}
 }
 
+// ErrNotStanding: nothing may be led anywhere yet.
+var ErrNotStanding = errors.New("the guard does not stand")
+
 // Keep looks once, and lays what is not there.
 func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 	k.mu.Lock()
@@ -115,11 +118,14 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 }
 
 // Admit lets the encapsulation of one more address of the gateway in, at once: its heartbeats tell it before the rules do. What
-// is read next must hold it too.
+// is read next must hold it too. The error is ErrNotStanding where there is no guard.
 func (k *Keeper) Admit(gateway netip.Addr) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.state.Standing || slices.Contains(k.rules.Gateways, gateway) {
+	if !k.state.Standing {
+		return ErrNotStanding
+	}
+	if slices.Contains(k.rules.Gateways, gateway) {
 		return nil
 	}
 	before, look := nft.Generation()

@@ -52,16 +52,20 @@ func SideOf(n overlay.Names, name string) Side {
 
 func within(name, zone string) bool { return name == zone || strings.HasSuffix(name, "."+zone) }
 
-// strayed holds for what a search list makes of a name from outside, as far as it can be told: the domains of Services have no
-// more than three labels before the namespace, and three only with underscores (the DNS specification of Kubernetes). So the
-// cluster's resolver does not hear it.
+// strayed holds for what a search list makes of a name from outside, as far as it can be told, so that the cluster's resolver does
+// not hear it: below the cluster's domain stand svc and pod alone, and the domains of Services have no more than three labels
+// before the namespace, three only with underscores (the DNS specification of Kubernetes).
 func strayed(rest string) bool {
-	before, ok := strings.CutSuffix(strings.TrimSuffix(rest, "."), ".svc")
-	if !ok {
+	labels := strings.Split(strings.TrimSuffix(rest, "."), ".")
+	last := len(labels) - 1
+	switch labels[last] {
+	case "", "pod", "dns-version":
 		return false
+	case "svc":
+	default:
+		return true
 	}
-	labels := strings.Split(before, ".")
-	switch names := labels[:len(labels)-1]; { // the last one is the namespace
+	switch names := labels[:max(0, last-1)]; { // before the namespace
 	case len(names) < 3:
 		return false
 	case len(names) == 3:

@@ -30,6 +30,9 @@ func TestSideOf(t *testing.T) {
 		"10-42-0-5.downloads.pod.cluster.local.":                   Cluster,
 		"tracker.example.com.downloads.svc.cluster.local.":         Nobody, // a search list's
 		"a.b.tracker.example.com.downloads.svc.cluster.local.":     Nobody,
+		"tracker.example.com.cluster.local.":                       Nobody,
+		"svc.cluster.local.":                                       Cluster,
+		"dns-version.cluster.local.":                               Cluster,
 		"tracker.example.com.svc.cluster.local.":                   Cluster, // as a pod of the Service tracker in com: it cannot be told
 		"tracker.example.com.":                                     Outside,
 		"cluster.local.example.com.":                               Outside,

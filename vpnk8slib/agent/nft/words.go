@@ -115,6 +115,15 @@ func Within(f byte, destination bool, set *nftables.Set) Words {
 	return Rule(Family(f), Words{address(f, destination, 1), &expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID}})
 }
 
+// To is `ip daddr address`.
+func To(a netip.Addr) Words {
+	f := byte(unix.NFPROTO_IPV4)
+	if a.Is6() {
+		f = unix.NFPROTO_IPV6
+	}
+	return Rule(Family(f), is(address(f, true, 1), a.AsSlice()))
+}
+
 // Towards is `ip daddr . th dport @set`, of TCP and UDP.
 func Towards(f byte, set *nftables.Set) Words {
 	after := uint32(9) // the 32-bit register behind an IPv4 address in register 1 (NFT_REG32_01)
@@ -175,6 +184,20 @@ func CarriesFrom(set *nftables.Set) Words {
 	return Rule(Family(unix.NFPROTO_IPV4), Words{
 		&expr.Payload{DestRegister: 9, Base: expr.PayloadBaseTransportHeader, Offset: innerSource, Len: 4}, // NFT_REG32_01
 		address(unix.NFPROTO_IPV4, false, 1),
+		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
+	})
+}
+
+// MarkSource is `meta mark set ip saddr`.
+func MarkSource() Words {
+	return Words{address(unix.NFPROTO_IPV4, false, 1), &expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true}}
+}
+
+// MarkedFrom is a packet whose mark, as MarkSource sets it, and IPv4 source are together in a set.
+func MarkedFrom(set *nftables.Set) Words {
+	return Rule(Family(unix.NFPROTO_IPV4), Words{
+		address(unix.NFPROTO_IPV4, false, 9), // NFT_REG32_01
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
 		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
 	})
 }

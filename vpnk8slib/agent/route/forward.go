@@ -2,15 +2,22 @@ package route
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
-// Forward lets IPv4 packets that an interface receives go on by another. It is said by netlink, which asks for NET_ADMIN
+// Forward lets IPv4 packets that an interface receives go on by another, unless they may already: to say it tells everybody who
+// watches interfaces of a change. It is said by netlink, which asks for NET_ADMIN
 // alone: /proc/sys is read-only in a container that is not privileged (linux/net/ipv4/devinet.c, inet_set_link_af).
 func (h Handle) Forward(link netlink.Link) error {
+	name := link.Attrs().Name
+	if now, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + name + "/forwarding"); err == nil && strings.TrimSpace(string(now)) == "1" {
+		return nil
+	}
 	const inetConf, forwarding = 1, 1 // IFLA_INET_CONF (linux/if_link.h), IPV4_DEVCONF_FORWARDING (linux/ip.h)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(link.Attrs().Index)
@@ -21,7 +28,7 @@ func (h Handle) Forward(link netlink.Link) error {
 	request.AddData(msg)
 	request.AddData(spec)
 	if _, err := request.Execute(unix.NETLINK_ROUTE, 0); err != nil {
-		return fmt.Errorf("cannot let %s forward: %w", link.Attrs().Name, err)
+		return fmt.Errorf("cannot let %s forward: %w", name, err)
 	}
 	return nil
 }

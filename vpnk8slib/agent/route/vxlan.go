@@ -93,3 +93,14 @@ func (h Handle) Lead(link netlink.Link, a, pod netip.Addr) error {
 		HardwareAddr: overlay.MAC(a), IP: pod.AsSlice(),
 	})
 }
+
+// Forget leads the packets to an overlay address nowhere, if they were led to a pod.
+func (h Handle) Forget(link netlink.Link, a, pod netip.Addr) error {
+	err := h.NeighDel(&netlink.Neigh{
+		LinkIndex: link.Attrs().Index, Family: unix.AF_BRIDGE, Flags: netlink.NTF_SELF, HardwareAddr: overlay.MAC(a), IP: pod.AsSlice(),
+	})
+	if Absent(err) {
+		return nil
+	}
+	return err
+}

@@ -20,12 +20,14 @@ func Watch(ctx context.Context) <-chan struct{} {
 	go func() {
 		for ctx.Err() == nil {
 			links := make(chan netlink.LinkUpdate, 16)
-			if netlink.LinkSubscribe(links, ctx.Done()) == nil {
+			heard, end := context.WithCancel(ctx)
+			if netlink.LinkSubscribe(links, heard.Done()) == nil {
 				tell() // of what was missed
 				for range links {
 					tell()
 				}
 			}
+			end()
 			select {
 			case <-ctx.Done():
 			case <-time.After(time.Second):
