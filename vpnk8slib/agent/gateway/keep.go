@@ -83,17 +83,12 @@ const (
 // Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
 // The error is that of a process that may open nothing more.
 func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
-	changes, unwatch, err := nft.Watch()
-	if err != nil {
-		k.Log.Error("cannot watch the firewall, and look at it now and then", "error", err)
-	}
-	defer unwatch()
 	ticks, end, err := tick.Every(beat.Every)
 	if err != nil {
 		return err
 	}
 	defer end()
-	links := route.Watch(ctx)
+	links, rules := route.Watch(ctx), nft.Watch(ctx)
 	looks := time.NewTimer(look)
 	defer looks.Stop()
 	defer func() {
@@ -118,10 +113,8 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 			return nil
 		case <-links:
 			changed = true
-		case _, open := <-changes:
-			if changed = true; !open {
-				changes = nil
-			}
+		case <-rules:
+			changed = true
 		case <-looks.C:
 			k.do(func() { k.failed(k.follow(read)) })
 			looks.Reset(k.next())

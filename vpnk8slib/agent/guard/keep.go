@@ -45,11 +45,7 @@ const look = 2 * time.Second
 // Run keeps the guard until ctx ends, and leaves it in force then. Rules are read again and again, because they change with the
 // cluster. Where they cannot be read, or cannot be laid, those in force stay.
 func (k *Keeper) Run(ctx context.Context, read func() (overlay.Guard, error)) {
-	changes, stop, err := nft.Watch()
-	if err != nil {
-		k.Log.Error("cannot watch the firewall, and look at it now and then", "error", err)
-	}
-	defer stop()
+	changes := nft.Watch(ctx)
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
@@ -58,10 +54,7 @@ func (k *Keeper) Run(ctx context.Context, read func() (overlay.Guard, error)) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case _, open := <-changes:
-			if !open { // the kernel lost us: the ticks are left
-				changes = nil
-			}
+		case <-changes:
 		}
 	}
 }

@@ -8,22 +8,6 @@ import (
 	"github.com/google/nftables"
 )
 
-// Watch tells whenever somebody changes any table, until stop. Where it cannot, the channel is nil, and stop may be called
-// all the same.
-func Watch() (changes <-chan *nftables.MonitorEvents, stop func(), err error) {
-	stop = func() {}
-	conn, err := nftables.New()
-	if err != nil {
-		return nil, stop, err
-	}
-	monitor := nftables.NewMonitor(nftables.WithMonitorEventBuffer(64))
-	events, err := conn.AddGenerationalMonitor(monitor)
-	if err != nil {
-		return nil, stop, err
-	}
-	return events, func() { _ = monitor.Close() }, nil
-}
-
 // Look is what the tables of a name hold, in words that differ when anything in them does; empty where there are none. What
 // the sets in without hold is left out.
 func Look(name string, without ...string) (string, error) {
