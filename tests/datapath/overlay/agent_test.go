@@ -74,6 +74,15 @@ func keyOf(name string) string { return "the key of an application named " + nam
 
 var qbittorrentKey = keyOf("qbittorrent")
 
+// pods are where a gateway has seen its clients.
+func pods(gateway *member) map[netip.Addr]netip.Addr {
+	seen := map[netip.Addr]netip.Addr{}
+	for client, at := range gateway.Report().Gateway.Clients {
+		seen[client] = at.Pod
+	}
+	return seen
+}
+
 // gone takes a pod away from everybody at once, as when its node's kubelet ends it.
 func (m *member) gone(t *testing.T) {
 	t.Helper()
@@ -112,16 +121,16 @@ func TestAgentsFindEachOther(t *testing.T) {
 	assert.Zero(t, report.Gateway.Foreign)
 
 	c := s.connection(pod.NS)
-	seen := map[netip.Addr]netip.Addr{}
-	for client, at := range report.Gateway.Clients {
-		seen[client] = at.Pod
-	}
+	seen := pods(first)
 	first.gone(t)
 	pod.Until("the gateway is lost", func(r overlay.Report) bool { return r.Client.Lost })
 	out := s.node.Count(t, "p0.5")
 	_, err := s.ask(pod.NS, "198.18.0.9:443", moment)
 	require.Error(t, err)
 	assert.Zero(t, out.Of("198.18.0.9"), "LEAK")
+	_, err = s.ask(pod.NS, "10.43.0.1:443", patience)
+	require.NoError(t, err)
+	assert.Positive(t, out.Until("10.43.0.1"), "what leaves by the pod's own interface is seen")
 
 	second := s.gatewayAgent("10.42.0.8", seen)
 	s.through(pod.NS)
@@ -209,6 +218,8 @@ func TestForgedHeartbeats(t *testing.T) {
 	before := forged()
 	other := s.clientAgent("10.42.0.67", stolen, qbittorrentKey)
 	require.Eventually(t, func() bool { return forged() > before+3 }, patience, 20*time.Millisecond, "another application's address with its own key")
+	_, err := s.ask(other.NS, "198.18.0.1:443", moment)
+	assert.Error(t, err)
 	other.Kill()
 	before = forged()
 	require.NoError(t, wrong.Do(t, func() error {
@@ -233,6 +244,9 @@ func TestForgedHeartbeats(t *testing.T) {
 		assert.Error(t, err)
 	}
 	s.through(pod.NS)
+	other.Key("key", keyOf("sabnzbd"))
+	other.Start()
+	s.through(other.NS) // with the right key the same pod may
 }
 
 // The gateway is gone for good, and its pod's address is another pod's: that one gets the client's packets for a moment only.

@@ -375,15 +375,6 @@ func away(t *testing.T) Spread {
 	return spread(all)
 }
 
-// pods are where a gateway has seen its clients.
-func pods(gateway *member) map[netip.Addr]netip.Addr {
-	seen := map[netip.Addr]netip.Addr{}
-	for client, at := range gateway.Report().Gateway.Clients {
-		seen[client] = at.Pod
-	}
-	return seen
-}
-
 // loss counts false alarms of five minutes. The name would lead to the same pod, so what counts is that nobody is led anywhere.
 func loss(t *testing.T) int {
 	s := newWorld(t)

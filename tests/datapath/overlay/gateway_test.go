@@ -116,6 +116,8 @@ func TestNobodySendsInAnothersName(t *testing.T) {
 	// Another overlay's packets are nobody's here.
 	s.inject(s.pod, "10.42.0.7", frame(way.VNI+1, client, to(99), "x"))
 	assert.Zero(t, seen.Of(to(99).Addr().String()))
+	s.inject(s.pod, "10.42.0.7", frame(way.VNI, client, to(99), "x"))
+	assert.Positive(t, seen.Until(to(99).Addr().String()), "in this one it is the client's")
 
 	// The address goes with who proves to have it.
 	require.NoError(t, s.gateway.pin(t, way.Address.Addr(), "10.42.0.66"))

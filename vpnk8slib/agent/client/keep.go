@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -14,6 +13,7 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/told"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/wire"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -77,9 +77,7 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 	looks := time.NewTimer(look)
 	defer looks.Stop()
 	defer func() {
-		if k.wire != nil {
-			_ = k.wire.Close()
-		}
+		_ = k.wire.Close()
 	}()
 	changed := true // something was, and what should be there may not
 	k.do(func() {
@@ -154,29 +152,17 @@ func (k *Keeper) follow(read func() (Config, error)) error {
 
 // take makes a configuration the one in force.
 func (k *Keeper) take(config Config) error {
-	device, err := k.Handle.LinkByName(config.Device)
-	if err != nil {
-		return fmt.Errorf("cannot find %s: %w", config.Device, err)
-	}
-	own, err := k.Handle.Address(device, config.Peer.Is6())
+	own, err := k.Handle.AddressOf(config.Device, config.Peer.Is6())
 	if err != nil {
 		return err
 	}
-	address, _ := netip.AddrFromSlice(own)
-	at := netip.AddrPortFrom(address.Unmap(), config.Beats)
-	if k.wire == nil || k.wire.At != at {
-		if k.wire != nil {
-			_ = k.wire.Close()
-			k.wire = nil
-		}
-		if k.wire, err = wire.Open(at, 0); err != nil {
-			return err
-		}
+	if k.wire, err = k.wire.Move(netip.AddrPortFrom(own, config.Beats), 0); err != nil {
+		return err
 	}
 	same := k.config.Address == config.Address && k.config.Gateway == config.Gateway && reflect.DeepEqual(k.config.Key, config.Key)
 	k.config = config
 	if !same { // another overlay: nobody of it was heard yet
-		k.end = beat.End{Role: beat.Client, Key: config.Key, Own: at.Addr(), Client: config.Address.Addr()}
+		k.end = beat.End{Role: beat.Client, Key: config.Key, Own: own, Client: config.Address.Addr()}
 		k.state = overlay.ClientState{Peer: config.Peer, Moves: k.state.Moves}
 	}
 	return nil
@@ -297,14 +283,5 @@ func (k *Keeper) hear(p wire.Packet) {
 	}
 }
 
-// failed notes an error, or that there is none, and says it once.
-func (k *Keeper) failed(err error) {
-	text := ""
-	if err != nil && !errors.Is(err, context.Canceled) {
-		text = err.Error()
-	}
-	if text != "" && text != k.state.Error {
-		k.Log.Error(text)
-	}
-	k.state.Error = text
-}
+// failed notes an error, or that there is none.
+func (k *Keeper) failed(err error) { told.Error(k.Log, &k.state.Error, err) }

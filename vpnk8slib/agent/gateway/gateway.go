@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
@@ -19,12 +18,11 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// Gateway is one, in the network namespace of its handle.
+// Gateway is one, in the network namespace of its handle. It is not safe for use by several at once.
 type Gateway struct {
 	config overlay.Gateway
 	handle route.Handle
 
-	mu   sync.Mutex
 	pins map[netip.Addr]netip.Addr // the pod of each client's address
 
 	laid   string        // what the rules look like in the kernel
@@ -46,8 +44,6 @@ func New(h route.Handle, o overlay.Gateway) (*Gateway, error) {
 // SetUp makes the gateway's end, and makes it again where somebody has changed it. What is there already and right stays as it
 // is. Clients that are pinned stay pinned; for others nothing is forwarded. A tunnel that is not there yet is the next call's.
 func (g *Gateway) SetUp() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if err := g.setUp(); err != nil {
 		return fmt.Errorf("cannot set up the gateway's end of the overlay: %w", err)
 	}
@@ -87,8 +83,6 @@ func (g *Gateway) setUp() error {
 
 // Pin, after SetUp, says in which pod a client's address is. Packets that bear it from any other are dropped from now on.
 func (g *Gateway) Pin(client, pod netip.Addr) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if g.pins[client] == pod {
 		return nil
 	}
@@ -111,8 +105,6 @@ func (g *Gateway) Pin(client, pod netip.Addr) error {
 
 // Unpin forgets the pod of a client that has not been heard for long: its address in the cluster may be another pod's by now.
 func (g *Gateway) Unpin(client netip.Addr) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	pod, ok := g.pins[client]
 	if !ok {
 		return nil
@@ -135,8 +127,6 @@ func (g *Gateway) lead(client, pod netip.Addr) error {
 
 // Remove takes away the interface and the rules, and nothing of anybody else's. The routes that are left lead nowhere.
 func (g *Gateway) Remove() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	var absent netlink.LinkNotFoundError
 	link, err := g.handle.LinkByName(g.config.Overlay)
 	if err == nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"reflect"
@@ -15,6 +14,7 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/told"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/wire"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -92,9 +92,7 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 	looks := time.NewTimer(look)
 	defer looks.Stop()
 	defer func() {
-		if k.wire != nil {
-			_ = k.wire.Close()
-		}
+		_ = k.wire.Close()
 	}()
 	k.talks = map[netip.Addr]*talk{}
 	changed := true // something was, and what should be there may not
@@ -177,24 +175,12 @@ func (k *Keeper) lay() error {
 
 // take makes a configuration the one in force. Clients whose block and key are as before stay in.
 func (k *Keeper) take(config Config) error {
-	device, err := k.Handle.LinkByName(config.Device)
-	if err != nil {
-		return fmt.Errorf("cannot find %s: %w", config.Device, err)
-	}
-	own, err := k.Handle.Address(device, false)
+	own, err := k.Handle.AddressOf(config.Device, false)
 	if err != nil {
 		return err
 	}
-	address, _ := netip.AddrFromSlice(own)
-	at := netip.AddrPortFrom(address.Unmap(), config.Beats)
-	if k.wire == nil || k.wire.At != at {
-		if k.wire != nil {
-			_ = k.wire.Close()
-			k.wire = nil
-		}
-		if k.wire, err = wire.Open(at, gather); err != nil {
-			return err
-		}
+	if k.wire, err = k.wire.Move(netip.AddrPortFrom(own, config.Beats), gather); err != nil {
+		return err
 	}
 	next, err := New(k.Handle, config.Gateway)
 	if err != nil {
@@ -202,7 +188,7 @@ func (k *Keeper) take(config Config) error {
 	}
 	talks := map[netip.Addr]*talk{}
 	for client, t := range k.talks {
-		if key, ok := config.key(client); ok && bytes.Equal(key, t.end.Key) && t.end.Own == at.Addr() {
+		if key, ok := config.key(client); ok && bytes.Equal(key, t.end.Key) && t.end.Own == own {
 			talks[client] = t
 			if k.gateway != nil {
 				if pod, ok := k.gateway.pins[client]; ok {
@@ -313,14 +299,5 @@ func (k *Keeper) count(v beat.Verdict) {
 	}
 }
 
-// failed notes an error, or that there is none, and says it once.
-func (k *Keeper) failed(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if text != "" && text != k.state.Error {
-		k.Log.Error(text)
-	}
-	k.state.Error = text
-}
+// failed notes an error, or that there is none.
+func (k *Keeper) failed(err error) { told.Error(k.Log, &k.state.Error, err) }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/told"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -160,14 +161,5 @@ func seen(g overlay.Guard) (string, error) {
 	return now, nil
 }
 
-// failed notes an error, or that there is none, and says it once.
-func (k *Keeper) failed(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if text != k.state.Error && text != "" {
-		k.Log.Error(text)
-	}
-	k.state.Error = text
-}
+// failed notes an error, or that there is none.
+func (k *Keeper) failed(err error) { told.Error(k.Log, &k.state.Error, err) }

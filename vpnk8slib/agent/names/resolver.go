@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
-	"golang.org/x/sys/unix"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -35,12 +34,7 @@ func (u Upstream) ask(ctx context.Context, q *dns.Msg, transport string) (*dns.M
 	for _, r := range u.Resolvers {
 		c := dns.Client{Net: transport, Timeout: patience, UDPSize: largest, Dialer: &net.Dialer{Timeout: patience}}
 		if u.Device != "" && !r.Addr().IsLoopback() {
-			c.Dialer.Control = func(_, _ string, raw syscall.RawConn) (err error) {
-				if out := raw.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), u.Device) }); out != nil {
-					return out
-				}
-				return err
-			}
+			c.Dialer.Control = route.Bound(u.Device)
 		}
 		own := q.Copy()
 		if o := own.IsEdns0(); o != nil && o.UDPSize() > largest {

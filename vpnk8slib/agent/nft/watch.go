@@ -2,32 +2,14 @@ package nft
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/nftables"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/watch"
 )
 
-// Watch tells when somebody has changed any table, or may have, until ctx ends: where there were more changes than the kernel
-// keeps for who listens, it listens anew.
-func Watch(ctx context.Context) <-chan struct{} {
-	out := make(chan struct{}, 1)
-	tell := func() {
-		select {
-		case out <- struct{}{}:
-		default:
-		}
-	}
-	go func() {
-		for ctx.Err() == nil {
-			listen(ctx, tell)
-			select {
-			case <-ctx.Done():
-			case <-time.After(time.Second):
-			}
-		}
-	}()
-	return out
-}
+// Watch tells when somebody has changed any table, or may have, until ctx ends.
+func Watch(ctx context.Context) <-chan struct{} { return watch.Changes(ctx, listen) }
 
 func listen(ctx context.Context, tell func()) {
 	conn, err := nftables.New()

@@ -123,6 +123,20 @@ func (h Handle) Address(device netlink.Link, six bool) (net.IP, error) {
 	return nil, fmt.Errorf("%s has no address of the family of the other end", device.Attrs().Name)
 }
 
+// AddressOf is Address, of an interface by its name.
+func (h Handle) AddressOf(device string, six bool) (netip.Addr, error) {
+	link, err := h.LinkByName(device)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("cannot find %s: %w", device, err)
+	}
+	own, err := h.Address(link, six)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	a, _ := netip.AddrFromSlice(own)
+	return a.Unmap(), nil
+}
+
 // Net is a network as the kernel's library has it.
 func Net(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}

@@ -8,12 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -84,12 +84,7 @@ func answers(ctx context.Context, device string, probes []netip.AddrPort) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	heard := make(chan bool, len(probes))
-	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		if out := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), device) }); out != nil {
-			return out
-		}
-		return err
-	}}
+	d := net.Dialer{Control: route.Bound(device)}
 	for _, p := range probes {
 		go func() {
 			c, err := d.DialContext(ctx, "tcp", p.String())

@@ -114,8 +114,20 @@ func (w *Wire) Flush() {
 	w.out = w.out[:0]
 }
 
-// Close closes it.
+// Move is a socket at an address: this one if it is there, or another in its place. It may be nil, and is when there is an error.
+func (w *Wire) Move(at netip.AddrPort, gather time.Duration) (*Wire, error) {
+	if w != nil && w.At == at {
+		return w, nil
+	}
+	_ = w.Close()
+	return Open(at, gather)
+}
+
+// Close closes it, if there is one.
 func (w *Wire) Close() error {
+	if w == nil {
+		return nil
+	}
 	close(w.closed)
 	return w.conn.Close()
 }
