@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,7 +31,9 @@ type Observed struct {
 	Container hook.Seen
 	Tunnel    Tunnel
 	Consumers []vpnk8slib.Consumer
-	Said      map[string]string // what consumers were told last; read where the rest does not tell what to say anew
+	Leases    vpnk8slib.Leases             // of consumers that an overlay routes
+	Secrets   map[string]string            // with their keys: URIs by relation
+	Said      map[string]map[string]string // what consumers were told last, by relation; read where the rest does not tell what to say anew
 }
 
 func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
@@ -83,8 +86,27 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	}
 	if unsettled(o) != nil {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
+		return o, err
+	}
+	if o.Config.RoutingMethod == vpnk8slib.Overlay {
+		err = o.lease(look, env, app)
 	}
 	return o, err
+}
+
+// lease reads what consumers have of the overlay.
+func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (err error) {
+	o.Leases, err = vpnk8slib.ObserveLeases(ctx, env.Reader, app, o.Config.Overlay, o.Consumers, o.Pod.Agent)
+	if err != nil {
+		return fmt.Errorf("cannot look at the cluster: %w", err)
+	}
+	o.Secrets = map[string]string{}
+	for _, c := range o.Consumers {
+		if o.Secrets[c.Relation], err = hook.OwnSecret(vpnk8slib.KeyLabel(c.Relation)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // errOperator is behind what the operator has to mend in the secret.
@@ -123,9 +145,7 @@ func Reconcile(o Observed) hook.Desired {
 		return d
 	}
 	data := published(o)
-	if databag, err := told(o, data).Encode(); err == nil {
-		d.Publish = map[string]map[string]string{hook.VPNEndpoint: databag}
-	}
+	untold := tell(o, data, &d)
 	unfit := fits(o.Config, o.View.Network, o.App)
 	planned := plans(o, data, &d)
 	why, open := hook.First(
@@ -138,13 +158,14 @@ func Reconcile(o Observed) hook.Desired {
 	case open:
 		w = workload(o.Config, o.Secret, o.View.Network)
 		w.Mode = hook.Running
-		d.Status = status(o).With(notes(o)...)
+		d.Status = status(o).With(append(notes(o), untold...)...)
 	case o.Leader && o.Pod.Overlay:
 		// A tunnel that stands goes on, under the firewall that was laid for it.
 		w.Mode = hook.AsIs
 		d.Status = why.With(notes(o)...)
 	default:
 		w.Mode = hook.Stopped
+		w.Layer.Checks = map[string]hook.Check{hook.OverlayCheck: overlayCheck}
 		d.Status = why
 	}
 	d.Workloads = []hook.Workload{w}
@@ -157,11 +178,17 @@ func plans(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (err error)
 	if unsettled(o) != nil || !o.Leader || o.Leaving() {
 		return nil
 	}
-	d.Protect, d.Release, err = vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
-		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner}, Data: data, Network: o.View.Network,
-		Workload: container, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
-	})
+	d.Protect, d.Release, err = vpnk8slib.GatewayPlans(gateway(o, data))
 	return err
+}
+
+// gateway is what the library makes the gateway's end from.
+func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
+	return vpnk8slib.Gateway{
+		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner, Unit: o.Name}, Data: data, Network: o.View.Network,
+		Workload: container, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
+		AgentImage: o.Config.AgentImage, Leases: o.Leases, Pod: o.Pod.Address, MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
+	}
 }
 
 // published is what consumers are to be told. It names this very pod: two addresses behind one name break pod-gateway. Where
@@ -169,7 +196,7 @@ func plans(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (err error)
 // written.
 func published(o Observed) vpnk8slib.ProviderData {
 	data := vpnk8slib.ProviderData{
-		RoutingMethod:  vpnk8slib.RoutingMethods()[0],
+		RoutingMethod:  o.Config.RoutingMethod,
 		GatewayDNSName: fmt.Sprintf("%s.%s-endpoints.%s.svc.%s", strings.ReplaceAll(o.Name, "/", "-"), o.App, o.Model, o.View.Network.Domain),
 		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VPNConnected: o.Tunnel.Up,
 		InstanceName: o.App, Namespace: o.Model, Application: o.App,
@@ -193,28 +220,70 @@ func unsettled(o Observed) error {
 	return cmp.Or(o.ViewErr, o.ConfigErr, fits(o.Config, o.View.Network, o.App))
 }
 
-// told is what consumers are told: what is laid, with the tunnel as it is now. Nothing, where neither is known.
-func told(o Observed, data vpnk8slib.ProviderData) vpnk8slib.ProviderData {
+// tell publishes to each consumer what there is for it, and says what there is not.
+func tell(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (notes []string) {
+	d.Publish = map[string]map[string]string{}
+	for _, c := range o.Consumers {
+		mine, err := told(o, data, c)
+		if err == nil {
+			if databag, err := mine.Encode(); err == nil {
+				d.Publish[c.Relation] = databag
+			}
+		}
+		switch key := o.Leases.Keys[vpnk8slib.LeaseName(c.Relation)]; {
+		case unsettled(o) != nil:
+		case err != nil && !errors.Is(err, vpnk8slib.ErrNotReady) && c.Err == nil:
+			notes = append(notes, err.Error())
+		case key == "" || c.Err != nil:
+		default:
+			d.Secrets = append(d.Secrets, hook.SecretWant{
+				Label: vpnk8slib.KeyLabel(c.Relation), Description: "The key of " + c.Data.InstanceName + " to this gateway's overlay.",
+				Content: map[string]string{vpnk8slib.KeyField: key}, Relation: c.Relation,
+			})
+			if o.Secrets[c.Relation] == "" { // where it is, is known when this hook has ended
+				d.Again = container
+			}
+		}
+	}
+	return notes
+}
+
+// told is what a consumer is told: what is laid, with the tunnel as it is now. Nothing, where neither is known.
+func told(o Observed, data vpnk8slib.ProviderData, c vpnk8slib.Consumer) (vpnk8slib.ProviderData, error) {
 	up, known := o.Container.Checks[tunnelCheck]
 	if refused(o, "probe-targets") && (up || !known) { // nobody has looked; that it is down the check has said all the same
-		return vpnk8slib.ProviderData{}
+		return vpnk8slib.ProviderData{}, vpnk8slib.ErrNotReady
 	}
 	if unsettled(o) == nil {
-		return data
+		return gateway(o, data).Offer(c, o.Secrets[c.Relation])
 	}
-	said, err := vpnk8slib.DecodeProviderData(o.App, o.Said)
+	said, err := vpnk8slib.DecodeProviderData(o.App, o.saidTo(c))
 	if err != nil && o.ViewErr == nil { // nothing was said yet, and the options that are refused may be others
-		return data
+		return gateway(o, data).Offer(c, "")
 	}
 	if err != nil {
-		return vpnk8slib.ProviderData{}
+		return vpnk8slib.ProviderData{}, err
 	}
 	pod, _, _ := strings.Cut(said.GatewayDNSName, ".")
 	said.VPNConnected, said.ExternalIP = data.VPNConnected, data.ExternalIP
 	if pod != strings.ReplaceAll(o.Name, "/", "-") { // it leads to another unit's pod, whose tunnel is not this one
 		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
 	}
-	return said
+	return said, nil
+}
+
+// saidTo is what a consumer was told last. A relation that is new has heard nothing yet: it is told what another was, if that is
+// for everybody.
+func (o Observed) saidTo(c vpnk8slib.Consumer) map[string]string {
+	if said := o.Said[c.Relation]; said != nil {
+		return said
+	}
+	for _, relation := range slices.Sorted(maps.Keys(o.Said)) {
+		if d, err := vpnk8slib.DecodeProviderData(o.App, o.Said[relation]); err == nil && d.Overlay == nil {
+			return o.Said[relation]
+		}
+	}
+	return nil
 }
 
 func refused(o Observed, option string) bool {
@@ -222,9 +291,13 @@ func refused(o Observed, option string) bool {
 }
 
 // patched is open in a pod whose overlay is there: it is made after the drop rules, and gluetun looks at the pod's
-// interfaces once, at its start.
+// interfaces once, at its start. With our own agent, its guard answers for itself.
 func patched(o Observed) hook.Gate {
-	return hook.Gate{Closed: !o.Pod.Overlay, Why: hook.Maintenance("restarting this pod with the gateway's end of the overlay")}
+	guarded := o.Config.RoutingMethod != vpnk8slib.Overlay || o.Pod.Guarded()
+	if agent := o.Pod.Agent; agent != nil && !guarded {
+		return hook.Gate{Closed: true, Why: hook.Waiting("the guard of this pod does not stand: " + agent.Guard.Error)}
+	}
+	return hook.Gate{Closed: !o.Pod.Overlay || !guarded, Why: hook.Maintenance("restarting this pod with the gateway's end of the overlay")}
 }
 
 func status(o Observed) hook.Status {
@@ -250,6 +323,8 @@ func notes(o Observed) (notes []string) {
 		switch {
 		case errors.As(c.Err, &invalid):
 			notes = append(notes, invalid.Error())
+		case c.Err == nil && o.Config.RoutingMethod == vpnk8slib.Overlay && !slices.Contains(c.Data.RoutingMethods, vpnk8slib.Overlay):
+			notes = append(notes, fmt.Sprintf("%s cannot be routed by overlay: juju refresh it, or juju config %s routing-method=pod-gateway", c.Data.InstanceName, o.App))
 		case c.Err == nil && len(c.Data.RoutingMethods) == 0 && o.Config.VXLANPort != kernelPort:
 			notes = append(notes, fmt.Sprintf("%s reads no VXLAN port: juju config %s vxlan-port=%d", c.Data.InstanceName, o.App, kernelPort))
 		}

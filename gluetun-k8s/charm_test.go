@@ -19,6 +19,7 @@ func ready(t *testing.T) Observed {
 	c, errs := options(t, "provider=custom", "addresses=10.2.0.2/32", "public="+publicKey, "ip=198.51.100.200", "port=51820")
 	require.Empty(t, errs)
 	c.VXLANID, c.VXLANPort, c.PodGatewayImage = 42, vpnk8slib.VXLANPort, vpnk8slib.PodGatewayImage
+	c.RoutingMethod, c.AgentImage, c.Resolvers = "pod-gateway", vpnk8slib.AgentImage, resolvers{netip.MustParseAddrPort("9.9.9.9:53")}
 	require.NoError(t, complete(c, "gluetun"))
 	u := hooktest.Leader("gluetun")
 	u.Gateway = true
@@ -27,8 +28,13 @@ func ready(t *testing.T) Observed {
 		View: vpnk8slib.GatewayView{Network: hooktest.Network(t), Owner: "6f6b3c5e-0000-4000-8000-000000000001"},
 		Pod:  vpnk8slib.Pod{Overlay: true}, Container: hook.Seen{Up: true, Running: true, Checks: map[string]bool{tunnelCheck: true}},
 		Tunnel: Tunnel{Up: true, Seen: netip.MustParseAddr("192.0.2.2")},
+		Consumers: []vpnk8slib.Consumer{{Relation: consumer, App: "qbittorrent", Data: vpnk8slib.RequirerData{
+			InstanceName: "qbittorrent", RoutingMethods: vpnk8slib.RoutingMethods(),
+		}}},
 	}
 }
+
+const consumer = "vpn-gateway:1"
 
 // In the hooks at a pod's and a unit's end nothing is looked at: what runs is stopped, whatever was seen before.
 func TestLeaving(t *testing.T) {
@@ -93,7 +99,7 @@ func TestReconcile(t *testing.T) {
 func TestPublish(t *testing.T) {
 	read := func(d hook.Desired) vpnk8slib.ProviderData {
 		t.Helper()
-		data, err := vpnk8slib.DecodeProviderData("gluetun", d.Publish[hook.VPNEndpoint])
+		data, err := vpnk8slib.DecodeProviderData("gluetun", d.Publish[consumer])
 		require.NoError(t, err)
 		return data
 	}
@@ -131,13 +137,13 @@ func TestPublishTheTunnelAgain(t *testing.T) {
 	} {
 		t.Run(summary, func(t *testing.T) {
 			o := ready(t)
-			o.Said = Reconcile(o).Publish[hook.VPNEndpoint]
-			before, err := vpnk8slib.DecodeProviderData("gluetun", o.Said)
+			o.Said = Reconcile(o).Publish
+			before, err := vpnk8slib.DecodeProviderData("gluetun", o.Said[consumer])
 			require.NoError(t, err)
 			change(&o)
-			assert.Equal(t, o.Said, Reconcile(o).Publish[hook.VPNEndpoint])
+			assert.Equal(t, o.Said, Reconcile(o).Publish)
 			o.Tunnel = Tunnel{}
-			after, err := vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[hook.VPNEndpoint])
+			after, err := vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[consumer])
 			require.NoError(t, err)
 			before.VPNConnected, before.ExternalIP = false, netip.Addr{}
 			assert.Equal(t, before, after)
@@ -145,13 +151,13 @@ func TestPublishTheTunnelAgain(t *testing.T) {
 			o.ConfigErr = errors.Join(o.ConfigErr, &hook.OptionError{Name: "probe-targets"})
 			assert.Empty(t, Reconcile(o).Publish, "the tunnel was not looked at")
 			o.Container.Checks[tunnelCheck] = false
-			after, err = vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[hook.VPNEndpoint])
+			after, err = vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[consumer])
 			require.NoError(t, err)
 			assert.Equal(t, before, after, "the check has seen that it is down")
 
 			o.ConfigErr, o.ViewErr = nil, errors.New("no answer")
 			o.Name, o.Tunnel = "gluetun/1", Tunnel{Up: true}
-			after, err = vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[hook.VPNEndpoint])
+			after, err = vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[consumer])
 			require.NoError(t, err)
 			assert.False(t, after.VPNConnected, "another unit's tunnel is none of the pod's that was named")
 		})

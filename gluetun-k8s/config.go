@@ -24,13 +24,16 @@ type Config struct {
 	Countries       places                   `json:"server-countries"`
 	Cities          places                   `json:"server-cities"`
 	ProbeTargets    targets                  `json:"probe-targets" validate:"min=1"`
+	Resolvers       resolvers                `json:"dns-resolvers" validate:"min=1"`
 	DNSOverTLS      bool                     `json:"dns-over-tls"`
 	Overrides       overrides                `json:"custom-overrides"`
 	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs"` // empty: discovered
 	VXLANID         int                      `json:"vxlan-id" validate:"min=1,max=16777215"`
 	VXLANPort       int                      `json:"vxlan-port" validate:"min=1,max=65535"`
 	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network" validate:"required"`
+	RoutingMethod   string                   `json:"routing-method" validate:"oneof=pod-gateway overlay"`
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image"`
+	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image"`
 }
 
 // hide takes the values out of what a status says of options into which somebody may have put a key: `juju status` is read
@@ -134,6 +137,27 @@ func (t *targets) UnmarshalText(text []byte) error {
 			return errors.New("set addresses with their ports outside the cluster, such as 1.1.1.1:443,9.9.9.9:443")
 		}
 		*t = append(*t, a)
+	}
+	return nil
+}
+
+// resolvers are asked for clients' names, through the tunnel.
+type resolvers []netip.AddrPort
+
+// UnmarshalText reads ADDRESS or ADDRESS:PORT, ….
+func (r *resolvers) UnmarshalText(text []byte) error {
+	*r = nil
+	for _, w := range words(string(text)) {
+		a, err := netip.ParseAddrPort(w)
+		if err != nil {
+			var addr netip.Addr
+			addr, err = netip.ParseAddr(w)
+			a = netip.AddrPortFrom(addr, 53)
+		}
+		if err != nil || a.Addr().Zone() != "" || a.Port() == 0 {
+			return errors.New("set addresses of resolvers outside the cluster, such as 1.1.1.1,9.9.9.9")
+		}
+		*r = append(*r, a)
 	}
 	return nil
 }

@@ -43,3 +43,6 @@ func workload(c Config, s Secret, n vpnk8slib.Network) hook.Workload {
 		},
 	}
 }
+
+// overlayCheck brings the hook that starts gluetun, when this end of the overlay is there.
+var overlayCheck = hook.Overlay("grep -q " + hook.OverlayInterface + ": /proc/net/dev")

@@ -122,11 +122,11 @@ func TestObserveWhatWasSaid(t *testing.T) {
 	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
 	o := see()
 	require.Error(t, o.ConfigErr, "mullvad wants a key")
-	assert.Equal(t, map[string]string{"config": "{}"}, o.Said)
+	assert.Equal(t, map[string]map[string]string{"vpn-gateway:8": {"config": "{}"}}, o.Said)
 
 	c.objects["Node"] = `{"items": []}`
 	o, err := observe(t.Context(), hook.Env{Reader: c, Pebble: hook.ContainerPebble})
 	require.NoError(t, err)
 	assert.ErrorContains(t, o.ViewErr, "cluster-cidrs")
-	assert.Equal(t, map[string]string{"config": "{}"}, o.Said)
+	assert.Equal(t, map[string]map[string]string{"vpn-gateway:8": {"config": "{}"}}, o.Said)
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
@@ -62,8 +63,10 @@ func complete(c Config, app string) error {
 		return fmt.Errorf("choose a provider: juju config %s vpn-provider=<%s>", app, strings.Join(slices.Sorted(maps.Keys(providers)), "|"))
 	case c.Type == "openvpn":
 		return fmt.Errorf("vpn-type=openvpn is not supported yet: juju config %s vpn-type=wireguard", app)
-	case c.DNSOverTLS:
+	case c.DNSOverTLS && c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Errorf("dns-over-tls=true cannot be used with the routing method pod-gateway: its clients ask the cluster's resolver; juju config %s dns-over-tls=false", app)
+	case c.DNSOverTLS:
+		return fmt.Errorf("dns-over-tls=true is not supported yet: juju config %s dns-over-tls=false", app)
 	case c.KeySecret == "":
 		return fmt.Errorf("give the key: juju add-secret vpn-key private-key=<key>; juju grant-secret vpn-key %[1]s; juju config %[1]s wireguard-private-key-secret=secret:<id>", app)
 	case p.addresses && len(c.Addresses) == 0:
@@ -100,7 +103,7 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 	if len(c.Addresses) > 0 && len(usable(c.Addresses, n)) == 0 {
 		return fmt.Errorf("wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config %s wireguard-addresses=<with the IPv4 address of your provider's file>", app)
 	}
-	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{c.Overlay.Prefix(), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
+	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{c.overlay().Prefix(), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 	for i, t := range c.ProbeTargets {
 		if i == 0 && !t.Addr().Is4() { // gluetun tries the first one itself, over tcp4 (internal/healthcheck)
 			return fmt.Errorf("probe-targets begins with %s, and gluetun tries its first target over IPv4 only: juju config %s probe-targets=1.1.1.1:443,%s", t, app, t)
@@ -129,7 +132,7 @@ func apart(c Config, n vpnk8slib.Network, app string) error {
 	if c.EndpointIP.IsValid() {
 		taken.Pods = append(taken.Pods, netip.PrefixFrom(c.EndpointIP.Addr, c.EndpointIP.BitLen()))
 	}
-	if p, overlaps := c.Overlay.Overlaps(taken); overlaps {
+	if p, overlaps := c.overlay().Overlaps(taken); overlaps {
 		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel has: juju config %s vxlan-ip-network=%s", c.Overlay, p, app, vpnk8slib.FreeOverlay(taken))
 	}
 	for _, p := range c.ClusterCIDRs {
@@ -142,6 +145,14 @@ func apart(c Config, n vpnk8slib.Network, app string) error {
 	return nil
 }
 
+// overlay is the network that the routing method takes.
+func (c Config) overlay() vpnk8slib.OverlayNetwork {
+	if c.RoutingMethod == vpnk8slib.Overlay {
+		return c.Overlay.Wide()
+	}
+	return c.Overlay
+}
+
 // usable leaves IPv6 addresses out where the pod has none: gluetun refuses to start with one (settings/wireguard.go), and
 // providers write both on one line.
 func usable(a addresses, n vpnk8slib.Network) (out addresses) {
@@ -152,6 +163,16 @@ func usable(a addresses, n vpnk8slib.Network) (out addresses) {
 		}
 	}
 	return out
+}
+
+const defaultMTU = 1320
+
+// mtu is of what fits through the tunnel.
+func mtu(c Config) int {
+	if n, err := strconv.Atoi(c.Overrides["WIREGUARD_MTU"]); err == nil {
+		return n
+	}
+	return defaultMTU
 }
 
 // endpoint is where gluetun's own packets go.
@@ -167,7 +188,7 @@ func endpoint(c Config) vpnk8slib.Endpoint {
 func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 	env := map[string]string{
 		"VPN_SERVICE_PROVIDER": c.Provider, "VPN_TYPE": "wireguard", "VPN_INTERFACE": tunnelDevice,
-		"WIREGUARD_PRIVATE_KEY_SECRETFILE": keyFile, "WIREGUARD_MTU": "1320",
+		"WIREGUARD_PRIVATE_KEY_SECRETFILE": keyFile, "WIREGUARD_MTU": strconv.Itoa(defaultMTU),
 		"HTTP_CONTROL_SERVER_ADDRESS": control, "HTTP_CONTROL_SERVER_LOG": "off", "HTTP_CONTROL_SERVER_AUTH_CONFIG_FILEPATH": authFile,
 		"HEALTH_SERVER_ADDRESS": "127.0.0.1:9999", "HEALTH_TARGET_ADDRESS": c.ProbeTargets[0].String(), "HEALTH_ICMP_TARGET_IPS": hosts(c.ProbeTargets),
 		"HEALTH_RESTART_VPN": "on", "PUBLICIP_ENABLED": "on", "VERSION_INFORMATION": "off", "UPDATER_PERIOD": "0",
@@ -205,8 +226,10 @@ func hosts(t targets) string {
 	return strings.Join(out, ",")
 }
 
-// inputPorts are the overlay's and those at which the kubelet asks the two Pebbles for their health.
-func inputPorts(c Config) string { return fmt.Sprintf("%d,38812,38813", c.VXLANPort) }
+// inputPorts are the overlay's, of its heartbeats too, and those at which the kubelet asks the two Pebbles for their health.
+func inputPorts(c Config) string {
+	return fmt.Sprintf("%d,%d,38812,38813", c.VXLANPort, vpnk8slib.HeartbeatPort(c.VXLANPort))
+}
 
 // files are what gluetun reads at its start.
 func files(c Config, s Secret) []hook.File {
@@ -244,6 +267,8 @@ const postRules = `iptables --flush FORWARD
 iptables -A FORWARD -i vxlan0 -o tun0 -j ACCEPT
 iptables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 iptables -A INPUT -i vxlan0 -p udp --dport 67 -j ACCEPT
+iptables -A INPUT -i vxlan0 -p udp --dport 4792 -j ACCEPT
+iptables -A INPUT -i vxlan0 -p tcp --dport 4792 -j ACCEPT
 iptables -A INPUT -i eth0 -p icmp -j ACCEPT
 iptables -t mangle -A FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu
 iptables -t nat --flush POSTROUTING

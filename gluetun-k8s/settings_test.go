@@ -170,7 +170,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 	c.VXLANPort = 4790
 	env := environment(c, Secret{PrivateKey: privateKey}, hooktest.Network(t))
 	assert.Equal(t, "127.0.0.1:8000", env["HTTP_CONTROL_SERVER_ADDRESS"])
-	assert.Equal(t, "4790,38812,38813", env["FIREWALL_INPUT_PORTS"])
+	assert.Equal(t, "4790,4791,38812,38813", env["FIREWALL_INPUT_PORTS"])
 	assert.Equal(t, "10.42.0.0/16,10.43.0.0/16,10.44.0.1/32,fd42::/48,fd43::/112", env["FIREWALL_OUTBOUND_SUBNETS"])
 	assert.Equal(t, "off", env["DOT"])
 	assert.Equal(t, "10.43.0.10", env["DNS_ADDRESS"])
@@ -339,7 +339,7 @@ func TestApart(t *testing.T) {
 			if test.wrong == "" {
 				assert.Equal(t, "active", d.Status.Kind, d.Status.Message)
 				assert.NotEmpty(t, d.Protect)
-				assert.Contains(t, d.Publish[hook.VPNEndpoint]["config"], `"vxlan_ip_network":"`+c.Overlay.String()+`"`)
+				assert.Contains(t, d.Publish[consumer]["config"], `"vxlan_ip_network":"`+c.Overlay.String()+`"`)
 				return
 			}
 			assert.Equal(t, "blocked", d.Status.Kind)
@@ -367,6 +367,7 @@ func TestPostRules(t *testing.T) {
 			input = append(input, strings.TrimSpace(rule))
 		}
 	}
-	assert.Equal(t, []string{"-i vxlan0 -p udp --dport 67 -j ACCEPT", "-i eth0 -p icmp -j ACCEPT"}, input)
+	assert.Equal(t, []string{"-i vxlan0 -p udp --dport 67 -j ACCEPT", "-i vxlan0 -p udp --dport 4792 -j ACCEPT", "-i vxlan0 -p tcp --dport 4792 -j ACCEPT",
+		"-i eth0 -p icmp -j ACCEPT"}, input)
 	assert.NotContains(t, postRules, "FORWARD -j ACCEPT")
 }

@@ -28,6 +28,7 @@ func KillSwitchName(app string) string { return app + "-vpn-killswitch" }
 
 func (a App) clientConfig() string  { return a.Name + "-vpn-client" }
 func (a App) clientState() string   { return a.Name + "-vpn-state" }
+func (a App) keys() string          { return a.Name + "-vpn-keys" }
 func (a App) gatewayConfig() string { return a.Name + "-vpn-gateway" }
 
 // labels are those that Juju gives its own objects of the application: by them it, and the operator, find ours too.

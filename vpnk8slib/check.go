@@ -16,6 +16,9 @@ var validate = newValidate()
 // A DNS label as Kubernetes and Juju take it for namespaces and applications (RFC 1123).
 var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
+// secretURI is a Juju secret's, with or without the model's UUID (core/secrets/secret.go).
+var secretURI = regexp.MustCompile(`^secret:(//[0-9a-f-]{36}/)?[0-9a-z]{20}$`)
+
 func newValidate() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string {
@@ -30,6 +33,7 @@ func newValidate() *validator.Validate {
 		return ""
 	}, netip.Addr{})
 	err := v.RegisterValidation("label", func(f validator.FieldLevel) bool { return label.MatchString(f.Field().String()) })
+	err = errors.Join(err, v.RegisterValidation("secret", func(f validator.FieldLevel) bool { return secretURI.MatchString(f.Field().String()) }))
 	if err != nil {
 		panic(err) // a wrong tag in this file
 	}
@@ -51,23 +55,26 @@ func check(v any) error {
 }
 
 func phrase(f validator.FieldError) string {
+	_, field, _ := strings.Cut(f.Namespace(), ".") // without the name of the type
 	switch f.Tag() {
 	case "required":
-		return f.Field() + " is required"
+		return field + " is required"
 	case "min":
 		if f.Kind() == reflect.Slice {
-			return f.Field() + " is required"
+			return field + " is required"
 		}
-		return fmt.Sprintf("%s must be at least %s", f.Field(), f.Param())
+		return fmt.Sprintf("%s must be at least %s", field, f.Param())
 	case "max":
-		return fmt.Sprintf("%s must be at most %s", f.Field(), f.Param())
+		return fmt.Sprintf("%s must be at most %s", field, f.Param())
 	case "ip":
-		return f.Field() + " must be an IP address without a zone, such as 10.152.183.10"
+		return field + " must be an IP address without a zone, such as 10.152.183.10"
 	case "fqdn":
-		return f.Field() + " must be a full DNS name such as gluetun-0.gluetun-endpoints.downloads.svc.cluster.local"
+		return field + " must be a full DNS name such as gluetun-0.gluetun-endpoints.downloads.svc.cluster.local"
+	case "secret":
+		return field + " is not the URI of a Juju secret"
 	case "label":
-		return f.Field() + " must be a name of lower-case letters, digits and hyphens"
+		return field + " must be a name of lower-case letters, digits and hyphens"
 	default:
-		return fmt.Sprintf("%s is not a valid %s", f.Field(), f.Tag())
+		return fmt.Sprintf("%s is not a valid %s", field, f.Tag())
 	}
 }

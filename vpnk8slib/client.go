@@ -83,12 +83,20 @@ func (c Client) release() Plan {
 		{Manager: managerTemplate, Apply: unpatched(c.App)},
 		ref("ConfigMap", c.App.clientConfig()),
 		ref("ConfigMap", c.App.clientState()),
+		ref("Secret", c.App.keys()),
 		ref("NetworkPolicy", KillSwitchName(c.App.Name)),
 	}
 	if c.Network.Cilium {
 		plan = append(plan, ref("CiliumNetworkPolicy", KillSwitchName(c.App.Name)))
 	}
 	return plan
+}
+
+// secret holds what only the agent in the application's pods may read.
+func secret(a App, name string, content map[string]string) *Object {
+	s := a.own("v1", "Secret", name)
+	s.Data = secretData(content)
+	return s
 }
 
 func configMap(a App, name string, data map[string]string) *Object {

@@ -58,7 +58,7 @@ func decode(from string, databag map[string]string, into any) error {
 func plainly(raw string, into any, err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		field := wrong.Field[strings.LastIndex(wrong.Field, ".")+1:] // without the names of types on the way
+		field := strings.TrimPrefix(wrong.Field, "plain.") // the name of a type on the way
 		return fmt.Errorf("%s must not be of the type %s", cmp.Or(field, "it"), wrong.Value)
 	}
 	var syntax *json.SyntaxError

@@ -57,7 +57,7 @@ func TestBadProviderData(t *testing.T) {
 		{"identifier a text", with(`"vxlan_id":42`, `"vxlan_id":"42"`), "vxlan_id must not be of the type string"},
 		{"port too large", with(`"vxlan_id":42`, `"vxlan_port":65536`), "vxlan_port must be at most 65535"},
 		{"port zero", with(`"vxlan_id":42`, `"vxlan_port":0`), "vxlan_port must be at least 1"},
-		{"a method of the future", with(`"pod-gateway"`, `"wormhole"`), `routing_method "wormhole" is not among pod-gateway; refresh this charm if the gateway is newer: juju refresh qbittorrent`},
+		{"a method of the future", with(`"pod-gateway"`, `"wormhole"`), `routing_method "wormhole" is not among pod-gateway, overlay; refresh this charm if the gateway is newer: juju refresh qbittorrent`},
 		{"a command for a name", with(`gluetun-endpoints.vpn.svc.cluster.local`, `$(reboot)`), "gateway_dns_name must be a full DNS name"},
 		{"backticks for a name", with(`gluetun-endpoints.vpn.svc.cluster.local`, "`reboot`.vpn.svc"), "gateway_dns_name must be a full DNS name"},
 		{"a quote in the name", with(`gluetun-endpoints.vpn.svc.cluster.local`, `a';reboot;'.vpn`), "gateway_dns_name must be a full DNS name"},
@@ -200,6 +200,8 @@ func FuzzDatabag(f *testing.F) {
 		`{"gateway_dns_name":"0.A","cluster_cidrs":"0.0.0.0/0","cluster_dns_ip":"0.0.0.0","instance_name":"0"}`, ``} {
 		f.Add(text)
 	}
+	f.Add(`{"routing_method":"overlay","gateway_dns_name":"g-0.g-endpoints.d.svc.cluster.local","vxlan_port":4790,"cluster_cidrs":"10.1.0.0/16","cluster_dns_ip":"10.1.0.10","instance_name":"g",` +
+		`"overlay":{"network":"172.16.0.0/20","gateway":"172.16.0.1","block":"172.16.0.16/28","gateway_pod":"10.1.0.7","heartbeat_port":4791,"key_secret":"secret:9m4e2mr0ui3e8a215n4g"}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		if d, err := vpnk8slib.DecodeProviderData("gluetun", map[string]string{"config": text}); err == nil {
 			assert.NotContains(t, d.GatewayDNSName+d.Namespace+d.Application, "$")

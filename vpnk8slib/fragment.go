@@ -10,6 +10,7 @@ import (
 
 const (
 	configHashKey = Domain + "config-hash"
+	liveHashKey   = Domain + "live-hash"
 	configVolume  = "vpn-config"
 	configMount   = "/config"
 
@@ -27,16 +28,26 @@ type fragment struct {
 	containers []container
 	workload   *securityContext  // laid over each workload container
 	labels     map[string]string // of the pods
+	keys       map[string]string // files of the Secret keysName; a change rolls nothing
+	keysName   string
+	volumes    []volume      // beside those that every patch of ours has
+	charm      []volumeMount // of the charm's own container
 }
 
 // plan applies the settings, then the whole template patch in one go and always in the same order.
 func (f fragment) plan(a App, config string, workloads []string) Plan {
-	files := maps.Clone(f.settings)
+	files := map[string]string{}
+	maps.Copy(files, f.settings)
 	maps.Copy(files, f.live)
-	return Plan{
-		{Manager: managerConfig, Apply: configMap(a, config, files)},
-		{Manager: managerTemplate, Apply: f.statefulSet(a, config, workloads)},
+	plan := Plan{{Manager: managerConfig, Apply: configMap(a, config, files)}}
+	if len(f.keys) > 0 { // one that may not be read now stays what it was
+		plan = append(plan, Step{Manager: managerKeys, Apply: secret(a, f.keysName, f.keys)})
 	}
+	plan = append(plan, Step{Manager: managerTemplate, Apply: f.statefulSet(a, config, workloads)})
+	if f.keysName != "" && a.Unit != "" {
+		plan = append(plan, Step{Manager: managerPod, Apply: f.wake(a)})
+	}
+	return plan
 }
 
 func (f fragment) statefulSet(a App, config string, workloads []string) *Object {
@@ -44,6 +55,10 @@ func (f fragment) statefulSet(a App, config string, workloads []string) *Object 
 		{Name: configVolume, ConfigMap: &configMapName{config}},
 		{Name: tokenVolume, EmptyDir: &struct{}{}},
 	}}
+	spec.Volumes = append(spec.Volumes, f.volumes...)
+	if len(f.charm) > 0 {
+		spec.Containers = append(spec.Containers, container{Name: charmName, VolumeMounts: f.charm})
+	}
 	for _, c := range f.init {
 		spec.InitContainers = append(spec.InitContainers, mounted(c))
 	}
@@ -64,7 +79,7 @@ func unpatched(a App) *Object {
 }
 
 func mounted(c container) container {
-	c.VolumeMounts = []volumeMount{{configVolume, configMount, true}, noToken}
+	c.VolumeMounts = append([]volumeMount{{configVolume, configMount, true}, noToken}, c.VolumeMounts...)
 	return c
 }
 
@@ -73,9 +88,30 @@ var noToken = volumeMount{tokenVolume, tokenMount, true}
 // hash makes a changed setting roll the pod, once: a ConfigMap alone does not. What changes by itself, an API server that
 // comes or a node that goes, is not in it: the kubelet brings the new files to the pod that runs.
 func (f fragment) hash() string {
+	return hash(f.settings)
+}
+
+// wake tells the kubelet of new files: it looks at a pod's volumes when the pod changes, else once a minute or so.
+func (f fragment) wake(a App) *Object {
+	return &Object{APIVersion: "v1", Kind: "Pod", Metadata: Metadata{
+		Name: a.pod(), Namespace: a.Namespace, Annotations: map[string]string{liveHashKey: hash(f.live, f.keys)},
+	}}
+}
+
+func hash(all ...map[string]string) string {
 	h := sha256.New()
-	for _, k := range slices.Sorted(maps.Keys(f.settings)) {
-		fmt.Fprintf(h, "%s %d\n%s", k, len(f.settings[k]), f.settings[k])
+	for _, files := range all {
+		for _, k := range slices.Sorted(maps.Keys(files)) {
+			fmt.Fprintf(h, "%s %d\n%s", k, len(files[k]), files[k])
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
+
+// unprivileged is a workload that can neither change routes nor send around them.
+func unprivileged() *securityContext {
+	return &securityContext{Capabilities: &capabilities{Drop: []string{"NET_ADMIN", "NET_RAW"}}}
+}
+
+// outsideTheMesh: a mesh must not take the tunnel's packets for its own.
+func outsideTheMesh() map[string]string { return map[string]string{"istio.io/dataplane-mode": "none"} }

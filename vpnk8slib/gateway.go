@@ -14,6 +14,14 @@ type Gateway struct {
 	Workload string // the container of the VPN client
 	Image    string // of the routing containers
 	Endpoint Endpoint
+
+	// Of the method overlay.
+	AgentImage string
+	Leases     Leases
+	Pod        netip.Addr       // this pod's own address
+	MTU        int              // of what fits through the tunnel, in bytes; 0: not known
+	Probes     []netip.AddrPort // outside, asked through the tunnel whether they answer: TCP
+	Resolvers  []netip.AddrPort // asked for clients' names, through the tunnel; none: nobody is
 }
 
 // Endpoint is where the VPN client's own packets go, UDP.

@@ -57,6 +57,7 @@ var resources = map[string]struct{ api, plural string }{
 	"ConfigMap":           {"/api/v1", "configmaps"},
 	"Node":                {"/api/v1", "nodes"},
 	"Pod":                 {"/api/v1", "pods"},
+	"Secret":              {"/api/v1", "secrets"},
 	"Service":             {"/api/v1", "services"},
 	"ServiceAccount":      {"/api/v1", "serviceaccounts"},
 	"StatefulSet":         {"/apis/apps/v1", "statefulsets"},
@@ -144,7 +145,7 @@ func (k Kube) Apply(ctx context.Context, manager string, obj *Object) error {
 	switch {
 	case apierrors.IsNotFound(err) && want.ref.Kind == "StatefulSet":
 		return fmt.Errorf("cannot apply %s: it is not there; Juju makes it", want.ref)
-	case apierrors.IsNotFound(err) && want.bare:
+	case apierrors.IsNotFound(err) && (want.bare || want.ref.Kind == "Pod"): // one that has gone needs nothing
 		return nil
 	case apierrors.IsNotFound(err):
 	case err != nil:

@@ -8,14 +8,18 @@ import (
 // method is one way of routing. It travels in relation data by its name; a consumer charm never mentions one.
 type method interface {
 	name() string
+	// check says what is wrong with what a gateway published, beyond its fields' own kinds.
+	check(d ProviderData) error
 	// client is the consumer's end of the route to the gateway that published d.
 	client(c Client, d ProviderData) (fragment, error)
 	// gateway is the gateway's end.
 	gateway(g Gateway) (fragment, error)
+	// offer is what the gateway publishes to one consumer; see Gateway.Offer.
+	offer(g Gateway, c Consumer, secret string) (ProviderData, error)
 }
 
 // methods in the order of preference of a gateway that is not told which to use.
-var methods = []method{podGateway{}}
+var methods = []method{podGateway{}, byOverlay{}}
 
 // RoutingMethods are the names of the routing methods known here: what a consumer announces.
 func RoutingMethods() []string {

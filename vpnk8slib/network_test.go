@@ -176,7 +176,7 @@ func TestDiscoverCannotAsk(t *testing.T) {
 func TestFreeOverlay(t *testing.T) {
 	network := func(texts ...string) Network { return Network{Pods: prefixes(texts...)} }
 	assert.Equal(t, DefaultOverlay(), FreeOverlay(network("10.42.0.0/16")))
-	assert.Equal(t, "172.16.1", FreeOverlay(network("172.16.0.0/25")).String())
+	assert.Equal(t, "172.16.16", FreeOverlay(network("172.16.0.0/25")).String())
 	assert.Equal(t, "172.24.0", FreeOverlay(network("172.16.0.0/13")).String())
 	assert.Equal(t, "192.168.0", FreeOverlay(network("172.16.0.0/12")).String())
 	assert.Equal(t, "10.128.0", FreeOverlay(network("172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/9")).String())

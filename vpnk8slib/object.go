@@ -7,7 +7,7 @@ type Object struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       string            `json:"kind"`
 	Metadata   Metadata          `json:"metadata"`
-	Data       map[string]string `json:"data,omitempty"` // of a ConfigMap
+	Data       map[string]string `json:"data,omitempty"` // of a ConfigMap; of a Secret, in base64
 	Spec       any               `json:"spec,omitempty"`
 }
 
@@ -56,6 +56,12 @@ type volume struct {
 	Name      string         `json:"name"`
 	ConfigMap *configMapName `json:"configMap,omitempty"`
 	EmptyDir  *struct{}      `json:"emptyDir,omitempty"`
+	Secret    *secretName    `json:"secret,omitempty"`
+}
+
+type secretName struct {
+	SecretName string `json:"secretName"`
+	Optional   *bool  `json:"optional,omitempty"`
 }
 
 type configMapName struct {
@@ -91,9 +97,16 @@ type volumeMount struct {
 }
 
 type securityContext struct {
-	Privileged               *bool         `json:"privileged,omitempty"`
-	AllowPrivilegeEscalation *bool         `json:"allowPrivilegeEscalation,omitempty"`
-	Capabilities             *capabilities `json:"capabilities,omitempty"`
+	Privileged               *bool           `json:"privileged,omitempty"`
+	AllowPrivilegeEscalation *bool           `json:"allowPrivilegeEscalation,omitempty"`
+	Capabilities             *capabilities   `json:"capabilities,omitempty"`
+	ReadOnlyRootFilesystem   *bool           `json:"readOnlyRootFilesystem,omitempty"`
+	RunAsUser                *int64          `json:"runAsUser,omitempty"`
+	SeccompProfile           *seccompProfile `json:"seccompProfile,omitempty"`
+}
+
+type seccompProfile struct {
+	Type string `json:"type"`
 }
 
 type capabilities struct {

@@ -36,10 +36,9 @@ func (o OverlayNetwork) Overlaps(n Network) (netip.Prefix, bool) {
 	return all[i], true
 }
 
-// apart says what the overlay would take away from the cluster. gateway is how `juju config` finds the one that chooses the
-// overlay.
-func (o OverlayNetwork) apart(n Network, gateway string) error {
-	p, overlaps := o.Overlaps(n)
+// apart says what an overlay would take away from the cluster. gateway is how `juju config` finds the one that chooses it.
+func apart(overlay netip.Prefix, n Network, gateway string) error {
+	p, overlaps := OverlayNetwork{overlay}.Overlaps(n)
 	if !overlaps {
 		return nil
 	}
@@ -47,18 +46,19 @@ func (o OverlayNetwork) apart(n Network, gateway string) error {
 	if n.Told {
 		whose = "of the option cluster-cidrs"
 	}
-	return fmt.Errorf("the overlay's network %s overlaps %s %s: choose another: juju config %s vxlan-ip-network=%s", o.prefix, p, whose, gateway, FreeOverlay(n))
+	return fmt.Errorf("the overlay's network %s overlaps %s %s: choose another: juju config %s vxlan-ip-network=%s", overlay, p, whose, gateway, FreeOverlay(n))
 }
 
-// FreeOverlay is the first overlay network that overlaps nothing of the cluster's; the default where none is left.
+// FreeOverlay is the first overlay network that overlaps nothing of the cluster's, as wide as the method overlay has it; the
+// default where none is left.
 func FreeOverlay(n Network) OverlayNetwork {
 	taken := n.Direct()
 	for _, private := range []string{"172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8"} {
 		p := netip.MustParsePrefix(private)
 		for a := p.Addr(); p.Contains(a); a = next24(a) {
-			o := netip.PrefixFrom(a, 24)
-			if !slices.ContainsFunc(taken, o.Overlaps) {
-				return OverlayNetwork{o}
+			o := OverlayNetwork{netip.PrefixFrom(a, 24)}
+			if !slices.ContainsFunc(taken, o.Wide().prefix.Overlaps) {
+				return o
 			}
 		}
 	}
@@ -70,6 +70,14 @@ func next24(a netip.Addr) netip.Addr {
 	n := binary.BigEndian.Uint32(b[:]) + 256
 	binary.BigEndian.PutUint32(b[:], n)
 	return netip.AddrFrom4(b)
+}
+
+// Wide is the network of the method overlay: the /20 that holds it.
+func (o OverlayNetwork) Wide() OverlayNetwork {
+	if !o.prefix.IsValid() {
+		return o
+	}
+	return OverlayNetwork{netip.PrefixFrom(o.prefix.Addr(), overlayBits).Masked()}
 }
 
 // Prefix is the whole network.

@@ -32,6 +32,8 @@ const (
 	managerConfig     = "vpnk8slib-config"
 	managerState      = "vpnk8slib-state"
 	managerKillSwitch = "vpnk8slib-killswitch"
+	managerKeys       = "vpnk8slib-keys"
+	managerPod        = "vpnk8slib-pod"
 )
 
 // Reconcile carries out p and stops at the first step that fails.

@@ -3,14 +3,19 @@ package vpnk8slib
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Names of interfaces inside a pod.
@@ -25,7 +30,16 @@ type Pod struct {
 	Overlay bool // the overlay's interface is up and has an address
 	Closed  bool // no way to the world but the overlay's, IPv4 and IPv6
 	Patched bool // an unreachable default route is there, as our init container leaves them in every pod it has closed
+	// Agent is what the agent of this very pod answers; nil where there is none, or it does not answer.
+	Agent   *overlay.Report
+	Address netip.Addr // the pod's own; zero where it is not known
 }
+
+// Holds says whether nothing leaves this pod but by the overlay: its guard stands, or routes of ours say so.
+func (p Pod) Holds() bool { return p.Guarded() || p.Patched && p.Closed }
+
+// Guarded says whether the guard of this pod stands.
+func (p Pod) Guarded() bool { return p.Agent != nil && p.Agent.Guard.Standing }
 
 // ReadPod looks at the network namespace of this process.
 func ReadPod() (Pod, error) {
@@ -43,6 +57,8 @@ func ReadPod() (Pod, error) {
 	}
 	p := see(routes)
 	p.Overlay = overlayUp()
+	p.Address = address(podInterface)
+	p.Agent = askAgent()
 	return p, nil
 }
 
@@ -69,21 +85,42 @@ func see(routes []route) Pod {
 	return p
 }
 
-func overlayUp() bool {
-	i, err := net.InterfaceByName(overlayInterface)
+func overlayUp() bool { return address(overlayInterface).Is4() }
+
+// address is an interface's own, IPv4 if it has one; zero where it is down, or has none that others could use.
+func address(device string) (found netip.Addr) {
+	i, err := net.InterfaceByName(device)
 	if err != nil || i.Flags&net.FlagUp == 0 {
-		return false
+		return found
 	}
 	addrs, err := i.Addrs()
 	if err != nil {
-		return false
+		return found
 	}
 	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
-			return true
+		p, err := netip.ParsePrefix(a.String())
+		if err == nil && !p.Addr().IsLinkLocalUnicast() && (!found.IsValid() || p.Addr().Is4() && !found.Is4()) {
+			found = p.Addr()
 		}
 	}
-	return false
+	return found
+}
+
+// askAgent asks the agent beside us. One in another network than this pod's, whatever it says, is not this pod's.
+func askAgent() *overlay.Report {
+	if _, err := os.Stat(overlay.Socket); err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	report, err := overlay.Ask(ctx, overlay.Socket)
+	if err != nil {
+		return nil
+	}
+	if here, err := overlay.Namespace(); err != nil || here != report.Namespace {
+		return nil
+	}
+	return &report
 }
 
 type route struct {

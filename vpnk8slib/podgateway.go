@@ -38,16 +38,15 @@ func scripts(names ...string) map[string]string {
 	return out
 }
 
+func (podGateway) check(d ProviderData) error { return d.numbered() }
+
+func (podGateway) offer(g Gateway, _ Consumer, _ string) (ProviderData, error) { return g.Data, nil }
+
 func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 	if len(c.Network.DNS) == 0 || len(c.Network.Cluster()) == 0 {
 		return fragment{}, errors.New("cannot lay the route: the cluster's networks and DNS are not known")
 	}
-	// Across models the gateway has another name here; its own model's is in its data.
-	gateway := cmp.Or(d.Application, d.InstanceName)
-	if d.Namespace != "" {
-		gateway = "-m " + d.Namespace + " " + gateway
-	}
-	if err := d.VXLANIPNetwork.apart(c.Network, gateway); err != nil {
+	if err := apart(d.VXLANIPNetwork.prefix, c.Network, d.inModel()); err != nil {
 		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
 	}
 	if err := d.numbered(); err != nil {
@@ -69,8 +68,7 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 		live:       map[string]string{"networks.sh": networks(c.Network)},
 		init:       []container{onNode(script("vpn-route-init", c.Image, "client-init.sh", netAdmin()))},
 		containers: []container{onNode(script("vpn-route-sidecar", c.Image, "client-sidecar.sh", netAdmin()))},
-		// The workload must be able neither to change routes nor to send around them.
-		workload: &securityContext{Capabilities: &capabilities{Drop: []string{"NET_ADMIN", "NET_RAW"}}},
+		workload:   unprivileged(),
 	}, nil
 }
 
@@ -78,7 +76,7 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 	if len(g.Endpoint.Ports) == 0 {
 		return fragment{}, errors.New("cannot set up the gateway: the VPN endpoint's port is not known")
 	}
-	if err := g.Data.VXLANIPNetwork.apart(g.Network, g.App.Name); err != nil {
+	if err := apart(g.Data.VXLANIPNetwork.prefix, g.Network, g.App.Name); err != nil {
 		return fragment{}, fmt.Errorf("cannot set up the gateway: %w", err)
 	}
 	if err := g.Data.numbered(); err != nil {
@@ -111,8 +109,7 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 			netAdmin("NET_BIND_SERVICE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE")))},
 		// A userspace WireGuard needs /dev/net/tun, which container runtimes hand to privileged containers only.
 		workload: &securityContext{Privileged: ptr(true)},
-		// A mesh must not take the tunnel's packets for its own.
-		labels: map[string]string{"istio.io/dataplane-mode": "none"},
+		labels:   outsideTheMesh(),
 	}, nil
 }
 

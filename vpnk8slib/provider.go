@@ -35,6 +35,8 @@ type ProviderData struct {
 	// are absent they follow from GatewayDNSName.
 	Namespace   string `json:"namespace,omitempty" validate:"omitempty,label"`
 	Application string `json:"application,omitempty" validate:"omitempty,label"`
+	// Overlay is what the method overlay needs beside these.
+	Overlay *OverlayData `json:"overlay,omitempty"`
 }
 
 // DecodeProviderData reads a gateway's application databag. The error is ErrNotReady or an *InvalidError.
@@ -49,6 +51,13 @@ func DecodeProviderData(from string, databag map[string]string) (ProviderData, e
 	d.fillNames()
 	if err := check(d); err != nil { // a DNS name may hold what no application can be called
 		return ProviderData{}, &InvalidError{from, fmt.Errorf("gateway_dns_name names no application: %w", err)}
+	}
+	m, err := methodOf(d.RoutingMethod)
+	if err == nil {
+		err = m.check(d)
+	}
+	if err != nil {
+		return ProviderData{}, &InvalidError{from, err}
 	}
 	return d, nil
 }

@@ -35,7 +35,10 @@ type Client struct {
 	Network   Network
 	Probe     EnforcementProbe // what is known of the CNI's enforcement, to be kept
 	Workloads []string         // containers that run what must be protected
-	Image     string           // of the routing containers; from the consumer's own charm, never from relation data
+	Ports     []int            // TCP, on which the workload is asked over the pod's own interface
+	Key       string           // of the overlay; empty: not known
+	// Images of the routing containers and of the agent's; from the consumer's own charm, never from relation data.
+	Image, AgentImage string
 }
 
 // State decides. It reads nothing.
@@ -74,7 +77,7 @@ func (c Client) MayStart(p Pod) bool {
 	case Unprotected:
 		return true
 	case Routed, Held:
-		return p.Patched && p.Closed && p.Overlay
+		return p.Holds() && p.Overlay
 	default:
 		return false
 	}
@@ -86,7 +89,7 @@ func (c Client) MayKeep(p Pod) bool {
 	case Unprotected:
 		return true
 	case Routed, Held:
-		return p.Patched && p.Closed
+		return p.Holds()
 	default:
 		return false
 	}

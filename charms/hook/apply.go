@@ -19,7 +19,7 @@ type Env struct {
 	Pebble  func(container string) (Pebble, error)
 }
 
-// Apply makes d true, in this order: Protect, workloads (those that are to stop first), Release, publish, secrets, ports,
+// Apply makes d true, in this order: Protect, workloads (those that are to stop first), Release, secrets, publish, ports,
 // the call for another hook, status. A protection is in place before a workload starts and goes only after it has stopped;
 // the status comes last, so that it says only what is so. Where a step fails, no later one is made, with one exception: every
 // workload that is to stop is stopped, even when Protect failed or another one did not stop. None is started then.
@@ -91,13 +91,13 @@ func setUp(env Env, w Workload) error {
 
 // tell is the half of Apply that speaks to Juju.
 func tell(env Env, d Desired) error {
-	for _, endpoint := range slices.Sorted(maps.Keys(d.Publish)) {
-		if err := publish(endpoint, d.Publish[endpoint]); err != nil {
+	for _, s := range d.Secrets {
+		if err := ownSecret(s); err != nil {
 			return err
 		}
 	}
-	for _, s := range d.Secrets {
-		if err := ownSecret(s); err != nil {
+	for _, where := range slices.Sorted(maps.Keys(d.Publish)) {
+		if err := publish(where, d.Publish[where]); err != nil {
 			return err
 		}
 	}

@@ -132,8 +132,8 @@ var (
 	}
 	releasing = []string{"delete-old-policy"}
 	telling   = []string{
-		"relation-ids", "relation-set",
 		"secret-get", "secret-add", "secret-get", "secret-info-get", "secret-set",
+		"relation-ids", "relation-set",
 		"opened-ports", "open-port", "close-port",
 		"pebble-new", "notify",
 		"status-set",
@@ -301,7 +301,7 @@ func TestApplyLeavesAlone(t *testing.T) {
 // What one steady hook of a consumer costs in processes: at most 8, and 2 per related application (design.md 5a).
 func TestSteadyHookKeepsTheBudget(t *testing.T) {
 	w := world()
-	w.Config = map[string]any{"pod-gateway-image": "a/b:c"}
+	w.Config = map[string]any{"pod-gateway-image": "a/b:c", "vpn-agent-image": "a/c:d"}
 	after := juju(t, w, "update-status")
 	d := everything()
 	d.Workloads, d.Secrets = []Workload{{Container: "old", Mode: Stopped}}, nil

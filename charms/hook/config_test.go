@@ -16,7 +16,7 @@ type someConfig struct {
 
 func TestConfig(t *testing.T) {
 	good := func() map[string]any {
-		return map[string]any{"unsafe-mode": true, "cluster-cidrs": "10.1.0.0/16, 10.152.183.0/24", "pod-gateway-image": "ghcr.io/angelnu/pod-gateway:v1.13.0", "port": 8080, "timezone": "Europe/Berlin", "of-another-charm": 1}
+		return map[string]any{"unsafe-mode": true, "cluster-cidrs": "10.1.0.0/16, 10.152.183.0/24", "pod-gateway-image": "ghcr.io/angelnu/pod-gateway:v1.13.0", "vpn-agent-image": "ghcr.io/charmarr/vpn-agent:v0.1.0", "port": 8080, "timezone": "Europe/Berlin", "of-another-charm": 1}
 	}
 	tests := []struct {
 		summary string
@@ -88,7 +88,7 @@ func TestConfig(t *testing.T) {
 		assert.ErrorContains(t, err, `set one of blue, red: juju config qbittorrent kind=<blue|red>`)
 	})
 	t.Run("a parameter has no command of its own", func(t *testing.T) {
-		_, err := ReadParams[someConfig](Params{values{"port": []byte("80"), "timezone": []byte(`"UTC"`), "pod-gateway-image": []byte(`"a"`)}})
+		_, err := ReadParams[someConfig](Params{values{"port": []byte("80"), "timezone": []byte(`"UTC"`), "pod-gateway-image": []byte(`"a"`), "vpn-agent-image": []byte(`"a"`)}})
 		assert.EqualError(t, err, `cannot use parameter port="80": the smallest allowed is 1024`)
 	})
 	t.Run("Juju's own failure is not the operator's", func(t *testing.T) {

@@ -11,8 +11,8 @@ type Desired struct {
 	Protect   vpnk8slib.Plan               // before any workload is touched
 	Workloads []Workload                   // a container that is not named is left alone
 	Release   vpnk8slib.Plan               // after the workloads that are to stop have stopped
-	Publish   map[string]map[string]string // endpoint: our application databag in every relation of it
-	Secrets   []SecretWant                 // of this application
+	Publish   map[string]map[string]string // endpoint, or one relation of it: our application databag there
+	Secrets   []SecretWant                 // of this application; before Publish, which may name them
 	Ports     []int                        // TCP; nil leaves them as they are
 	Again     string                       // the container whose Pebble brings another hook at once; empty: none
 	Status    Status
@@ -114,6 +114,7 @@ type ExecCheck struct {
 type SecretWant struct {
 	Label, Description string
 	Content            map[string]string
+	Relation           string // whose other application may read it; empty: nobody else
 }
 
 // ID makes the pointer that Pebble wants for a user or group.

@@ -122,12 +122,14 @@ func relationApps(endpoint string, ids []string) (map[string]string, error) {
 	return apps, nil
 }
 
-// publish writes our application databag of every relation of an endpoint. Leader only. Setting what is there already
-// wakes nobody, and costs no more than reading it would.
-func publish(endpoint string, databag map[string]string) error {
-	ids, err := relationIDs(endpoint)
-	if err != nil {
-		return err
+// publish writes our application databag of a relation, or of every relation of an endpoint. Leader only. Setting what is there
+// already wakes nobody, and costs no more than reading it would.
+func publish(where string, databag map[string]string) (err error) {
+	ids := []string{where}
+	if !strings.Contains(where, ":") {
+		if ids, err = relationIDs(where); err != nil {
+			return err
+		}
 	}
 	for _, id := range ids {
 		if err := goops.SetAppRelationData(id, databag); err != nil {
@@ -137,23 +139,24 @@ func publish(endpoint string, databag map[string]string) error {
 	return nil
 }
 
-// Published reads what this application said last, in the first of an endpoint's relations that it has said anything in: a
-// relation that is new has heard nothing yet. It is empty where there is none. Leader only: Juju shows it to nobody else.
-func Published(endpoint, app string) (map[string]string, error) {
+// Published reads what this application said last, by relation. One that is new has heard nothing yet, and is not among them.
+// Leader only: Juju shows it to nobody else.
+func Published(endpoint, app string) (map[string]map[string]string, error) {
 	ids, err := relationIDs(endpoint)
 	if err != nil {
 		return nil, err
 	}
+	said := map[string]map[string]string{}
 	for _, id := range ids {
 		databag, err := goops.GetAppRelationData(id, app)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read what was published in relation %s: %w", id, err)
 		}
 		if len(databag) > 0 {
-			return databag, nil
+			said[id] = databag
 		}
 	}
-	return nil, nil
+	return said, nil
 }
 
 // Secret reads the newest revision of a secret by its URI or bare id. The error is ErrNoSecret when there is none for us.
@@ -176,34 +179,62 @@ func secretError(id string, err error) error {
 	return fmt.Errorf("cannot read secret %s: %w", id, err)
 }
 
-// ownSecret makes a secret of this application exist, found by its label. It is written only when its content differs: a
-// new revision wakes every reader. Leader only.
-func ownSecret(want SecretWant) error {
-	have, err := goops.GetSecretByLabel(want.Label, false, true)
+// ownSecret is the id of a secret of this application; empty where there is none of that label. Leader only.
+func ownSecretID(label string) (string, error) {
+	info, err := goops.GetSecretInfoByLabel(label)
 	if err != nil {
-		if err = secretError(want.Label, err); !errors.Is(err, ErrNoSecret) {
-			return err
+		if err = secretError(label, err); errors.Is(err, ErrNoSecret) {
+			return "", nil
 		}
-		_, err = goops.AddSecret(&goops.AddSecretOptions{Label: want.Label, Content: want.Content, Description: want.Description, Owner: goops.OwnerApplication})
-		if err != nil {
-			return fmt.Errorf("cannot add secret %s: %w", want.Label, err)
-		}
-		return nil
-	}
-	if maps.Equal(have, want.Content) {
-		return nil
-	}
-	info, err := goops.GetSecretInfoByLabel(want.Label)
-	if err != nil {
-		return fmt.Errorf("cannot find secret %s: %w", want.Label, err)
+		return "", err
 	}
 	for id := range info {
-		if err := goops.SetSecret(&goops.SetSecretOptions{ID: id, Content: want.Content}); err != nil {
+		return id, nil
+	}
+	return "", nil
+}
+
+// makeSecret makes a secret of this application exist, found by its label, and readable by whom it is for. It is written only when
+// its content differs: a new revision wakes every reader. Changed says whether it was. Leader only.
+func makeSecret(want SecretWant) (changed bool, err error) {
+	have, err := goops.GetSecretByLabel(want.Label, false, true)
+	if err == nil && maps.Equal(have, want.Content) {
+		return false, nil
+	}
+	if err != nil {
+		if err = secretError(want.Label, err); !errors.Is(err, ErrNoSecret) {
+			return false, err
+		}
+	}
+	absent := err != nil
+	return true, inFiles(want.Content, func(content map[string]string) error {
+		if absent {
+			return addSecret(want, content)
+		}
+		id, err := ownSecretID(want.Label)
+		if err == nil {
+			err = goops.SetSecret(&goops.SetSecretOptions{ID: id, Content: content})
+		}
+		if err != nil {
 			return fmt.Errorf("cannot set secret %s: %w", want.Label, err)
 		}
+		return nil
+	})
+}
+
+func addSecret(want SecretWant, content map[string]string) error {
+	id, err := goops.AddSecret(&goops.AddSecretOptions{Label: want.Label, Content: content, Description: want.Description, Owner: goops.OwnerApplication})
+	if err == nil && want.Relation != "" {
+		err = goops.GrantSecretToRelation(strings.TrimSpace(id), want.Relation)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot add secret %s: %w", want.Label, err)
 	}
 	return nil
 }
+
+// modelUUID is in the URI of a secret that another model is to find.
+func modelUUID() string { return goops.ReadEnv().ModelUUID }
 
 func setPorts(ports []int) error {
 	want := make([]*goops.Port, len(ports))

@@ -31,9 +31,9 @@ func TestToolsRefuse(t *testing.T) {
 		{"the application's databag, by a unit that does not lead", func() error { return goops.SetAppRelationData("db:1", map[string]string{"a": "b"}) }, "cannot write relation settings"},
 		{"a relation that is not there", func() error { return goops.SetAppRelationData("db:9", map[string]string{"a": "b"}) }, "relation not found"},
 		{"a secret's URI with the newline of secret-add", func() error { _, err := goops.GetSecretByID("secret:1\n", false, false); return err }, "not valid"},
-		{"a secret's key of two letters", func() error { return addSecret("label", map[string]string{"ok": "v"}) }, `key "ok" not valid`},
-		{"a secret's empty value", func() error { return addSecret("label", map[string]string{"key": ""}) }, `key value "key=" not valid`},
-		{"a secret of the application's, by a unit that does not lead", func() error { return addSecret("label", map[string]string{"key": "v"}) }, "this unit is not the leader"},
+		{"a secret's key of two letters", func() error { return addBySecretTool("label", map[string]string{"ok": "v"}) }, `key "ok" not valid`},
+		{"a secret's empty value", func() error { return addBySecretTool("label", map[string]string{"key": ""}) }, `key value "key=" not valid`},
+		{"a secret of the application's, by a unit that does not lead", func() error { return addBySecretTool("label", map[string]string{"key": "v"}) }, "this unit is not the leader"},
 		{"a result with a capital letter", func() error { return goops.SetActionResults(map[string]string{"Seen": "all"}) }, "lowercase"},
 	}
 	for _, test := range tests {
@@ -42,7 +42,7 @@ func TestToolsRefuse(t *testing.T) {
 	assert.Empty(t, after().Relations["db:1"].Local)
 }
 
-func addSecret(label string, content map[string]string) error {
+func addBySecretTool(label string, content map[string]string) error {
 	_, err := goops.AddSecret(&goops.AddSecretOptions{Label: label, Content: content, Owner: goops.OwnerApplication})
 	return err
 }
@@ -54,9 +54,9 @@ func TestToolsRefuseAtTheEnd(t *testing.T) {
 	uri, err := goops.AddSecret(&goops.AddSecretOptions{Label: "free", Content: key})
 	require.NoError(t, err)
 	assert.Equal(t, "secret:2\n", uri, "with the tool's newline")
-	assert.ErrorContains(t, addSecret("free", key), `secret with label "free" already exists`, "twice in one hook is found at once")
+	assert.ErrorContains(t, addBySecretTool("free", key), `secret with label "free" already exists`, "twice in one hook is found at once")
 	assert.Empty(t, readModel(os.Getenv("TEST_MODEL")).Refused)
-	require.NoError(t, addSecret("taken", key))
+	require.NoError(t, addBySecretTool("taken", key))
 	assert.Equal(t, `secret with label "taken" already exists`, readModel(os.Getenv("TEST_MODEL")).Refused)
 }
 
@@ -129,7 +129,7 @@ func TestPublished(t *testing.T) {
 	}}, "update-status")
 	databag, err := Published("vpn-gateway", "gluetun")
 	require.NoError(t, err)
-	assert.Equal(t, said, databag)
+	assert.Equal(t, map[string]map[string]string{"vpn-gateway:8": said}, databag)
 	databag, err = Published("other", "gluetun")
 	require.NoError(t, err)
 	assert.Empty(t, databag)

@@ -305,6 +305,15 @@ func secretSet(m *model, a []string) (any, error) {
 func secretContent(args []string) (map[string]string, error) {
 	content := pairs(slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, "--") }))
 	for key, value := range content {
+		if name, ok := strings.CutSuffix(key, "#file"); ok {
+			text, err := os.ReadFile(value)
+			if err != nil {
+				return nil, err
+			}
+			delete(content, key)
+			key, value = name, string(text)
+			content[key] = value
+		}
 		if value == "" {
 			return nil, fmt.Errorf("key value %q not valid", key+"=")
 		}

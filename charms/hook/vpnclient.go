@@ -20,18 +20,21 @@ type VPNOptions struct {
 	UnsafeMode      bool            `json:"unsafe-mode"`
 	ClusterCIDRs    vpnk8slib.CIDRs `json:"cluster-cidrs"` // empty: discovered
 	PodGatewayImage string          `json:"pod-gateway-image" validate:"required,image"`
+	AgentImage      string          `json:"vpn-agent-image" validate:"required,image"`
 }
 
 // VPN is the consumer's half of the vpn-gateway relation as seen in one hook. It is the same for every consumer charm.
 type VPN struct {
 	Options    VPNOptions
 	OptionsErr error // what the operator has to mend in the charm's options; set by the charm
+	Ports      []int // TCP, on which the workload is asked inside the cluster; set by the charm
 	App        vpnk8slib.App
 	Link       vpnk8slib.Link
 	Breaking   bool // this is the hook that breaks one of the relations
 	View       vpnk8slib.ClientView
 	ViewErr    error         // why the view could not be had: no trust, no answer, or a network that has to be told (cluster-cidrs)
 	Pod        vpnk8slib.Pod // this pod's own network
+	Key        string        // of the gateway's overlay; empty where there is none, or it may not be read yet
 }
 
 // SeeVPN reads the relation, the cluster and this pod's network. The cluster is asked by the leader only, once, within
@@ -59,14 +62,27 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions) (VPN, error) {
 	}
 	v.ViewErr = err
 	v.App.OwnerUID = v.View.Owner
-	return v, nil
+	v.Key, err = key(v.Link)
+	return v, err
+}
+
+// key reads the key of the gateway's overlay, which the gateway grants. One that is not granted yet is none.
+func key(l vpnk8slib.Link) (string, error) {
+	if l.Err != nil || l.Gateway.Overlay == nil {
+		return "", nil
+	}
+	content, err := Secret(l.Gateway.Overlay.Key)
+	if errors.Is(err, ErrNoSecret) {
+		return "", nil
+	}
+	return content[vpnk8slib.KeyField], err
 }
 
 // client is what the library decides from. Workloads are the containers that must not reach anything before the route is there.
 func (v VPN) client(workloads ...string) vpnk8slib.Client {
 	return vpnk8slib.Client{
 		App: v.App, Link: v.Link, Unsafe: v.Options.UnsafeMode, Breaking: v.Breaking, Last: v.View.Last, Network: v.View.Network, Probe: v.View.Probe,
-		Workloads: workloads, Image: v.Options.PodGatewayImage,
+		Workloads: workloads, Ports: v.Ports, Key: v.Key, Image: v.Options.PodGatewayImage, AgentImage: v.Options.AgentImage,
 	}
 }
 
@@ -111,7 +127,7 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 // mayKeepUnseen stands in for the library's MayKeep while the cluster does not say whether this application was routed
 // before. This pod was closed by a route of ours, and is closed: what runs in it goes on, as long as there is a relation.
 func (v VPN) mayKeepUnseen() bool {
-	return v.ViewErr != nil && v.related() && v.Pod.Patched && v.Pod.Closed
+	return v.ViewErr != nil && v.related() && v.Pod.Holds()
 }
 
 func (v VPN) related() bool { return !errors.Is(v.Link.Err, vpnk8slib.ErrNotRelated) }
@@ -176,9 +192,11 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 		return Blocked(v.Link.Err.Error())
 	case c.State() == vpnk8slib.Protected:
 		return Waiting(fmt.Sprintf("waiting for gateway %s: its VPN tunnel has not been up yet", gateway)).With(v.look(c))
-	case !v.Pod.Patched:
+	case v.Pod.Agent != nil && !v.Pod.Guarded():
+		return Waiting(fmt.Sprintf("the guard of this pod does not stand: %s", v.Pod.Agent.Guard.Error))
+	case !v.Pod.Patched && !v.Pod.Guarded():
 		return Maintenance("restarting this pod with the route to gateway " + gateway)
-	case !v.Pod.Closed:
+	case !v.Pod.Holds():
 		return Blocked(fmt.Sprintf("this pod still has a way out beside the tunnel; delete it: kubectl -n %s delete pod -l app.kubernetes.io/name=%s", v.App.Namespace, v.App.Name))
 	default:
 		return Waiting(fmt.Sprintf("waiting for gateway %s: the overlay is not there, nothing leaves", gateway)).With(v.look(c))

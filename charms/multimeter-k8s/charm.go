@@ -58,8 +58,9 @@ func Reconcile(o Observed) hook.Desired {
 		},
 	}}
 	o.VPN.OptionsErr = o.ConfigErr
+	o.VPN.Ports = []int{echoPort}
 	d := o.VPN.Desired(o.Unit, w, o.Container.Up)
-	d.Ports = []int{echoPort}
+	d.Ports = o.VPN.Ports
 	if up, known := o.Container.Checks["echo"]; known && !up && o.Container.Running && d.Status.Kind == "active" {
 		d.Status = hook.Waiting("waiting for the echo on port 8080").With(d.Status.Message)
 	}

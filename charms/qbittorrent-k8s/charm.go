@@ -37,10 +37,11 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 // Reconcile decides what should be so. It reads nothing and changes nothing.
 func Reconcile(o Observed) hook.Desired {
 	o.VPN.OptionsErr = o.ConfigErr
-	d := o.VPN.Desired(o.Unit, workload(o.Config), o.Container.Up)
 	if o.ConfigErr == nil {
-		d.Ports = []int{o.Config.WebPort}
+		o.VPN.Ports = []int{o.Config.WebPort}
 	}
+	d := o.VPN.Desired(o.Unit, workload(o.Config), o.Container.Up)
+	d.Ports = o.VPN.Ports
 	if up, known := o.Container.Checks[webCheck]; known && !up && o.Container.Running && d.Status.Kind == "active" {
 		d.Status = hook.Waiting(fmt.Sprintf("waiting for the web UI on port %d", o.Config.WebPort)).With(d.Status.Message)
 	}

@@ -247,6 +247,8 @@ func jsonType(t reflect.Type) string {
 		return "integer"
 	case reflect.Slice:
 		return "array"
+	case reflect.Pointer, reflect.Struct:
+		return "object"
 	default:
 		return t.Kind().String()
 	}

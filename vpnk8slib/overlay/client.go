@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Client is a pod's end of the overlay.
@@ -13,13 +15,16 @@ type Client struct {
 	Overlay string `json:"overlay"` // the interface that is made: vxlan0
 
 	Address netip.Prefix `json:"address"` // this pod's, with the overlay's network
-	Gateway netip.Addr   `json:"gateway"` // the gateway's, in the same network
-	Peer    netip.Addr   `json:"peer"`    // the gateway's pod, as it was known last; its heartbeats tell of another
-	Name    string       `json:"name"`    // by which its pod is found, where no heartbeat tells; empty: by nothing else
-	VNI     uint32       `json:"vni"`     // the overlay's identifier
-	Port    uint16       `json:"port"`    // of the encapsulation, on both ends
-	Beats   uint16       `json:"beats"`   // the port of the heartbeats, on both ends
-	MTU     int          `json:"mtu"`     // of what fits through the gateway's tunnel, in bytes; 0: not known
+	// Units is how many addresses from Address on belong to the application: its unit N has the Nth after the first. 0 or 1: this
+	// one is the pod's.
+	Units   int        `json:"units,omitempty"`
+	Gateway netip.Addr `json:"gateway"` // the gateway's, in the same network
+	Peer    netip.Addr `json:"peer"`    // the gateway's pod, as it was known last; its heartbeats tell of another
+	Name    string     `json:"name"`    // by which its pod is found, where no heartbeat tells; empty: by nothing else
+	VNI     uint32     `json:"vni"`     // the overlay's identifier
+	Port    uint16     `json:"port"`    // of the encapsulation, on both ends
+	Beats   uint16     `json:"beats"`   // the port of the heartbeats, on both ends
+	MTU     int        `json:"mtu"`     // of what fits through the gateway's tunnel, in bytes; 0: not known
 	// Direct are the networks that are reached by Device as before: pods, Services, and what the pod's agent talks to.
 	Direct []netip.Prefix `json:"direct"`
 }
@@ -40,6 +45,9 @@ func (c Client) Check() error {
 	case c.Address.Masked().Contains(c.Peer):
 		return fmt.Errorf("peer must not be in the overlay itself, as %s is", c.Peer)
 	}
+	if err := c.units(); err != nil {
+		return err
+	}
 	for _, p := range c.Direct {
 		if !network(p) {
 			return fmt.Errorf("direct must hold networks, not %s", p)
@@ -52,6 +60,37 @@ func (c Client) Check() error {
 		return fmt.Errorf("direct must hold the network of peer %s: its own packets would take the overlay", c.Peer)
 	}
 	return nil
+}
+
+// units says what is wrong with the application's addresses.
+func (c Client) units() error {
+	last := c.Address.Addr()
+	for n := 1; n < c.Units && last.IsValid(); n++ {
+		if last = last.Next(); last == c.Gateway || !c.Address.Contains(last) {
+			return fmt.Errorf("units must not reach over what %s has beside the gateway, as %d does", c.Address.Masked(), c.Units)
+		}
+	}
+	return nil
+}
+
+// Of is the client's end in the pod of that name, which is the application's and the unit's number: its address is its own.
+func (c Client) Of(pod string) (Client, error) {
+	if c.Units < 2 {
+		return c, nil
+	}
+	n, err := strconv.ParseUint(pod[strings.LastIndex(pod, "-")+1:], 10, 16)
+	if err != nil {
+		return Client{}, fmt.Errorf("cannot find the unit's number in the name of the pod, %q", pod)
+	}
+	if int(n) >= c.Units {
+		return Client{}, fmt.Errorf("cannot give unit %d an address: its application has %d", n, c.Units)
+	}
+	a := c.Address.Addr()
+	for range n {
+		a = a.Next()
+	}
+	c.Address, c.Units = netip.PrefixFrom(a, c.Address.Bits()), 0
+	return c, nil
 }
 
 // MAC is the hardware address of an overlay address: nobody asks for it, and so nobody can answer in another's place.

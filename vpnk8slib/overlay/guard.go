@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Guard is what may pass a pod's own interface. All else is dropped, whatever it is marked with.
@@ -31,9 +32,17 @@ type Guard struct {
 	// Names is the port of the agent's resolver on the pod's loopback: what any user but root asks of any resolver is asked there.
 	// 0: there is none.
 	Names uint16 `json:"names,omitempty"`
+	// Endpoint is where a VPN client's own packets go, where nobody but itself knows the server; nil: nowhere.
+	Endpoint *Endpoint `json:"endpoint,omitempty"`
 	// Inbound are the TCP ports on which the pod may be asked over Device: of the workload, of Pebble's health, of a mesh.
 	// The workload's peers come by the overlay, and their port is not among these.
 	Inbound []uint16 `json:"inbound,omitempty"`
+}
+
+// Endpoint is any server on one of some UDP ports, for packets that bear the VPN client's own mark: both are asked for.
+type Endpoint struct {
+	Mark  uint32   `json:"mark"`
+	Ports []uint16 `json:"ports"`
 }
 
 // Check says what is wrong, and names the field.
@@ -55,6 +64,9 @@ func (g Guard) Check() error {
 	}
 	if err := ports("outside", g.Outside); err != nil {
 		return err
+	}
+	if e := g.Endpoint; e != nil && (e.Mark == 0 || len(e.Ports) == 0 || slices.Contains(e.Ports, 0)) {
+		return errors.New("endpoint must have a mark, and ports")
 	}
 	for _, a := range g.Gateways {
 		if !plain(a) {

@@ -51,7 +51,7 @@ func Routed(t *testing.T, u hook.Unit) hook.VPN {
 	t.Helper()
 	gateway := Gateway(t)
 	return hook.VPN{
-		Options: hook.VPNOptions{PodGatewayImage: "ghcr.io/angelnu/pod-gateway:v1.13.0"},
+		Options: hook.VPNOptions{PodGatewayImage: "ghcr.io/angelnu/pod-gateway:v1.13.0", AgentImage: vpnk8slib.AgentImage},
 		App:     vpnk8slib.App{Name: u.App, Namespace: u.Model, OwnerUID: "6f6b3c5e-0000-4000-8000-000000000001"},
 		Link:    vpnk8slib.Link{Relation: "vpn-gateway:1", Gateway: gateway},
 		View: vpnk8slib.ClientView{

@@ -52,10 +52,21 @@ func (d Deploy) App(ctx context.Context, model, app string, more ...string) erro
 		return err
 	}
 	args := []string{"deploy", "-m", model, d.Charm(app), app, "--trust",
-		"--resource", app + "-image=" + info.Images[app+"-image"],
-		"--config", "pod-gateway-image=" + info.Images["pod-gateway-image"]}
+		"--resource", app + "-image=" + info.Images[app+"-image"]}
+	for name, image := range info.ImageOptions() {
+		args = append(args, "--config", name+"="+image)
+	}
 	_, err = d.Juju(ctx, append(args, more...)...)
 	return err
+}
+
+// ImageOptions are the options of every charm that name an image.
+func (i Info) ImageOptions() map[string]string {
+	options := map[string]string{}
+	for _, name := range []string{"pod-gateway-image", "vpn-agent-image"} {
+		options[name] = i.Images[name]
+	}
+	return options
 }
 
 // GatewayOptions are gluetun's options for the lab's provider, all but the key.
@@ -67,8 +78,8 @@ func (i Info) GatewayOptions() map[string]string {
 		"vpn-endpoint-ip":      i.VPN.Endpoint,
 		"vpn-endpoint-port":    fmt.Sprint(i.VPN.Port),
 		"probe-targets":        "203.0.113.2:80,203.0.113.3:80",
+		"dns-resolvers":        "198.51.100.53",
 		"custom-overrides":     "PUBLICIP_API=echoip#http://" + i.Echo,
-		"pod-gateway-image":    i.Images["pod-gateway-image"],
 	}
 }
 
@@ -155,8 +166,7 @@ func (d Deploy) overlay(info Info, name string) (string, error) {
 	}
 	overlay := map[string]map[string]application{"applications": {}}
 	for _, app := range apps {
-		options := map[string]string{"pod-gateway-image": info.Images["pod-gateway-image"]}
-		overlay["applications"][app] = application{map[string]string{app + "-image": info.Images[app+"-image"]}, options}
+		overlay["applications"][app] = application{map[string]string{app + "-image": info.Images[app+"-image"]}, info.ImageOptions()}
 	}
 	data, err := json.MarshalIndent(overlay, "", "  ") // JSON is YAML
 	if err != nil {

@@ -54,8 +54,12 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 		if err != nil {
 			return client.Config{}, err
 		}
+		own, err := c.Client.Of(*r.pod)
+		if err != nil {
+			return client.Config{}, err
+		}
 		key, err := r.key(clientKey)
-		return client.Config{Client: *c.Client, Key: key}, err
+		return client.Config{Client: own, Key: key}, err
 	}
 	r.guard.Keep(rules) // before anything is led anywhere
 	return r.stay(ctx, func(out *overlay.Report) {

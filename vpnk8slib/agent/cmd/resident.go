@@ -25,15 +25,14 @@ import (
 const (
 	configFile = "/config/agent.json"
 	keysDir    = "/keys"
-	socketFile = "/run/vpn-agent/agent.sock"
 )
 
 // resident is an agent that stays in its pod, and has its guard in its care whatever else it does.
 type resident struct {
-	log                  *slog.Logger
-	config, keys, socket *string
-	guard                *guard.Keeper
-	resolving            atomic.Pointer[overlay.Names] // as the configuration had it last; nil: not at all
+	log                       *slog.Logger
+	config, keys, socket, pod *string
+	guard                     *guard.Keeper
+	resolving                 atomic.Pointer[overlay.Names] // as the configuration had it last; nil: not at all
 }
 
 func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
@@ -42,7 +41,8 @@ func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
 		log:    log,
 		config: flags.String("config", configFile, "the agent's configuration"),
 		keys:   flags.String("keys", keysDir, "the folder of the keys of heartbeats"),
-		socket: flags.String("socket", socketFile, "the unix socket on which the charm asks"),
+		pod:    flags.String("pod", os.Getenv(overlay.PodVariable), "the name of this pod, which ends with the unit's number"),
+		socket: flags.String("socket", overlay.Socket, "the unix socket on which the charm asks"),
 		guard:  &guard.Keeper{Log: log},
 	}
 }
@@ -60,6 +60,10 @@ func (r *resident) key(name string) ([]byte, error) {
 func (r *resident) rules() (overlay.Guard, error) {
 	c, err := overlay.ReadConfig(*r.config)
 	if err == nil {
+		if c.Client != nil {
+			own, _ := c.Client.Of(*r.pod) // a pod without an address of its own is guarded all the same
+			c.Guard.Own = own.Address.Addr()
+		}
 		if c.Names != nil || r.resolving.Load() == nil { // once there, it stays: the guard leads questions there
 			r.resolving.Store(c.Names)
 		}
@@ -111,7 +115,7 @@ func pause(ctx context.Context, d time.Duration) {
 // container that fails keeps Juju's agent from starting, and then nobody can repair anything. The charm starts no workload
 // meanwhile. What it returns an error for, only another process can mend.
 func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep ...func(context.Context) error) error {
-	namespace, err := status.Namespace()
+	namespace, err := overlay.Namespace()
 	if err != nil {
 		return err
 	}

@@ -7,17 +7,17 @@ import (
 	"io"
 	"time"
 
-	"github.com/charmarr/charmarr-go/vpnk8slib/agent/status"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 func askStatus(ctx context.Context, flags *flag.FlagSet, args []string, out, _ io.Writer) error {
-	socket := flags.String("socket", socketFile, "the unix socket on which the agent answers")
+	socket := flags.String("socket", overlay.Socket, "the unix socket on which the agent answers")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	report, err := status.Ask(ctx, *socket)
+	report, err := overlay.Ask(ctx, *socket)
 	if err != nil {
 		return err
 	}

@@ -226,6 +226,11 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 			}
 		}
 	}
+	if e := t.Endpoint; e != nil {
+		for _, port := range e.Ports {
+			device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(port), nft.Marked(e.Mark))
+		}
+	}
 	for _, kind := range []byte{neighbourSolicitation, neighbourAdvertisement} {
 		device(nft.ICMPv6(kind))
 	}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -43,33 +42,4 @@ func Serve(ctx context.Context, socket string, report func() overlay.Report) err
 		return fmt.Errorf("cannot answer on %s: %w", socket, err)
 	}
 	return nil
-}
-
-// Ask asks the agent behind a socket.
-func Ask(ctx context.Context, socket string) (r overlay.Report, err error) {
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/report", nil)
-	if err != nil {
-		return r, err
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return r, fmt.Errorf("cannot ask the agent: %w", err)
-	}
-	defer answer.Body.Close()
-	if err := json.NewDecoder(answer.Body).Decode(&r); err != nil {
-		return r, fmt.Errorf("cannot read the agent's answer: %w", err)
-	}
-	return r, nil
-}
-
-// Namespace is the inode of this process's network namespace.
-func Namespace() (uint64, error) {
-	info, err := os.Stat("/proc/self/ns/net")
-	if err != nil {
-		return 0, fmt.Errorf("cannot tell this pod from others: %w", err)
-	}
-	return info.Sys().(*syscall.Stat_t).Ino, nil
 }

@@ -41,6 +41,7 @@ func specs() []spec {
 		{Image: Image{Name: "lab.local/plain:lab", Entrypoint: []string{"/usr/bin/probe", "sleep"}}, programs: map[string]string{"usr/bin/probe": "probe"}},
 		{Image: Image{Name: "lab.local/multimeter:lab"}, programs: map[string]string{"usr/bin/multimeter": "multimeter", "usr/bin/probe": "probe"}, root: &multimeter},
 		{Image: Image{Name: "lab.local/qbittorrent:lab"}, programs: map[string]string{"usr/bin/probe": "probe"}, root: &qbittorrent},
+		{Image: Image{Name: "lab.local/vpn-agent:lab"}, programs: map[string]string{"agent": "agent"}},
 		// What Juju's own images hold, as far as a unit needs it.
 		{Image: Image{Name: where.OperatorImage}, programs: map[string]string{"opt/containeragent": "containeragent", "opt/jujuc": "jujuc", "opt/pebble": "pebble"}},
 		{Image: Image{Name: where.CharmBaseImage}, root: &base},
@@ -110,6 +111,7 @@ func Resources() map[string]string {
 		"gluetun-image":     "lab.local/gluetun-standin:v3.41.1",
 		"qbittorrent-image": "lab.local/qbittorrent:lab",
 		"multimeter-image":  "lab.local/multimeter:lab",
+		"vpn-agent-image":   "lab.local/vpn-agent:lab",
 		"pod-gateway-image": "lab.local/pod-gateway-standin:v1.13.0",
 	}
 }

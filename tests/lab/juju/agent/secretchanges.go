@@ -109,7 +109,7 @@ func (c *Conn) updateSecret(arg params.UpdateSecretArg) error {
 	if err := c.describe(s, arg.UpsertSecretArg); err != nil {
 		return err
 	}
-	s.Revise(arg.Content.Data, time.Now())
+	c.Controller.Revise(c.Model, s, arg.Content.Data)
 	return nil
 }
 

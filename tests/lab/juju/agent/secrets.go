@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/juju/errors"
 	apiservererrors "github.com/juju/juju/apiserver/errors"
@@ -53,15 +54,13 @@ func secretBackends(c *Conn, _ params.SecretBackendArgs) (params.SecretBackendCo
 	}, nil
 }
 
-// find is the secret of a URI, or of a label: its owner's, or the one that this unit gave it as a reader.
+// find is the model's secret of a URI, or of a label: its owner's, or the one that this unit gave it as a reader. Those
+// of other models are found by across.
 func (c *Conn) find(uri, label string) (*model.Secret, error) {
 	if uri != "" {
 		parsed, err := secrets.ParseURI(uri)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case !parsed.IsLocal(c.Model.UUID):
-			return nil, facade.NotDone("SecretsManager", "GetSecretContentInfo across models")
 		}
 		if s := c.Model.Secrets[parsed.ID]; s != nil {
 			return s, nil
@@ -93,6 +92,9 @@ func secretContents(c *Conn, args params.GetSecretContentArgs) (results[params.S
 // content is what secret-get shows: the revision that the unit tracks, from its first look on, or the newest, to look
 // at only (peek) or to track from now on (refresh).
 func (c *Conn) content(arg params.GetSecretContentArg) (map[string]string, error) {
+	if uri := c.across(arg.URI, arg.Label); uri != nil {
+		return c.contentAcross(uri, arg)
+	}
 	s, err := c.find(arg.URI, arg.Label)
 	if err != nil {
 		return nil, err
@@ -105,11 +107,8 @@ func (c *Conn) content(arg params.GetSecretContentArg) (map[string]string, error
 		return nil, err
 	}
 	tracked, known := s.Consumers[c.Unit]
-	if label != "" && label != tracked.Label {
-		if err := c.Model.CheckLabel(names.NewUnitTag(c.Unit), label); err != nil {
-			return nil, errors.Annotate(err, "getting latest secret revision")
-		}
-		tracked.Label = label
+	if err := c.relabelRead(&tracked, label); err != nil {
+		return nil, errors.Annotate(err, "getting latest secret revision")
 	}
 	shown := tracked.Revision
 	if !known || arg.Refresh || arg.Peek {
@@ -119,12 +118,7 @@ func (c *Conn) content(arg params.GetSecretContentArg) (map[string]string, error
 		tracked.Revision = shown
 	}
 	s.Consumers[c.Unit] = tracked
-	for _, r := range s.Revisions {
-		if r.Number == shown {
-			return r.Data, nil
-		}
-	}
-	return nil, errors.NotFoundf("secret revision %d for %q", shown, s.ID)
+	return s.Content(shown)
 }
 
 // newLabel is the label that a reader gives to a secret by asking for it with one. Who may manage the secret changes its
@@ -141,6 +135,18 @@ func (c *Conn) newLabel(s *model.Secret, arg params.GetSecretContentArg) (string
 		return arg.Label, nil
 	}
 	return "", c.relabel(s, arg.Label)
+}
+
+// relabelRead gives what the unit reads another label of its own.
+func (c *Conn) relabelRead(tracked *model.Consumer, label string) error {
+	if label == "" || label == tracked.Label {
+		return nil
+	}
+	if err := c.Model.CheckLabel(names.NewUnitTag(c.Unit), label); err != nil {
+		return err
+	}
+	tracked.Label = label
+	return nil
 }
 
 // relabel gives a secret another label of its owner's.
@@ -164,11 +170,15 @@ func consumedSecrets(c *Conn, u *model.Unit) map[string]any {
 			out[fmt.Sprint(uri, s.Latest().Number)] = text(uri)
 		}
 	}
+	maps.Copy(out, consumedAcross(c, u))
 	return out
 }
 
 func consumedRevisions(c *Conn, args params.GetSecretConsumerInfoArgs) (results[params.SecretConsumerInfoResult], error) {
 	return each(args.URIs, func(uri string) params.SecretConsumerInfoResult {
+		if across := c.across(uri, ""); across != nil {
+			return c.revisionAcross(across)
+		}
 		s, err := c.find(uri, "")
 		switch {
 		case err != nil:

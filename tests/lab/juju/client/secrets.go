@@ -180,7 +180,7 @@ func updateSecrets(c *Conn, args params.UpdateUserSecretArgs) (params.ErrorResul
 		if err := c.describeSecret(s, arg.UpsertSecretArg); err != nil {
 			return err
 		}
-		s.Revise(arg.Content.Data, time.Now())
+		c.Controller.Revise(c.Model, s, arg.Content.Data)
 		return nil
 	}), nil
 }

@@ -85,7 +85,7 @@ func (c *Controller) twin(r *Relation) {
 		if o.UUID != remote.OfferUUID {
 			continue
 		}
-		proxy := "remote-" + strings.ReplaceAll(c.token(r.model, own.App), "-", "")
+		proxy := c.token(r.model, own.App)
 		ends := []Endpoint{{App: proxy, Relation: own.Relation}, {App: o.App, Relation: o.Endpoints[offered.Name]}}
 		if own.Role == charm.RoleProvider {
 			ends[0], ends[1] = ends[1], ends[0]

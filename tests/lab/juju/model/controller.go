@@ -3,10 +3,12 @@
 package model
 
 import (
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/juju/juju/core/life"
+	"github.com/juju/juju/core/secrets"
 	"github.com/juju/utils/v3"
 )
 
@@ -73,17 +75,22 @@ func (c *Controller) AddModel(name, owner string) *Model {
 		Name: name, UUID: utils.MustNewUUID().String(), Owner: owner, Life: life.Alive, Created: time.Now(), UpdateStatus: UpdateStatus,
 		Charms: map[string]*Charm{}, Apps: map[string]*App{}, Units: map[string]*Unit{}, Relations: map[int]*Relation{},
 		Offers: map[string]*Offer{}, Remotes: map[string]*Remote{}, Secrets: map[string]*Secret{},
-		Actions: map[string]*Action{}, Operations: map[string]*Operation{}, Pending: map[string]*Resource{},
+		Consumed: map[secrets.URI]map[string]Consumer{},
+		Actions:  map[string]*Action{}, Operations: map[string]*Operation{}, Pending: map[string]*Resource{},
 	}
 	c.Models[m.UUID] = m
 	return m
 }
 
-// token is the name under which the models of others know a consuming application: always the same one.
+// Token is the name under which the models of others know a consuming application, empty before it has been in a relation
+// with one.
+func (c *Controller) Token(m *Model, app string) string { return c.tokens[m.UUID+" "+app] }
+
+// token is that name from the first relation on: always the same one.
 func (c *Controller) token(m *Model, app string) string {
 	key := m.UUID + " " + app
 	if c.tokens[key] == "" {
-		c.tokens[key] = utils.MustNewUUID().String()
+		c.tokens[key] = "remote-" + strings.ReplaceAll(utils.MustNewUUID().String(), "-", "")
 	}
 	return c.tokens[key]
 }

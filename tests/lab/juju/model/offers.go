@@ -27,6 +27,7 @@ func (c *Controller) RemoveOffer(m *Model, o *Offer) {
 					app, _ := names.UnitApplication(unit)
 					return app == remote.Name
 				})
+				m.forgetReaders(remote.Name)
 				c.DestroyRelation(r, false)
 			}
 		}
@@ -50,6 +51,16 @@ func (c *Controller) terminated(offer string) {
 func (c *Controller) Consume(m *Model, remote *Remote) {
 	remote.Life = life.Alive
 	m.Remotes[remote.Name] = remote
+}
+
+// consumes holds for a model with a SAAS of the other.
+func (m *Model) consumes(other *Model) bool {
+	for _, remote := range m.Remotes {
+		if remote.Source == other.UUID && !remote.Consumer {
+			return true
+		}
+	}
+	return false
 }
 
 // RemoveRemote lets a SAAS go, after its relations.

@@ -2,6 +2,7 @@ package model
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/juju/errors"
@@ -13,12 +14,52 @@ import (
 // Latest is the newest revision.
 func (s *Secret) Latest() Revision { return s.Revisions[len(s.Revisions)-1] }
 
-// Revise notes a change, and makes a new revision where there is new content.
-func (s *Secret) Revise(content map[string]string, now time.Time) {
-	s.Updated = now
-	if len(content) > 0 {
-		s.Revisions = append(s.Revisions, Revision{Number: s.Latest().Number + 1, Data: content, Created: now})
+// Content is a revision's.
+func (s *Secret) Content(revision int) (map[string]string, error) {
+	for _, r := range s.Revisions {
+		if r.Number == revision {
+			return r.Data, nil
+		}
 	}
+	return nil, errors.NotFoundf("secret revision %d for %q", revision, s.ID)
+}
+
+// Revise notes a change, and makes a new revision where there is new content: of that, other models hear a moment later.
+func (c *Controller) Revise(m *Model, s *Secret, content map[string]string) {
+	s.Updated = time.Now()
+	if len(content) > 0 {
+		s.Revisions = append(s.Revisions, Revision{Number: s.Latest().Number + 1, Data: content, Created: s.Updated})
+		c.later(moment(), func() { c.tellRevision(m, s) })
+	}
+}
+
+// tellRevision lets the units of other models that have read a secret hear of its newest revision. As in Juju they do for
+// as long as their model has something of the owner's as a SAAS, whether they may still read it or not.
+func (c *Controller) tellRevision(m *Model, s *Secret) {
+	if m.Secrets[s.ID] != s {
+		return
+	}
+	uri := secrets.URI{SourceUUID: m.UUID, ID: s.ID}
+	for _, other := range c.Models {
+		if !other.consumes(m) {
+			continue
+		}
+		for unit, tracked := range other.Consumed[uri] {
+			app, _ := names.UnitApplication(unit)
+			if _, reads := s.Consumers[c.Token(other, app)+strings.TrimPrefix(unit, app)]; reads {
+				tracked.Latest = s.Latest().Number
+				other.Consumed[uri][unit] = tracked
+			}
+		}
+	}
+}
+
+// Consume notes what a unit has of another model's secret.
+func (m *Model) Consume(uri secrets.URI, unit string, tracked Consumer) {
+	if m.Consumed[uri] == nil {
+		m.Consumed[uri] = map[string]Consumer{}
+	}
+	m.Consumed[uri][unit] = tracked
 }
 
 // LabelExists is the kind of the errors that refuse a label which is taken.
@@ -64,6 +105,11 @@ func (m *Model) owned(owner names.Tag, label string) bool {
 func (m *Model) read(unit, label string) bool {
 	for _, s := range m.Secrets {
 		if s.Consumers[unit].Label == label {
+			return true
+		}
+	}
+	for _, consumers := range m.Consumed {
+		if consumers[unit].Label == label {
 			return true
 		}
 	}
@@ -151,5 +197,18 @@ func (m *Model) forgetSecrets(owner names.Tag) {
 func (m *Model) forgetReader(unit string) {
 	for _, s := range m.Secrets {
 		delete(s.Consumers, unit)
+	}
+	for _, consumers := range m.Consumed {
+		delete(consumers, unit)
+	}
+}
+
+// forgetReaders forgets what the units of a consumer in another model have read.
+func (m *Model) forgetReaders(proxy string) {
+	for _, s := range m.Secrets {
+		maps.DeleteFunc(s.Consumers, func(unit string, _ Consumer) bool {
+			app, _ := names.UnitApplication(unit)
+			return app == proxy
+		})
 	}
 }

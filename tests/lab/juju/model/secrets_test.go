@@ -81,6 +81,44 @@ func TestGrantsEndAcrossModels(t *testing.T) {
 	})
 }
 
+// What a consumer's units have read is known at both sides until the unit, or the offer, is gone; a secret that went before
+// its news had come is nobody's.
+func TestReadersAcrossModels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, offering, consuming, _ := across(t)
+		settle(c)
+		s := offering.secret("s", application("gateway"))
+		s.Revisions = []Revision{{Number: 1}}
+		uri := secrets.URI{SourceUUID: offering.UUID, ID: s.ID}
+		proxy := c.Token(consuming, "meter")
+		require.Contains(t, offering.Remotes, proxy)
+		for _, n := range []string{"/0", "/1"} {
+			s.Consumers[proxy+n] = Consumer{Revision: 1}
+			consuming.Consume(uri, "meter"+n, Consumer{Revision: 1, Latest: 1, Label: "way"})
+		}
+		require.Error(t, consuming.CheckLabel(names.NewUnitTag("meter/0"), "way"))
+		consuming.forgetReader("meter/0")
+		require.NoError(t, consuming.CheckLabel(names.NewUnitTag("meter/0"), "way"))
+
+		content := map[string]string{"key": "AAAA"}
+		c.Revise(offering, s, content)
+		settle(c)
+		require.Equal(t, map[string]Consumer{"meter/1": {Revision: 1, Latest: 2, Label: "way"}}, consuming.Consumed[uri])
+		c.Revise(offering, s, content)
+		offering.forgetSecrets(application("gateway"))
+		settle(c)
+		require.Equal(t, 2, consuming.Consumed[uri]["meter/1"].Latest)
+
+		offering.Secrets[s.ID] = s
+		delete(consuming.Remotes, "way")
+		c.Revise(offering, s, content)
+		settle(c)
+		require.Equal(t, 2, consuming.Consumed[uri]["meter/1"].Latest, "it consumes nothing of that model any more")
+		c.RemoveOffer(offering, offering.Offers["gateway"])
+		require.Empty(t, s.Consumers)
+	})
+}
+
 func TestGrantRefuses(t *testing.T) {
 	c, m, r, s := shared()
 	relation := names.NewRelationTag(r.Key)

@@ -19,8 +19,9 @@ type Model struct {
 	Units             map[string]*Unit
 	Relations         map[int]*Relation
 	Offers            map[string]*Offer
-	Remotes           map[string]*Remote // by name in this model
-	Secrets           map[string]*Secret // by id, without "secret:"
+	Remotes           map[string]*Remote                  // by name in this model
+	Secrets           map[string]*Secret                  // by id, without "secret:"
+	Consumed          map[secrets.URI]map[string]Consumer // of other models' secrets, by unit
 	Actions           map[string]*Action
 	Operations        map[string]*Operation
 	Pending           map[string]*Resource // by id, until an application takes it
@@ -149,9 +150,11 @@ type Grant struct {
 	Role  secrets.SecretRole
 }
 
-// Consumer is what a unit that reads a secret has of it.
+// Consumer is what a unit that reads a secret has of it. Across models there are two, as in Juju: one of the unit, where
+// it is, with its label, and one of "remote-", its token and its number, where the secret is.
 type Consumer struct {
 	Revision int // the one it tracks: what secret-get shows without --refresh
+	Latest   int // the newest that it has heard of; only of another model's secret
 	Label    string
 }
 

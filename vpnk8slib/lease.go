@@ -1,0 +1,134 @@
+package vpnk8slib
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Leases are what a gateway's clients have of its overlay, for as long as their relation lives: addresses, and a key. They are
+// kept where the gateway's agent reads them.
+type Leases struct {
+	Blocks []overlay.Block
+	Keys   map[string]string // of blocks, by their names
+	// Seen are the pods of clients as the agent knew them last.
+	Seen map[netip.Addr]netip.Addr
+}
+
+// ObserveLeases reads the leases of a gateway, and gives those of its consumers that have none yet a new one, as its network has
+// room. A lease whose relation is gone is not among them; its addresses are the next one's. Seen, if the agent tells, takes the
+// place of what was kept.
+func ObserveLeases(ctx context.Context, r Reader, a App, network OverlayNetwork, consumers []Consumer, agent *overlay.Report) (Leases, error) {
+	var config, keys seenConfigMap // a Secret is read alike
+	for ref, into := range map[Ref]*seenConfigMap{
+		{"ConfigMap", a.gatewayConfig(), a.Namespace}: &config, {"Secret", a.keys(), a.Namespace}: &keys,
+	} {
+		if err := r.Get(ctx, ref, into); err != nil && !notServed(err) {
+			return Leases{}, told(err, a.Name)
+		}
+	}
+	had := Leases{Keys: map[string]string{}, Seen: map[netip.Addr]netip.Addr{}}
+	var kept overlay.Config
+	if json.Unmarshal([]byte(config.Data[agentFile]), &kept) == nil && kept.Gateway != nil { // what cannot be read is leased anew
+		had.Blocks, had.Seen = kept.Gateway.Blocks, kept.Gateway.Seen
+	}
+	for name, text := range keys.Data {
+		if key, err := base64.StdEncoding.DecodeString(text); err == nil {
+			had.Keys[name] = string(key)
+		}
+	}
+	if agent != nil && agent.Gateway != nil {
+		had.Seen = map[netip.Addr]netip.Addr{}
+		for client, seen := range agent.Gateway.Clients {
+			had.Seen[client] = seen.Pod
+		}
+	}
+	return had.renew(network.Wide().prefix, consumers), nil
+}
+
+// renew keeps what relations have, and gives the others what is free.
+func (l Leases) renew(network netip.Prefix, consumers []Consumer) Leases {
+	out := Leases{Keys: map[string]string{}, Seen: map[netip.Addr]netip.Addr{}}
+	taken := func(p netip.Prefix) bool {
+		return slices.ContainsFunc(out.Blocks, func(b overlay.Block) bool { return b.Addresses.Overlaps(p) })
+	}
+	var names []string
+	for _, c := range consumers {
+		names = append(names, LeaseName(c.Relation))
+	}
+	for _, b := range l.Blocks {
+		if slices.Contains(names, b.Name) && network.Contains(b.Addresses.Addr()) && b.Addresses.Bits() == blockBits && !b.Addresses.Contains(first(network)) && !taken(b.Addresses) {
+			out.Blocks = append(out.Blocks, b)
+		}
+	}
+	free := netip.PrefixFrom(network.Addr(), blockBits) // the gateway's own: never given away
+	for _, name := range names {
+		if _, ok := out.of(name); ok {
+			continue
+		}
+		for free = after(free); network.Contains(free.Addr()) && taken(free); {
+			free = after(free)
+		}
+		if network.Contains(free.Addr()) {
+			out.Blocks = append(out.Blocks, overlay.Block{Name: name, Addresses: free})
+		}
+	}
+	slices.SortFunc(out.Blocks, func(a, b overlay.Block) int { return a.Addresses.Addr().Compare(b.Addresses.Addr()) })
+	for _, b := range out.Blocks {
+		out.Keys[b.Name] = l.Keys[b.Name]
+		if out.Keys[b.Name] == "" {
+			out.Keys[b.Name] = rand.Text() + rand.Text() // 260 bits
+		}
+	}
+	for client, pod := range l.Seen {
+		stays := func(b overlay.Block) bool { return b.Addresses.Contains(client) && slices.Contains(l.Blocks, b) }
+		if slices.ContainsFunc(out.Blocks, stays) {
+			out.Seen[client] = pod
+		}
+	}
+	return out
+}
+
+// after is the network of the same length behind p.
+func after(p netip.Prefix) netip.Prefix {
+	b := p.Addr().As4()
+	for i, add := 3, uint(1)<<(32-p.Bits()); i >= 0 && add > 0; i-- {
+		add += uint(b[i])
+		b[i], add = byte(add), add>>8
+	}
+	return netip.PrefixFrom(netip.AddrFrom4(b), p.Bits())
+}
+
+// of is the lease of a name.
+func (l Leases) of(name string) (overlay.Block, bool) {
+	i := slices.IndexFunc(l.Blocks, func(b overlay.Block) bool { return b.Name == name })
+	if i < 0 {
+		return overlay.Block{}, false
+	}
+	return l.Blocks[i], true
+}
+
+// LeaseName is the name of a relation's lease: the relation's own, as a file can be called.
+func LeaseName(relation string) string { return strings.ReplaceAll(relation, ":", "-") }
+
+// KeyField is where in that secret the key is; the agent of a client finds it in a file of that name.
+const KeyField = "key"
+
+// KeyLabel is the label of the Juju secret with the key of a relation's lease.
+func KeyLabel(relation string) string { return "key-" + LeaseName(relation) }
+
+// Offer is what a gateway tells one consumer. Secret is the URI of the Juju secret with the key of its lease; a method that
+// leases nothing needs none. The error is ErrNotReady while there is nothing to tell yet, or the consumer's own.
+func (g Gateway) Offer(c Consumer, secret string) (ProviderData, error) {
+	m, err := methodOf(g.Data.RoutingMethod)
+	if err != nil {
+		return ProviderData{}, err
+	}
+	return m.offer(g, c, secret)
+}

@@ -1,0 +1,73 @@
+package vpnk8slib
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func consumersOf(ids ...int) (out []Consumer) {
+	for _, id := range ids {
+		out = append(out, Consumer{Relation: fmt.Sprintf("vpn-gateway:%d", id)})
+	}
+	return out
+}
+
+// Who has addresses keeps them, whoever comes and goes; what a gone one had is the next one's, under another key.
+func TestLeases(t *testing.T) {
+	network := DefaultOverlay().Wide().prefix
+	first := Leases{}.renew(network, consumersOf(3, 4, 7))
+	require.Len(t, first.Blocks, 3)
+	assert.Equal(t, "172.16.0.16/28", first.Blocks[0].Addresses.String(), "the first block is the gateway's own")
+	first.Seen[netip.MustParseAddr("172.16.0.33")] = netip.MustParseAddr("10.42.0.9")
+	first.Seen[netip.MustParseAddr("172.16.0.16")] = netip.MustParseAddr("10.42.0.8")
+
+	same := first.renew(network, consumersOf(3, 4, 7))
+	assert.Equal(t, first, same)
+
+	second := first.renew(network, consumersOf(3, 7, 9))
+	kept, _ := second.of("vpn-gateway-7")
+	before, _ := first.of("vpn-gateway-7")
+	assert.Equal(t, before, kept)
+	next, _ := second.of("vpn-gateway-9")
+	gone, _ := first.of("vpn-gateway-4")
+	assert.Equal(t, gone.Addresses, next.Addresses)
+	assert.NotEqual(t, first.Keys["vpn-gateway-4"], second.Keys["vpn-gateway-9"])
+	assert.NotContains(t, second.Keys, "vpn-gateway-4")
+	assert.Equal(t, first.Keys["vpn-gateway-3"], second.Keys["vpn-gateway-3"])
+	assert.Equal(t, map[netip.Addr]netip.Addr{netip.MustParseAddr("172.16.0.16"): netip.MustParseAddr("10.42.0.8")}, second.Seen, "nobody has seen the new one")
+
+	moved := first.renew(netip.MustParsePrefix("192.168.0.0/20"), consumersOf(3))
+	assert.Equal(t, "192.168.0.16/28", moved.Blocks[0].Addresses.String())
+	assert.Empty(t, moved.Seen)
+}
+
+// Every key is another one, and long enough for the agent; every block stands alone; and there is an end.
+func TestLeasesUntilTheyAreGone(t *testing.T) {
+	var ids []int
+	for id := range 300 {
+		ids = append(ids, id)
+	}
+	network := DefaultOverlay().Wide().prefix
+	all := Leases{}.renew(network, consumersOf(ids...))
+	require.Len(t, all.Blocks, 255)
+	keys := map[string]bool{}
+	for i, b := range all.Blocks {
+		key := all.Keys[b.Name]
+		assert.GreaterOrEqual(t, len(key), 32)
+		assert.False(t, keys[key])
+		keys[key] = true
+		assert.True(t, network.Overlaps(b.Addresses))
+		for _, other := range all.Blocks[:i] {
+			assert.False(t, other.Addresses.Overlaps(b.Addresses))
+		}
+	}
+	again := all.renew(network, consumersOf(ids[1:]...))
+	_, ok := again.of("vpn-gateway-299")
+	assert.False(t, ok)
+	_, ok = again.of("vpn-gateway-255")
+	assert.True(t, ok, "the place of the one that went")
+}

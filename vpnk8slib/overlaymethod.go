@@ -1,0 +1,173 @@
+package vpnk8slib
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Overlay is the name of the routing method of our own agent.
+const Overlay = "overlay"
+
+// overlayBits is the length of the overlay's network: room for 255 applications of sixteen units each.
+const (
+	overlayBits = 20
+	blockBits   = 28
+)
+
+// OverlayData is what the method overlay adds to what a gateway publishes: how one application is a client of it.
+type OverlayData struct {
+	Network netip.Prefix `json:"network" validate:"required"`           // of the overlay
+	Gateway netip.Addr   `json:"gateway" validate:"required,ip"`        // the gateway's address in it
+	Block   netip.Prefix `json:"block" validate:"required"`             // the application's addresses; a unit's number picks its own
+	Pod     netip.Addr   `json:"gateway_pod" validate:"required,ip"`    // where the gateway's pod is now
+	Beats   uint16       `json:"heartbeat_port" validate:"min=1"`       // UDP, on both ends
+	Names   uint16       `json:"dns_port,omitempty"`                    // of the resolver on Gateway; 0: there is none
+	MTU     int          `json:"mtu,omitempty" validate:"min=0"`        // of what fits through the tunnel, in bytes; 0: not known
+	Key     string       `json:"key_secret" validate:"required,secret"` // the Juju secret with the application's key
+}
+
+// byOverlay routes by the agent of ours: fixed addresses, a guard in every pod, heartbeats both ways.
+type byOverlay struct{}
+
+func (byOverlay) name() string { return Overlay }
+
+func (byOverlay) check(d ProviderData) error {
+	if d.Overlay == nil {
+		return errors.New("overlay is required with routing_method overlay")
+	}
+	o := *d.Overlay
+	if o.Block.Bits() < o.Network.Bits() || !o.Network.Contains(o.Block.Addr()) {
+		return fmt.Errorf("overlay: block must be in the overlay's network %s, not %s", o.Network, o.Block)
+	}
+	c := byOverlay{}.end(d, Network{Pods: CIDRs{host(o.Pod)}})
+	if err := c.Check(); err != nil {
+		return fmt.Errorf("overlay: %w", err)
+	}
+	return nil
+}
+
+// end is the client's end, as the gateway's data and the cluster have it.
+func (byOverlay) end(d ProviderData, n Network) overlay.Client {
+	o := *d.Overlay
+	return overlay.Client{
+		Device: podInterface, Overlay: overlayInterface, Address: netip.PrefixFrom(o.Block.Addr(), o.Network.Bits()), Units: units(o.Block),
+		Gateway: o.Gateway, Peer: o.Pod, Name: d.GatewayDNSName, VNI: uint32(d.VXLANID), Port: uint16(d.VXLANPort), Beats: o.Beats, MTU: o.MTU,
+		Direct: n.Direct(),
+	}
+}
+
+// units is how many addresses a block has.
+func units(block netip.Prefix) int { return 1 << (block.Addr().BitLen() - block.Bits()) }
+
+func (m byOverlay) client(c Client, d ProviderData) (fragment, error) {
+	if len(c.Network.DNS) == 0 || len(c.Network.Cluster()) == 0 {
+		return fragment{}, errors.New("cannot lay the route: the cluster's networks and DNS are not known")
+	}
+	if err := apart(d.Overlay.Network, c.Network, d.inModel()); err != nil {
+		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
+	}
+	end := m.end(d, c.Network)
+	guard := c.Network.rules(overlayInterface, end.Port, len(c.Workloads), c.Ports)
+	guard.Beats, guard.Names = end.Beats, namesPort
+	var resolvers []netip.AddrPort
+	if d.Overlay.Names != 0 {
+		resolvers = append(resolvers, netip.AddrPortFrom(d.Overlay.Gateway, d.Overlay.Names))
+	}
+	config := overlay.Config{Guard: guard, Client: &end, Names: c.Network.split(resolvers...)}
+	keys := map[string]string{}
+	if c.Key != "" {
+		keys[KeyField] = c.Key
+	}
+	return fragment{keysName: c.App.keys(), workload: unprivileged()}.withAgent(c.AgentImage, "client", config, keys)
+}
+
+func (byOverlay) offer(g Gateway, c Consumer, secret string) (ProviderData, error) {
+	if c.Err != nil {
+		return ProviderData{}, c.Err
+	}
+	d := g.Data
+	if !slices.Contains(c.Data.RoutingMethods, Overlay) { // told what it understands, and that there is no way for it
+		d.RoutingMethod, d.VPNConnected, d.ExternalIP = podGatewayName, false, netip.Addr{}
+		return d, nil
+	}
+	network := d.VXLANIPNetwork.Wide().prefix
+	block, ok := g.Leases.of(LeaseName(c.Relation))
+	switch {
+	case !ok:
+		return ProviderData{}, fmt.Errorf("cannot give %s addresses: all of %s are taken", c.Data.InstanceName, network)
+	case secret == "" || !g.Pod.IsValid():
+		return ProviderData{}, ErrNotReady
+	}
+	d.Overlay = &OverlayData{Network: network, Gateway: first(network), Block: block.Addresses, Pod: g.Pod, Beats: uint16(HeartbeatPort(d.VXLANPort)), MTU: g.MTU, Key: secret}
+	if len(g.Resolvers) > 0 {
+		d.Overlay.Names = GatewayNames
+	}
+	return d, nil
+}
+
+func (byOverlay) gateway(g Gateway) (fragment, error) {
+	if len(g.Endpoint.Ports) == 0 {
+		return fragment{}, errors.New("cannot set up the gateway: the VPN endpoint's port is not known")
+	}
+	network := g.Data.VXLANIPNetwork.Wide().prefix
+	if err := apart(network, g.Network, g.App.Name); err != nil {
+		return fragment{}, fmt.Errorf("cannot set up the gateway: %w", err)
+	}
+	if err := g.Data.numbered(); err != nil {
+		return fragment{}, fmt.Errorf("cannot set up the gateway: %w", err)
+	}
+	guard := g.Network.rules(tunnelInterface, uint16(g.Data.VXLANPort), 1, nil)
+	guard.Router, guard.Beats = overlayInterface, uint16(HeartbeatPort(g.Data.VXLANPort))
+	if g.Endpoint.Addr.IsValid() {
+		for _, p := range g.Endpoint.Ports {
+			guard.Outside = append(guard.Outside, netip.AddrPortFrom(g.Endpoint.Addr, p))
+		}
+	} else {
+		guard.Endpoint = &overlay.Endpoint{Mark: g.Endpoint.Mark, Ports: g.Endpoint.Ports}
+	}
+	config := overlay.Config{Guard: guard, Gateway: &overlay.Gateway{
+		Device: podInterface, Overlay: overlayInterface, Tunnel: tunnelInterface, Address: netip.PrefixFrom(first(network), network.Bits()),
+		VNI: uint32(g.Data.VXLANID), Port: uint16(g.Data.VXLANPort), Beats: guard.Beats, MTU: g.MTU, Probes: g.Probes,
+		Resolvers: g.Resolvers, Cluster: g.Network.Cluster(), Blocks: g.Leases.Blocks, Seen: g.Leases.Seen,
+	}}
+	if len(g.Resolvers) > 0 {
+		config.Gateway.Names = GatewayNames
+	}
+	f := fragment{
+		keysName: g.App.keys(),
+		// Read by nobody: a server that the operator chose has its rules at once, in a new pod.
+		settings: map[string]string{"endpoint": fmt.Sprint(g.Endpoint.Addr, g.Endpoint.Ports, g.Endpoint.Mark)},
+		// A userspace WireGuard needs /dev/net/tun, which container runtimes hand to privileged containers only.
+		workload: &securityContext{Privileged: ptr(true)},
+		labels:   outsideTheMesh(),
+	}
+	return f.withAgent(g.AgentImage, "gateway", config, g.Leases.Keys)
+}
+
+// GatewayNames is the port on which a gateway answers its clients for names, on its address in the overlay.
+const GatewayNames = 4792
+
+// HeartbeatPort is the port of an overlay's heartbeats, UDP: the one beside the encapsulation's.
+func HeartbeatPort(vxlan int) int {
+	if vxlan == 65535 {
+		return vxlan - 1
+	}
+	return vxlan + 1
+}
+
+// first is a network's first address for a host: the gateway's.
+func first(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
+
+// inModel is how `juju config` finds a gateway from here: across models it has another name here; its own model's is in its data.
+func (d ProviderData) inModel() string {
+	name := cmp.Or(d.Application, d.InstanceName)
+	if d.Namespace != "" {
+		return "-m " + d.Namespace + " " + name
+	}
+	return name
+}

@@ -1,0 +1,174 @@
+package vpnk8slib_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+var related = vpnk8slib.Consumer{Relation: "vpn-gateway:3", App: "qbittorrent", Data: vpnk8slib.RequirerData{
+	InstanceName: "qbittorrent", RoutingMethods: vpnk8slib.RoutingMethods(),
+}}
+
+const secretURI = "secret://0b8a6c2e-0000-4000-8000-000000000001/9m4e2mr0ui3e8a215n4g"
+
+// byOverlay is a gateway that routes by the overlay, with one consumer.
+func byOverlay(t *testing.T) vpnk8slib.Gateway {
+	t.Helper()
+	g := gateway(t)
+	g.App.Unit = "gluetun/0"
+	g.Data.RoutingMethod = vpnk8slib.Overlay
+	g.Pod, g.MTU = netip.MustParseAddr("10.42.0.7"), 1320
+	g.Probes, g.Resolvers = []netip.AddrPort{netip.MustParseAddrPort("1.1.1.1:443")}, []netip.AddrPort{netip.MustParseAddrPort("9.9.9.9:53")}
+	g.Leases = vpnk8slib.Leases{
+		Blocks: []overlay.Block{{Name: "vpn-gateway-3", Addresses: netip.MustParsePrefix("172.16.0.16/28")}},
+		Keys:   map[string]string{"vpn-gateway-3": "0123456789abcdef0123456789abcdef"},
+		Seen:   map[netip.Addr]netip.Addr{netip.MustParseAddr("172.16.0.16"): netip.MustParseAddr("10.42.0.5")},
+	}
+	return g
+}
+
+// offered is what that gateway publishes to its consumer.
+func offered(t *testing.T, g vpnk8slib.Gateway) map[string]string {
+	t.Helper()
+	d, err := g.Offer(related, secretURI)
+	require.NoError(t, err)
+	bag, err := d.Encode()
+	require.NoError(t, err)
+	return bag
+}
+
+// routedByOverlay is a consumer of that gateway.
+func routedByOverlay(t *testing.T) vpnk8slib.Client {
+	t.Helper()
+	c := routed(t)
+	c.Link = vpnk8slib.ReadLink("qbittorrent", []vpnk8slib.Relation{{ID: "vpn-gateway:3", App: "gluetun", Remote: offered(t, byOverlay(t))}})
+	require.NoError(t, c.Link.Err)
+	c.App.Unit, c.Ports, c.Key = "qbittorrent/0", []int{8080}, "0123456789abcdef0123456789abcdef"
+	return c
+}
+
+func TestGoldenOverlay(t *testing.T) {
+	protect, _, err := vpnk8slib.ClientPlans(routedByOverlay(t))
+	require.NoError(t, err)
+	require.Len(t, protect, 6)
+	for n, name := range []string{"", "overlay-client-config.yaml", "overlay-client-keys.yaml", "overlay-client-statefulset.yaml", "overlay-client-pod.yaml", ""} {
+		if name != "" {
+			golden(t, name, protect[n].Apply)
+		}
+	}
+	protect, _, err = vpnk8slib.GatewayPlans(byOverlay(t))
+	require.NoError(t, err)
+	require.Len(t, protect, 4)
+	for n, name := range []string{"overlay-gateway-config.yaml", "overlay-gateway-keys.yaml", "overlay-gateway-statefulset.yaml", "overlay-gateway-pod.yaml"} {
+		golden(t, name, protect[n].Apply)
+	}
+	goldenText(t, "overlay-provider.json", offered(t, byOverlay(t))["config"]+"\n")
+}
+
+// Both ends read what the library wrote for them, and agree.
+func TestBothEndsAgree(t *testing.T) {
+	protect, _, err := vpnk8slib.ClientPlans(routedByOverlay(t))
+	require.NoError(t, err)
+	client, err := overlay.ParseConfig([]byte(protect[1].Apply.Data["agent.json"]))
+	require.NoError(t, err)
+	protect, _, err = vpnk8slib.GatewayPlans(byOverlay(t))
+	require.NoError(t, err)
+	gateway, err := overlay.ParseConfig([]byte(protect[0].Apply.Data["agent.json"]))
+	require.NoError(t, err)
+
+	unit, err := client.Client.Of("qbittorrent-3")
+	require.NoError(t, err)
+	block, ok := gateway.Gateway.Of(unit.Address.Addr())
+	require.True(t, ok)
+	assert.Equal(t, "vpn-gateway-3", block.Name)
+	assert.Equal(t, gateway.Gateway.Address.Addr(), unit.Gateway)
+	assert.Equal(t, gateway.Gateway.Address.Bits(), unit.Address.Bits())
+	assert.Equal(t, []any{gateway.Gateway.VNI, gateway.Gateway.Port, gateway.Gateway.Beats, gateway.Gateway.MTU}, []any{unit.VNI, unit.Port, unit.Beats, unit.MTU})
+	assert.Equal(t, []netip.AddrPort{netip.AddrPortFrom(unit.Gateway, gateway.Gateway.Names)}, client.Names.Outside)
+	assert.Empty(t, client.Guard.Gateways, "only who proves to be the gateway is let in")
+	_, err = client.Client.Of("qbittorrent-16")
+	assert.ErrorContains(t, err, "its application has 16")
+}
+
+// What changes by itself rolls no pod: the kubelet is woken, and the agent reads its files again.
+func TestNothingOfTheOverlayRollsAPod(t *testing.T) {
+	template := func(change func(*vpnk8slib.Client)) (set, pod string) {
+		c := routedByOverlay(t)
+		change(&c)
+		protect, _, err := vpnk8slib.ClientPlans(c)
+		require.NoError(t, err)
+		text := func(kind string) string {
+			i := slices.IndexFunc(protect, func(s vpnk8slib.Step) bool { return s.Apply.Kind == kind })
+			require.GreaterOrEqual(t, i, 0)
+			b, err := json.Marshal(protect[i].Apply)
+			require.NoError(t, err)
+			return string(b)
+		}
+		return text("StatefulSet"), text("Pod")
+	}
+	set, pod := template(func(*vpnk8slib.Client) {})
+	for summary, change := range map[string]func(*vpnk8slib.Client){
+		"the gateway's pod moves": func(c *vpnk8slib.Client) { c.Link.Gateway.Overlay.Pod = netip.MustParseAddr("10.42.0.9") },
+		"another key":             func(c *vpnk8slib.Client) { c.Key = "fedcba9876543210fedcba9876543210" },
+		"the key comes late":      func(c *vpnk8slib.Client) { c.Key = "" },
+		"the API server moves":    func(c *vpnk8slib.Client) { c.Network.APIServers[0] = netip.MustParseAddrPort("10.44.0.2:6443") },
+		"another port":            func(c *vpnk8slib.Client) { c.Ports = []int{9090} },
+	} {
+		same, woken := template(change)
+		assert.Equal(t, set, same, summary)
+		assert.NotEqual(t, pod, woken, summary)
+	}
+}
+
+func TestBadOverlayData(t *testing.T) {
+	good := offered(t, byOverlay(t))["config"]
+	tests := []struct{ from, to, err string }{
+		{`"network":"172.16.0.0/20"`, `"network":"172.16.0.0/33"`, "overlay"},
+		{`"network":"172.16.0.0/20"`, `"network":"172.17.0.0/20"`, "block must be in the overlay's network 172.17.0.0/20"},
+		{`"gateway":"172.16.0.1"`, `"gateway":"172.17.0.1"`, "gateway must be another address in 172.16.0.0/20"},
+		{`"gateway":"172.16.0.1"`, `"gateway":"172.16.0.17"`, "units must not reach over"},
+		{`"block":"172.16.0.16/28"`, `"block":"172.16.0.0/28"`, "units must not reach over"},
+		{`"block":"172.16.0.16/28"`, `"block":"$(reboot)"`, "overlay"},
+		{`"gateway_pod":"10.42.0.7"`, `"gateway_pod":"172.16.0.7"`, "peer must not be in the overlay"},
+		{`"gateway_pod":"10.42.0.7"`, `"gateway_pod":"fe80::1%$(reboot)"`, "gateway_pod must be an IP address without a zone"},
+		{`"heartbeat_port":4791`, `"heartbeat_port":4790`, "beats must be another port"},
+		{`"heartbeat_port":4791`, `"heartbeat_port":0`, "heartbeat_port must be at least 1"},
+		{`"mtu":1320`, `"mtu":10`, "mtu must be from 576"},
+		{`"overlay":`, `"x":`, "overlay is required with routing_method overlay"},
+	}
+	for _, test := range tests {
+		require.Contains(t, good, test.from)
+		link := vpnk8slib.ReadLink("qbittorrent", []vpnk8slib.Relation{{ID: "vpn-gateway:3", App: "gluetun", Remote: map[string]string{"config": strings.Replace(good, test.from, test.to, 1)}}})
+		var invalid *vpnk8slib.InvalidError
+		if assert.ErrorAs(t, link.Err, &invalid, test.to) {
+			assert.ErrorContains(t, link.Err, test.err, test.to)
+		}
+	}
+}
+
+// Who cannot be routed by the overlay is told what it understands, and that there is no way for it.
+func TestAnOldConsumerOfAnOverlay(t *testing.T) {
+	g := byOverlay(t)
+	old := related
+	old.Data.RoutingMethods = nil
+	d, err := g.Offer(old, secretURI)
+	require.NoError(t, err)
+	assert.Equal(t, "pod-gateway", d.RoutingMethod)
+	assert.False(t, d.VPNConnected)
+	assert.Nil(t, d.Overlay)
+
+	_, err = g.Offer(related, "")
+	assert.ErrorIs(t, err, vpnk8slib.ErrNotReady, "the key is not there yet")
+	g.Leases.Blocks = nil
+	_, err = g.Offer(related, secretURI)
+	assert.EqualError(t, err, "cannot give qbittorrent addresses: all of 172.16.0.0/20 are taken")
+}
