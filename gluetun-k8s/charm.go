@@ -199,7 +199,7 @@ func published(o Observed) vpnk8slib.ProviderData {
 		RoutingMethod:  o.Config.RoutingMethod,
 		GatewayDNSName: fmt.Sprintf("%s.%s-endpoints.%s.svc.%s", strings.ReplaceAll(o.Name, "/", "-"), o.App, o.Model, o.View.Network.Domain),
 		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VPNConnected: o.Tunnel.Up,
-		InstanceName: o.App, Namespace: o.Model, Application: o.App,
+		InstanceName: o.App, Namespace: o.Model, Application: o.App, DNSResolvers: o.Config.Resolvers,
 	}
 	if !refused(o, "cluster-cidrs") && apart(o.Config, o.View.Network, o.App) == nil {
 		data.VXLANIPNetwork, data.ClusterCIDRs = o.Config.Overlay, o.View.Network.Cluster()

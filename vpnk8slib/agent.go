@@ -45,13 +45,15 @@ func (f fragment) withAgent(image, command string, c overlay.Config, keys map[st
 	}
 	f.live[agentFile] = string(text)
 	f.keys = keys
-	guard := agent("vpn-guard", image, "guard", "--once")
-	f.init = append([]container{guard}, f.init...)
-	f.containers = append([]container{agent("vpn-agent", image, command)}, f.containers...)
-	f.volumes = append(f.volumes,
-		volume{Name: socketVolume, EmptyDir: &struct{}{}},
+	guard, resident := agent("vpn-guard", image, "guard", "--once"), agent("vpn-agent", image, command)
+	f.volumes = append(f.volumes, volume{Name: socketVolume, EmptyDir: &struct{}{}})
+	if f.keysName != "" {
 		// Optional: without it the agent closes the pod and says so; a pod that waits for it could not be repaired from inside.
-		volume{Name: keysVolume, Secret: &secretName{f.keysName, ptr(true)}})
+		f.volumes = append(f.volumes, volume{Name: keysVolume, Secret: &secretName{f.keysName, ptr(true)}})
+		resident.VolumeMounts = append(resident.VolumeMounts, volumeMount{keysVolume, keysMount, true})
+	}
+	f.init = append([]container{guard}, f.init...)
+	f.containers = append([]container{resident}, f.containers...)
 	f.charm = []volumeMount{{socketVolume, overlay.SocketDir, false}}
 	return f, nil
 }
@@ -65,7 +67,7 @@ func agent(name, image string, args ...string) container {
 			Capabilities:   &capabilities{Add: []string{"NET_ADMIN"}, Drop: []string{"ALL"}},
 			SeccompProfile: &seccompProfile{"RuntimeDefault"},
 		},
-		VolumeMounts: []volumeMount{{socketVolume, overlay.SocketDir, false}, {keysVolume, keysMount, true}},
+		VolumeMounts: []volumeMount{{socketVolume, overlay.SocketDir, false}},
 	}
 }
 

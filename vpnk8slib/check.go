@@ -32,6 +32,12 @@ func newValidate() *validator.Validate {
 		}
 		return ""
 	}, netip.Addr{})
+	v.RegisterCustomTypeFunc(func(f reflect.Value) any {
+		if a, ok := f.Interface().(netip.AddrPort); ok && a.IsValid() && a.Port() != 0 {
+			return a.Addr().String()
+		}
+		return ""
+	}, netip.AddrPort{})
 	err := v.RegisterValidation("label", func(f validator.FieldLevel) bool { return label.MatchString(f.Field().String()) })
 	err = errors.Join(err, v.RegisterValidation("secret", func(f validator.FieldLevel) bool { return secretURI.MatchString(f.Field().String()) }))
 	if err != nil {

@@ -44,7 +44,7 @@ func (f fragment) plan(a App, config string, workloads []string) Plan {
 		plan = append(plan, Step{Manager: managerKeys, Apply: secret(a, f.keysName, f.keys)})
 	}
 	plan = append(plan, Step{Manager: managerTemplate, Apply: f.statefulSet(a, config, workloads)})
-	if f.keysName != "" && a.Unit != "" {
+	if len(f.charm) > 0 && a.Unit != "" {
 		plan = append(plan, Step{Manager: managerPod, Apply: f.wake(a)})
 	}
 	return plan

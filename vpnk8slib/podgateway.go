@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 const podGatewayName = "pod-gateway"
@@ -63,14 +66,24 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 		"VXLAN_PORT":       fmt.Sprint(d.VXLANPort),
 		"VPN_INTERFACE":    tunnelInterface,
 	})
+	guard := c.Network.rules(overlayInterface, uint16(d.VXLANPort), len(c.Workloads), c.Ports)
+	guard.Gateway, guard.Names = d.GatewayDNSName, namesPort
+	resolvers := d.DNSResolvers
+	if len(resolvers) == 0 {
+		resolvers = publicResolvers
+	}
 	return fragment{
 		settings:   files,
 		live:       map[string]string{"networks.sh": networks(c.Network)},
 		init:       []container{onNode(script("vpn-route-init", c.Image, "client-init.sh", netAdmin()))},
 		containers: []container{onNode(script("vpn-route-sidecar", c.Image, "client-sidecar.sh", netAdmin()))},
 		workload:   unprivileged(),
-	}, nil
+	}.withAgent(c.AgentImage, "guard", overlay.Config{Guard: guard, Names: c.Network.split(resolvers...)}, nil)
 }
+
+// publicResolvers are asked through the tunnel where a gateway names none: those of charmarr-lib-vpn leave names to the cluster's
+// resolver, which asks outside of it.
+var publicResolvers = []netip.AddrPort{netip.MustParseAddrPort("1.1.1.1:53"), netip.MustParseAddrPort("9.9.9.9:53")}
 
 func (podGateway) gateway(g Gateway) (fragment, error) {
 	if len(g.Endpoint.Ports) == 0 {

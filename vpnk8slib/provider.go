@@ -35,6 +35,8 @@ type ProviderData struct {
 	// are absent they follow from GatewayDNSName.
 	Namespace   string `json:"namespace,omitempty" validate:"omitempty,label"`
 	Application string `json:"application,omitempty" validate:"omitempty,label"`
+	// DNSResolvers are asked for names outside of the cluster, through the tunnel.
+	DNSResolvers []netip.AddrPort `json:"dns_resolvers,omitempty" validate:"dive,ip"`
 	// Overlay is what the method overlay needs beside these.
 	Overlay *OverlayData `json:"overlay,omitempty"`
 }

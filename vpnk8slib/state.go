@@ -70,20 +70,21 @@ func (c Client) routedBefore() bool {
 	return c.Last != nil && c.Last.Relation != "" && c.Last.Relation == c.Link.Relation
 }
 
-// MayStart says whether the workload may be started in this pod: it is routed, and this very pod carries the route. A pod
+// MayStart says whether the workload may be started in this pod: it is routed, and the guard of this very pod answers. A pod
 // that was made without our patch is therefore never open.
 func (c Client) MayStart(p Pod) bool {
 	switch c.State() {
 	case Unprotected:
 		return true
 	case Routed, Held:
-		return p.Holds() && p.Overlay
+		return p.Guarded() && p.Overlay
 	default:
 		return false
 	}
 }
 
-// MayKeep says whether a workload that runs may go on: without internet perhaps, but in a closed pod.
+// MayKeep says whether a workload that runs may go on: without internet perhaps, but in a closed pod. One that an older charm has
+// closed has no guard yet, and routes that say so.
 func (c Client) MayKeep(p Pod) bool {
 	switch c.State() {
 	case Unprotected:

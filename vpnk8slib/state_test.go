@@ -114,7 +114,7 @@ func TestNothingButUnsafeWithoutARelationEverOpens(t *testing.T) {
 			}
 		}
 		if c.MayStart(p) {
-			require.True(t, holds(p) && p.Overlay, "%s starts a workload in %+v", state, p)
+			require.True(t, p.Agent != nil && p.Agent.Guard.Standing && p.Overlay, "%s starts a workload in %+v", state, p)
 		}
 		if c.MayKeep(p) {
 			require.True(t, holds(p), "%s keeps a workload in %+v", state, p)

@@ -194,10 +194,12 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 		return Waiting(fmt.Sprintf("waiting for gateway %s: its VPN tunnel has not been up yet", gateway)).With(v.look(c))
 	case v.Pod.Agent != nil && !v.Pod.Guarded():
 		return Waiting(fmt.Sprintf("the guard of this pod does not stand: %s", v.Pod.Agent.Guard.Error))
-	case !v.Pod.Patched && !v.Pod.Guarded():
+	case !v.Pod.Guarded() && !v.Pod.Patched && !v.Pod.Overlay:
 		return Maintenance("restarting this pod with the route to gateway " + gateway)
 	case !v.Pod.Holds():
 		return Blocked(fmt.Sprintf("this pod still has a way out beside the tunnel; delete it: kubectl -n %s delete pod -l app.kubernetes.io/name=%s", v.App.Namespace, v.App.Name))
+	case !v.Pod.Guarded():
+		return Waiting(fmt.Sprintf("waiting for the guard of this pod to answer; see: kubectl -n %s logs %s -c vpn-agent", v.App.Namespace, strings.ReplaceAll(v.App.Unit, "/", "-")))
 	default:
 		return Waiting(fmt.Sprintf("waiting for gateway %s: the overlay is not there, nothing leaves", gateway)).With(v.look(c))
 	}
@@ -240,7 +242,7 @@ func (v VPN) notes(c vpnk8slib.Client) (notes []string) {
 	}
 	switch v.View.Enforced {
 	case vpnk8slib.NotEnforced:
-		notes = append(notes, "this cluster does not enforce NetworkPolicies: only the route protects, and it does not hold sockets bound to the pod's own interface")
+		notes = append(notes, "this cluster does not enforce NetworkPolicies: only the guard in this pod protects")
 	case vpnk8slib.EnforcementUnknown:
 		notes = append(notes, "whether this cluster enforces NetworkPolicies is unknown")
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 var sleeper = hook.Workload{Container: "app", Layer: hook.Layer{
@@ -92,8 +93,15 @@ func TestVPNDesired(t *testing.T) {
 
 		{summary: "this pod is from before the route", change: func(_ *hook.Unit, v *hook.VPN) { v.Pod = vpnk8slib.Pod{} },
 			mode: hook.Stopped, kind: "maintenance", message: "restarting this pod with the route to gateway gateways/gluetun"},
-		{summary: "this pod has a second way out", change: func(_ *hook.Unit, v *hook.VPN) { v.Pod.Closed = false },
+		{summary: "this pod has a second way out", change: func(_ *hook.Unit, v *hook.VPN) { v.Pod.Closed, v.Pod.Agent = false, nil },
 			mode: hook.Stopped, kind: "blocked", message: "kubectl -n downloads delete pod"},
+		{summary: "a second way out, and its guard stands", change: func(_ *hook.Unit, v *hook.VPN) { v.Pod.Closed = false },
+			mode: hook.Running, kind: "active", message: "through gateway"},
+		{summary: "its guard does not answer, and an older charm has closed it", change: func(_ *hook.Unit, v *hook.VPN) { v.Pod.Agent = nil },
+			mode: hook.AsIs, kind: "waiting", message: "waiting for the guard of this pod to answer; see: kubectl -n downloads logs app-0 -c vpn-agent"},
+		{summary: "its guard could not be laid", change: func(_ *hook.Unit, v *hook.VPN) {
+			v.Pod = vpnk8slib.Pod{Overlay: true, Agent: &overlay.Report{Guard: overlay.GuardState{Error: "operation not permitted"}}}
+		}, mode: hook.Stopped, kind: "waiting", message: "the guard of this pod does not stand: operation not permitted"},
 		{summary: "the overlay is not there", change: func(_ *hook.Unit, v *hook.VPN) { v.Pod.Overlay = false },
 			mode: hook.AsIs, kind: "waiting", message: "waiting for gateway gateways/gluetun: the overlay is not there, nothing leaves; see: juju status -m gateways gluetun"},
 		{summary: "the same, of a gateway of this model", change: func(_ *hook.Unit, v *hook.VPN) {
@@ -109,9 +117,9 @@ func TestVPNDesired(t *testing.T) {
 			mode: hook.AsIs, kind: "blocked", message: "cannot reach the Kubernetes API server"},
 		{summary: "it does not answer, and the tunnel is down", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); v.Link.Gateway.VPNConnected = false },
 			mode: hook.AsIs, kind: "blocked", message: "cannot reach the Kubernetes API server"},
-		{summary: "it does not answer, and this pod was never closed by us", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); silent(v); v.Pod.Patched = false },
+		{summary: "it does not answer, and this pod was never closed by us", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); silent(v); v.Pod.Patched, v.Pod.Agent = false, nil },
 			mode: hook.Stopped, kind: "blocked", message: "cannot reach the Kubernetes API server"},
-		{summary: "it does not answer, and this pod has a second way out", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); silent(v); v.Pod.Closed = false },
+		{summary: "it does not answer, and this pod has a second way out", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); silent(v); v.Pod.Closed, v.Pod.Agent = false, nil },
 			mode: hook.Stopped, kind: "blocked", message: "cannot reach the Kubernetes API server"},
 		{summary: "it does not answer, and there is no relation", change: func(_ *hook.Unit, v *hook.VPN) { unseen(v); v.Link = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated} },
 			mode: hook.Stopped, kind: "blocked", message: "cannot reach the Kubernetes API server"},
@@ -123,7 +131,7 @@ func TestVPNDesired(t *testing.T) {
 		{summary: "another policy allows more", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Wider = []string{"allow-all"} },
 			mode: hook.Running, kind: "active", message: "NetworkPolicies that allow more for these pods: allow-all"},
 		{summary: "policies are not enforced here", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Enforced = vpnk8slib.NotEnforced },
-			mode: hook.Running, kind: "active", message: "this cluster does not enforce NetworkPolicies: only the route protects, and it does not hold sockets bound to the pod's own interface"},
+			mode: hook.Running, kind: "active", message: "this cluster does not enforce NetworkPolicies: only the guard in this pod protects"},
 		{summary: "whether they are is not known", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Enforced = vpnk8slib.EnforcementUnknown },
 			mode: hook.Running, kind: "active", message: "is unknown"},
 	}

@@ -51,7 +51,7 @@ func TestMayProbe(t *testing.T) {
 		}, ""},
 		{"no relation", func(o *Observed) { o.VPN.Link = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated} }, "juju integrate multimeter"},
 		{"a pod from before the route", func(o *Observed) { o.VPN.Pod = vpnk8slib.Pod{} }, "restarting this pod"},
-		{"a pod with a second way out", func(o *Observed) { o.VPN.Pod.Closed = false }, "this pod still has a way out"},
+		{"a pod with a second way out", func(o *Observed) { o.VPN.Pod.Closed, o.VPN.Pod.Agent = false, nil }, "this pod still has a way out"},
 		{"the workload does not run yet", func(o *Observed) { o.Container.Running = false }, "does not yet"},
 	}
 	for _, test := range tests {

@@ -176,7 +176,7 @@ func TestTheFourFlows(t *testing.T) {
 		VXLANID: 42, VXLANIPNetwork: overlay, VXLANPort: vpnk8slib.VXLANPort, ClusterCIDRs: network.Cluster(), ClusterDNSIP: network.DNS[0],
 		VPNConnected: true, InstanceName: "gluetun", Namespace: namespace, Application: "gluetun"}
 	client := vpnk8slib.Client{App: vpnk8slib.App{Name: "client", Namespace: namespace}, Network: network, Workloads: []string{"workload"},
-		Image: info.Images["pod-gateway-image"], Link: vpnk8slib.Link{Relation: "vpn-gateway:1", Gateway: data}}
+		Image: info.Images["pod-gateway-image"], AgentImage: info.Images["vpn-agent-image"], Link: vpnk8slib.Link{Relation: "vpn-gateway:1", Gateway: data}}
 
 	// The client comes first and its gateway is not there: its pod starts all the same, closed.
 	protect, _, err := vpnk8slib.ClientPlans(client)

@@ -48,9 +48,9 @@ func gatewayFiles(t *testing.T) map[string]string {
 
 func podNetwork() vpnk8slib.Network {
 	return vpnk8slib.Network{
-		Services:   vpnk8slib.CIDRs{netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd43::/112")},
-		Pods:       vpnk8slib.CIDRs{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("fd42::/48")},
-		DNS:        []netip.Addr{netip.MustParseAddr("10.43.0.10")},
+		Services: vpnk8slib.CIDRs{netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd43::/112")},
+		Pods:     vpnk8slib.CIDRs{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("fd42::/48")},
+		DNS:      []netip.Addr{netip.MustParseAddr("10.43.0.10")}, Domain: "cluster.local",
 		APIServers: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.1:6443")}, Controllers: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.7:17070")},
 	}
 }

@@ -140,8 +140,8 @@ func (c *consumer) policy() *networkingv1.NetworkPolicy {
 func (c *consumer) inOrder() {
 	c.Helper()
 	spec := c.set().Spec.Template.Spec
-	assert.Equal(c, []string{"charm-init", "vpn-route-init"}, names(spec.InitContainers), "init containers")
-	assert.Equal(c, []string{"charm", "qbittorrent", "vpn-route-sidecar"}, names(spec.Containers), "containers")
+	assert.Equal(c, []string{"charm-init", "vpn-guard", "vpn-route-init"}, names(spec.InitContainers), "init containers")
+	assert.Equal(c, []string{"charm", "qbittorrent", "vpn-agent", "vpn-route-sidecar"}, names(spec.Containers), "containers")
 }
 
 func names(list []corev1.Container) (out []string) {

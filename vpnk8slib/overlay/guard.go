@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Guard is what may pass a pod's own interface. All else is dropped, whatever it is marked with.
@@ -26,6 +27,8 @@ type Guard struct {
 	// Gateways are the addresses of the gateway's pod, and Port the one of the encapsulation, on both ends.
 	Gateways []netip.Addr `json:"gateways,omitempty"`
 	Port     uint16       `json:"port"`
+	// Gateway is the name of the gateway's pod where no heartbeat tells its address: it is looked up, again and again. Empty: it is not.
+	Gateway string `json:"gateway,omitempty"`
 	// Beats is the port of the heartbeats; 0: there are none. They may come from anywhere in the cluster, because a gateway that
 	// was replaced calls from an address that nobody knows yet; what is not signed is not heard.
 	Beats uint16 `json:"beats,omitempty"`
@@ -67,6 +70,9 @@ func (g Guard) Check() error {
 	}
 	if e := g.Endpoint; e != nil && (e.Mark == 0 || len(e.Ports) == 0 || slices.Contains(e.Ports, 0)) {
 		return errors.New("endpoint must have a mark, and ports")
+	}
+	if g.Gateway != "" && !domain(strings.ToLower(strings.TrimSuffix(g.Gateway, "."))) {
+		return fmt.Errorf("gateway must be a DNS name, not %q", g.Gateway)
 	}
 	for _, a := range g.Gateways {
 		if !plain(a) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Gateway is what a connected gateway publishes; "gluetun" in the model "gateways".
@@ -57,9 +58,12 @@ func Routed(t *testing.T, u hook.Unit) hook.VPN {
 		View: vpnk8slib.ClientView{
 			Last: &vpnk8slib.LastGood{Relation: "vpn-gateway:1", Gateway: gateway}, Network: Network(t), Enforced: vpnk8slib.Enforced,
 		},
-		Pod: vpnk8slib.Pod{Overlay: true, Closed: true, Patched: true},
+		Pod: vpnk8slib.Pod{Overlay: true, Closed: true, Patched: true, Agent: guarded},
 	}
 }
+
+// guarded is what the agent of a pod answers whose guard stands.
+var guarded = &overlay.Report{Guard: overlay.GuardState{Standing: true}}
 
 // FailsClosed runs a consumer charm's decision in every world that can be made from what a consumer sees of its VPN, and
 // asserts what must hold in all of them. It fails too when none of those worlds lets the workload run: a charm that never
@@ -116,7 +120,7 @@ func checkRunning(t *testing.T, w world, d hook.Desired, workload hook.Workload,
 		return assert.True(t, w.vpn.Options.UnsafeMode && errors.Is(w.vpn.Link.Err, vpnk8slib.ErrNotRelated), "unsafe is the operator's own word, and only without a relation: %s", w)
 	}
 	ok := assert.True(t, w.unit.Leader, "only the leader's runs: %s", w) &&
-		assert.True(t, w.vpn.Pod.Closed && w.vpn.Pod.Patched, "a workload goes on in a closed pod only: %s", w) &&
+		assert.True(t, w.vpn.Pod.Closed && w.vpn.Pod.Patched || w.vpn.Pod.Agent == guarded, "a workload goes on in a closed pod only: %s", w) &&
 		assert.Empty(t, d.Release, "%s", w)
 	if workload.Mode != hook.Running || !ok {
 		return ok
@@ -124,7 +128,7 @@ func checkRunning(t *testing.T, w world, d hook.Desired, workload hook.Workload,
 	if !assert.NoError(t, w.vpn.OptionsErr, "a workload starts only with options that mean something: %s", w) {
 		return false
 	}
-	return assert.True(t, w.vpn.Pod.Overlay, "a workload starts in a routed pod only: %s", w) &&
+	return assert.True(t, w.vpn.Pod.Overlay && w.vpn.Pod.Agent == guarded, "a workload starts in a routed and guarded pod only: %s", w) &&
 		assert.NotEmpty(t, d.Protect, "%s", w) &&
 		assert.Equal(t, "NetworkPolicy", d.Protect[0].Apply.Kind, "the policy comes first: %s", w)
 }
@@ -156,7 +160,7 @@ func everyWorld(t *testing.T, u hook.Unit) func(yield func(world) bool) {
 	return func(yield func(world) bool) {
 		for name, link := range links {
 			for _, viewErr := range errs {
-				for bits := range 1 << 9 {
+				for bits := range 1 << 10 {
 					bit := func(n int) bool { return bits>>n&1 == 1 }
 					w := world{unit: u, vpn: good, up: bit(0), link: name}
 					w.unit.Leader = bit(1)
@@ -164,6 +168,9 @@ func everyWorld(t *testing.T, u hook.Unit) func(yield func(world) bool) {
 					w.vpn.Options.UnsafeMode = bit(2)
 					w.vpn.Pod = vpnk8slib.Pod{Overlay: bit(3), Closed: bit(4), Patched: bit(5)}
 					w.vpn.Breaking = bit(8)
+					if w.vpn.Pod.Agent = new(overlay.Report); bit(9) {
+						w.vpn.Pod.Agent = guarded
+					}
 					if bit(7) {
 						w.vpn.OptionsErr = errors.New("cannot use option cluster-cidrs")
 					}

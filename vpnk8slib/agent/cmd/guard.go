@@ -4,9 +4,18 @@ import (
 	"context"
 	"flag"
 	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
+
+// patience is how long an init container waits for the gateway's address: its pod may not be there, and Juju's agent waits for us.
+const patience = 2 * time.Second
 
 func runGuard(ctx context.Context, flags *flag.FlagSet, args []string, _, errs io.Writer) error {
 	r := newResident(flags, errs)
@@ -14,10 +23,73 @@ func runGuard(ctx context.Context, flags *flag.FlagSet, args []string, _, errs i
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	var found looked
+	rules := func() (overlay.Guard, error) {
+		g, err := r.rules()
+		return found.with(g), err
+	}
+	r.guard.Keep(rules) // before anybody is asked for anything
 	if *once {
-		r.guard.Keep(r.rules)
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if found.look(ctx) {
+			r.guard.Keep(rules)
+		}
 		return nil
 	}
-	return r.stay(ctx, func(*overlay.Report) {}, r.guarding(r.rules),
+	return r.stay(ctx, func(*overlay.Report) {}, r.guarding(rules),
+		func(ctx context.Context) error {
+			for ; ctx.Err() == nil; pause(ctx, 2*time.Second) {
+				if found.look(ctx) {
+					r.guard.Keep(rules)
+				}
+			}
+			return nil
+		},
 		r.names(func() bool { return true })) // whether the way is there, another's routes say
+}
+
+// looked is where a routing method without heartbeats has its gateway's pods, as their name says.
+type looked struct {
+	mu   sync.Mutex
+	name string
+	pods []netip.Addr
+}
+
+// with admits those pods. It notes whose name is to be looked up.
+func (l *looked) with(g overlay.Guard) overlay.Guard {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.name != g.Gateway {
+		l.name, l.pods = g.Gateway, nil
+	}
+	g.Gateways = append(slices.Clone(g.Gateways), l.pods...)
+	return g
+}
+
+// look says whether the pods are others than before. A name that is not there now, as in the moment between two pods, changes nothing.
+func (l *looked) look(ctx context.Context) (changed bool) {
+	l.mu.Lock()
+	name := l.name
+	l.mu.Unlock()
+	if name == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	pods, err := net.DefaultResolver.LookupNetIP(ctx, "ip", strings.TrimSuffix(name, ".")+".") // as it is: a search list would ask others for it
+	if err != nil || len(pods) == 0 {
+		return false
+	}
+	for i := range pods {
+		pods[i] = pods[i].Unmap()
+	}
+	slices.SortFunc(pods, netip.Addr.Compare)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.name != name || slices.Equal(l.pods, pods) {
+		return false
+	}
+	l.pods = pods
+	return true
 }

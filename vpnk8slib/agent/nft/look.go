@@ -72,11 +72,14 @@ func elements(conn *nftables.Conn, name string, f nftables.TableFamily, without 
 	return strings.Join(all, ""), nil
 }
 
-// Elements are the keys that a set of a table of both families of IP holds.
+// Elements are the keys that a set of a table of both families of IP holds; none where there is no such table.
 func Elements(table, set string) (map[string]bool, error) {
 	conn, err := nftables.New()
 	if err != nil {
 		return nil, err
+	}
+	if _, err := conn.ListTableOfFamily(table, nftables.TableFamilyINet); err != nil {
+		return nil, nil // there is none
 	}
 	held, err := conn.GetSetElements(&nftables.Set{Table: &nftables.Table{Name: table, Family: nftables.TableFamilyINet}, Name: set})
 	if err != nil {
