@@ -14,9 +14,9 @@ ARCHES := amd64,arm64
 LABCTL := build/bin/lab
 # Modules with code of ours beside the root's; tests/lab/node and tests/lab/coredns hold little more than their requirements.
 NESTED := tests/lab tests/lab/juju
-TAGS := integration datapath e2e bench
+TAGS := integration datapath e2e bench leaks
 
-.PHONY: help build test unit race fuzz integration datapath e2e lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
+.PHONY: help build test unit race fuzz integration datapath e2e leaks lab-test lab-build lab-up lab-down demo bench pack golden lint clean deps $(LABCTL)
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,10 @@ lab-test: lab-build ## The lab's own tests
 e2e: ARCHES := $(shell go env GOARCH)
 e2e: pack lab-build ## Whole stories on the lab: real juju, real pods, real packets
 	$(RUN) -tags e2e -timeout 60m -v ./tests/e2e/...
+
+leaks: ARCHES := $(shell go env GOARCH)
+leaks: pack lab-build ## Look for a packet outside the tunnel while things go wrong, into build/leaks.json
+	$(RUN) -tags leaks -timeout 50m -v ./tests/e2e/leaks
 
 demo: since := $(shell date +%s)
 demo: ARCHES := $(shell go env GOARCH)

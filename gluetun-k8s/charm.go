@@ -33,6 +33,7 @@ type Observed struct {
 	Consumers []vpnk8slib.Consumer
 	Leases    vpnk8slib.Leases             // of consumers that an overlay routes
 	Secrets   map[string]string            // with their keys: URIs by relation
+	Broken    string                       // the relation that is taken away in this hook
 	Said      map[string]map[string]string // what consumers were told last, by relation; read where the rest does not tell what to say anew
 }
 
@@ -61,6 +62,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if !o.Leader || o.Leaving() {
 		return o, nil
 	}
+	o.Broken = hook.Broken(hook.VPNEndpoint)
 	rels, err := hook.Relations(hook.VPNEndpoint)
 	if err != nil {
 		return o, err
@@ -80,6 +82,11 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		ClusterCIDRs: o.Config.ClusterCIDRs, Services: hook.KnownServices(), Controllers: o.Controllers, ResolvConf: resolvConf,
 	})
 	hook.KeepServices(o.View.Network)
+	if unsettled(o) == nil && o.Config.RoutingMethod == vpnk8slib.Overlay {
+		if o.ViewErr, err = o.lease(look, env, app); err != nil {
+			return o, err
+		}
+	}
 	var answer apierrors.APIStatus
 	if _, open := hook.First(hook.Trusted(o.Unit, o.ViewErr)); open && errors.As(o.ViewErr, &answer) {
 		return o, fmt.Errorf("cannot look at the cluster: %w", o.ViewErr) // the API server's trouble: Juju tries this hook again
@@ -88,25 +95,22 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
 		return o, err
 	}
-	if o.Config.RoutingMethod == vpnk8slib.Overlay {
-		err = o.lease(look, env, app)
-	}
-	return o, err
+	return o, nil
 }
 
-// lease reads what consumers have of the overlay.
-func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (err error) {
-	o.Leases, err = vpnk8slib.ObserveLeases(ctx, env.Reader, app, o.Config.Overlay, o.Consumers, o.Pod.Agent)
-	if err != nil {
-		return fmt.Errorf("cannot look at the cluster: %w", err)
+// lease reads what consumers have of the overlay: from the cluster, and from Juju.
+func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (view, err error) {
+	o.Leases, view = vpnk8slib.ObserveLeases(ctx, env.Reader, app, o.Config.Overlay, o.Consumers, o.Pod.Agent)
+	if view != nil {
+		return view, nil
 	}
 	o.Secrets = map[string]string{}
 	for _, c := range o.Consumers {
 		if o.Secrets[c.Relation], err = hook.OwnSecret(vpnk8slib.KeyLabel(c.Relation)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // errOperator is behind what the operator has to mend in the secret.
@@ -223,6 +227,9 @@ func unsettled(o Observed) error {
 // tell publishes to each consumer what there is for it, and says what there is not.
 func tell(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (notes []string) {
 	d.Publish = map[string]map[string]string{}
+	if o.Broken != "" {
+		d.Forget = []string{vpnk8slib.KeyLabel(o.Broken)}
+	}
 	for _, c := range o.Consumers {
 		mine, err := told(o, data, c)
 		if err == nil {
@@ -238,11 +245,8 @@ func tell(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (notes []str
 		default:
 			d.Secrets = append(d.Secrets, hook.SecretWant{
 				Label: vpnk8slib.KeyLabel(c.Relation), Description: "The key of " + c.Data.InstanceName + " to this gateway's overlay.",
-				Content: map[string]string{vpnk8slib.KeyField: key}, Relation: c.Relation,
+				Content: map[string]string{vpnk8slib.KeyField: key}, Relation: c.Relation, Again: container,
 			})
-			if o.Secrets[c.Relation] == "" { // where it is, is known when this hook has ended
-				d.Again = container
-			}
 		}
 	}
 	return notes
@@ -266,6 +270,9 @@ func told(o Observed, data vpnk8slib.ProviderData, c vpnk8slib.Consumer) (vpnk8s
 	}
 	pod, _, _ := strings.Cut(said.GatewayDNSName, ".")
 	said.VPNConnected, said.ExternalIP = data.VPNConnected, data.ExternalIP
+	if agent := o.Pod.Agent; agent != nil && agent.Gateway != nil && said.Overlay == nil { // this pod has no way for that one
+		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
+	}
 	if pod != strings.ReplaceAll(o.Name, "/", "-") { // it leads to another unit's pod, whose tunnel is not this one
 		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
 	}

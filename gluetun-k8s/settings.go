@@ -64,7 +64,7 @@ func complete(c Config, app string) error {
 	case c.Type == "openvpn":
 		return fmt.Errorf("vpn-type=openvpn is not supported yet: juju config %s vpn-type=wireguard", app)
 	case c.DNSOverTLS && c.RoutingMethod != vpnk8slib.Overlay:
-		return fmt.Errorf("dns-over-tls=true cannot be used with the routing method pod-gateway: its clients ask the cluster's resolver; juju config %s dns-over-tls=false", app)
+		return fmt.Errorf("dns-over-tls=true cannot be used with the routing method pod-gateway: some of its clients ask the cluster's resolver; juju config %s dns-over-tls=false", app)
 	case c.DNSOverTLS:
 		return fmt.Errorf("dns-over-tls=true is not supported yet: juju config %s dns-over-tls=false", app)
 	case c.KeySecret == "":
@@ -110,6 +110,11 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 		}
 		if inside.Contains(t.Addr()) {
 			return fmt.Errorf("probe-targets has %s, which is reached beside the tunnel: juju config %s probe-targets=1.1.1.1:443,9.9.9.9:443", t, app)
+		}
+	}
+	for _, r := range c.Resolvers {
+		if inside.Contains(r.Addr()) {
+			return fmt.Errorf("dns-resolvers has %s, which is reached beside the tunnel: juju config %s dns-resolvers=1.1.1.1,9.9.9.9", r.Addr(), app)
 		}
 	}
 	return apart(c, n, app)

@@ -30,9 +30,10 @@ const (
 )
 
 // withAgent adds the agent's containers to a fragment: one that lays the guard before any container but Juju's own has run, and
-// one that stays. They share a socket with the charm and nobody else. The file and the keys are read again while they run, so
+// one that stays: a sidecar that is there before every other container and until the last has ended, where each node knows such.
+// They share a socket with the charm and nobody else. The file and the keys are read again while they run, so
 // that nothing in them rolls a pod.
-func (f fragment) withAgent(image, command string, c overlay.Config, keys map[string]string) (fragment, error) {
+func (f fragment) withAgent(n Network, image, command string, c overlay.Config, keys map[string]string) (fragment, error) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return f, fmt.Errorf("cannot write the agent's configuration: %w", err)
@@ -52,8 +53,13 @@ func (f fragment) withAgent(image, command string, c overlay.Config, keys map[st
 		f.volumes = append(f.volumes, volume{Name: keysVolume, Secret: &secretName{f.keysName, ptr(true)}})
 		resident.VolumeMounts = append(resident.VolumeMounts, volumeMount{keysVolume, keysMount, true})
 	}
-	f.init = append([]container{guard}, f.init...)
-	f.containers = append([]container{resident}, f.containers...)
+	if n.Sidecars {
+		resident.RestartPolicy = "Always"
+		f.init = append([]container{guard, resident}, f.init...)
+	} else {
+		f.init = append([]container{guard}, f.init...)
+		f.containers = append([]container{resident}, f.containers...)
+	}
 	f.charm = []volumeMount{{socketVolume, overlay.SocketDir, false}}
 	return f, nil
 }

@@ -52,7 +52,7 @@ func (f fragment) plan(a App, config string, workloads []string) Plan {
 
 func (f fragment) statefulSet(a App, config string, workloads []string) *Object {
 	spec := podSpec{Volumes: []volume{
-		{Name: configVolume, ConfigMap: &configMapName{config}},
+		{Name: configVolume, ConfigMap: &configMapName{config, ptr(true)}}, // a pod that waits for it could not be repaired from inside
 		{Name: tokenVolume, EmptyDir: &struct{}{}},
 	}}
 	spec.Volumes = append(spec.Volumes, f.volumes...)

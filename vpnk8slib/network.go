@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,7 +31,10 @@ type Network struct {
 	// Controllers are the Juju controller's addresses (JUJU_API_ADDRESSES): without them the unit's own agent would be cut off.
 	Controllers []netip.AddrPort
 	Domain      string // cluster.local
-	Cilium      bool   // cilium.io/v2 is served
+	// Sidecars: every node's kubelet keeps an init container running beside the others that says so (Kubernetes 1.29 and newer; an
+	// older one would wait for its end).
+	Sidecars bool
+	Cilium   bool // cilium.io/v2 is served
 }
 
 // Cluster is everything that is routed inside the cluster: pods and Services.
@@ -72,13 +76,18 @@ func Discover(ctx context.Context, r Reader, o Overrides) (n Network, err error)
 	if n.APIServers, err = apiServers(ctx, r); err != nil {
 		return n, err
 	}
+	var nodes list[seenNode]
+	if err := r.List(ctx, "Node", "", &nodes); err != nil {
+		return n, err
+	}
+	n.Sidecars = sidecars(nodes.Items)
 	if o.ClusterCIDRs != nil {
 		n.Services, n.Pods, n.Told = o.ClusterCIDRs, o.ClusterCIDRs, true
 	} else {
 		if n.Services, n.ServicesAsked, err = serviceNetworks(ctx, r, o.Services); err != nil {
 			return n, err
 		}
-		if n.Pods, err = podNetworks(ctx, r); err != nil {
+		if n.Pods, err = podNetworks(ctx, r, nodes.Items); err != nil {
 			return n, err
 		}
 	}
@@ -196,13 +205,9 @@ func refusedOutside(ctx context.Context, r Reader) (found []netip.Prefix, err er
 
 // podNetworks adds up what the nodes, Calico and Cilium say: a CNI with its own address management leaves the nodes' field
 // empty, or lets it name something else.
-func podNetworks(ctx context.Context, r Reader) (CIDRs, error) {
-	var nodes list[seenNode]
-	if err := r.List(ctx, "Node", "", &nodes); err != nil {
-		return nil, err
-	}
+func podNetworks(ctx context.Context, r Reader, nodes []seenNode) (CIDRs, error) {
 	var found []netip.Prefix
-	for _, n := range nodes.Items {
+	for _, n := range nodes {
 		found = append(found, prefixes(n.Spec.PodCIDRs...)...)
 	}
 	for _, kind := range []string{"IPPool", "CiliumNode"} {
@@ -219,6 +224,23 @@ func podNetworks(ctx context.Context, r Reader) (CIDRs, error) {
 	}
 	return merged(found...), nil
 }
+
+// sidecars says whether each kubelet is new enough for them.
+func sidecars(nodes []seenNode) bool {
+	for _, n := range nodes {
+		m := kubeletVersion.FindStringSubmatch(n.Status.NodeInfo.KubeletVersion)
+		if m == nil {
+			return false
+		}
+		if minor, err := strconv.Atoi(m[1]); err != nil || minor < 29 {
+			return false
+		}
+	}
+	return len(nodes) > 0
+}
+
+// kubeletVersion finds the minor version in a kubelet's, such as v1.32.9+k3s1.
+var kubeletVersion = regexp.MustCompile(`^v1\.([0-9]+)\.`)
 
 // prefixes keeps what is a network; the cluster's own objects hold nothing else.
 func prefixes(texts ...string) (out []netip.Prefix) {

@@ -182,3 +182,27 @@ func TestFreeOverlay(t *testing.T) {
 	assert.Equal(t, "10.128.0", FreeOverlay(network("172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/9")).String())
 	assert.Equal(t, netip.MustParsePrefix("172.16.0.0/24"), FreeOverlay(network("0.0.0.0/0")).Prefix(), "none is left")
 }
+
+// One node that would wait for a sidecar's end is enough to have none.
+func TestSidecars(t *testing.T) {
+	tests := []struct {
+		versions []string
+		want     bool
+	}{
+		{nil, false},
+		{[]string{"v1.35.4"}, true},
+		{[]string{"v1.29.0+k3s1", "v1.30.1-eks-036c24b"}, true},
+		{[]string{"v1.32.0", "v1.28.9"}, false},
+		{[]string{"v1.32.0", ""}, false},
+		{[]string{"v2.0.0"}, false},
+	}
+	for _, test := range tests {
+		var nodes []seenNode
+		for _, v := range test.versions {
+			var n seenNode
+			n.Status.NodeInfo.KubeletVersion = v
+			nodes = append(nodes, n)
+		}
+		assert.Equal(t, test.want, sidecars(nodes), "%v", test.versions)
+	}
+}

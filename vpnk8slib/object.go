@@ -65,7 +65,8 @@ type secretName struct {
 }
 
 type configMapName struct {
-	Name string `json:"name"`
+	Name     string `json:"name"`
+	Optional *bool  `json:"optional,omitempty"`
 }
 
 type container struct {
@@ -75,6 +76,7 @@ type container struct {
 	Env             []envVar         `json:"env,omitempty"`
 	SecurityContext *securityContext `json:"securityContext,omitempty"`
 	VolumeMounts    []volumeMount    `json:"volumeMounts,omitempty"`
+	RestartPolicy   string           `json:"restartPolicy,omitempty"` // of an init container: Always, or none
 }
 
 type envVar struct {

@@ -41,8 +41,8 @@ func (byOverlay) check(d ProviderData) error {
 		return errors.New("overlay is required with routing_method overlay")
 	}
 	o := *d.Overlay
-	if o.Block.Bits() < o.Network.Bits() || !o.Network.Contains(o.Block.Addr()) {
-		return fmt.Errorf("overlay: block must be in the overlay's network %s, not %s", o.Network, o.Block)
+	if o.Block.Bits() < 24 || o.Block.Bits() < o.Network.Bits() || !o.Network.Contains(o.Block.Addr()) {
+		return fmt.Errorf("overlay: block must be in the overlay's network %s and no wider than /24, not %s", o.Network, o.Block)
 	}
 	c := byOverlay{}.end(d, Network{Pods: CIDRs{host(o.Pod)}})
 	if err := c.Check(); err != nil {
@@ -71,6 +71,9 @@ func (m byOverlay) client(c Client, d ProviderData) (fragment, error) {
 	if err := apart(d.Overlay.Network, c.Network, d.inModel()); err != nil {
 		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
 	}
+	if err := d.named(c.Network); err != nil {
+		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
+	}
 	end := m.end(d, c.Network)
 	guard := c.Network.rules(overlayInterface, end.Port, len(c.Workloads), c.Ports)
 	guard.Beats, guard.Names = end.Beats, namesPort
@@ -83,7 +86,7 @@ func (m byOverlay) client(c Client, d ProviderData) (fragment, error) {
 	if c.Key != "" {
 		keys[KeyField] = c.Key
 	}
-	return fragment{keysName: c.App.keys(), workload: unprivileged()}.withAgent(c.AgentImage, "client", config, keys)
+	return fragment{keysName: c.App.keys(), workload: unprivileged()}.withAgent(c.Network, c.AgentImage, "client", config, keys)
 }
 
 func (byOverlay) offer(g Gateway, c Consumer, secret string) (ProviderData, error) {
@@ -132,7 +135,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 	}
 	config := overlay.Config{Guard: guard, Gateway: &overlay.Gateway{
 		Device: podInterface, Overlay: overlayInterface, Tunnel: tunnelInterface, Address: netip.PrefixFrom(first(network), network.Bits()),
-		VNI: uint32(g.Data.VXLANID), Port: uint16(g.Data.VXLANPort), Beats: guard.Beats, MTU: g.MTU, Probes: g.Probes,
+		Pod: g.App.pod(), VNI: uint32(g.Data.VXLANID), Port: uint16(g.Data.VXLANPort), Beats: guard.Beats, MTU: g.MTU, Probes: g.Probes,
 		Resolvers: g.Resolvers, Cluster: g.Network.Cluster(), Blocks: g.Leases.Blocks, Seen: g.Leases.Seen,
 	}}
 	if len(g.Resolvers) > 0 {
@@ -146,7 +149,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 		workload: &securityContext{Privileged: ptr(true)},
 		labels:   outsideTheMesh(),
 	}
-	return f.withAgent(g.AgentImage, "gateway", config, g.Leases.Keys)
+	return f.withAgent(g.Network, g.AgentImage, "gateway", config, g.Leases.Keys)
 }
 
 // GatewayNames is the port on which a gateway answers its clients for names, on its address in the overlay.

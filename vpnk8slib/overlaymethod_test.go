@@ -50,6 +50,7 @@ func offered(t *testing.T, g vpnk8slib.Gateway) map[string]string {
 func routedByOverlay(t *testing.T) vpnk8slib.Client {
 	t.Helper()
 	c := routed(t)
+	c.Network.Sidecars = true
 	c.Link = vpnk8slib.ReadLink("qbittorrent", []vpnk8slib.Relation{{ID: "vpn-gateway:3", App: "gluetun", Remote: offered(t, byOverlay(t))}})
 	require.NoError(t, c.Link.Err)
 	c.App.Unit, c.Ports, c.Key = "qbittorrent/0", []int{8080}, "0123456789abcdef0123456789abcdef"

@@ -55,6 +55,9 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 	if err := d.numbered(); err != nil {
 		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
 	}
+	if err := d.named(c.Network); err != nil {
+		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
+	}
 	files := scripts("direct.sh", "close.sh", "client-init.sh", "client-sidecar.sh")
 	files["nat.conf"] = "" // must be there; addresses by DHCP
 	// NOT_ROUTED_TO_GATEWAY_CIDRS is left empty: what it is for has been done by then, and the image skips it (have_overlay).
@@ -72,13 +75,23 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 	if len(resolvers) == 0 {
 		resolvers = publicResolvers
 	}
+	for _, r := range resolvers { // who is asked over the pod's own interface asks others outside of the tunnel
+		if c.Network.Direct().Contains(r.Addr()) || !routable(r.Addr()) {
+			return fragment{}, fmt.Errorf("cannot lay the route: dns_resolvers has %s, which is not behind the tunnel: juju config %s dns-resolvers=1.1.1.1,9.9.9.9", r, d.inModel())
+		}
+	}
 	return fragment{
 		settings:   files,
 		live:       map[string]string{"networks.sh": networks(c.Network)},
 		init:       []container{onNode(script("vpn-route-init", c.Image, "client-init.sh", netAdmin()))},
 		containers: []container{onNode(script("vpn-route-sidecar", c.Image, "client-sidecar.sh", netAdmin()))},
 		workload:   unprivileged(),
-	}.withAgent(c.AgentImage, "guard", overlay.Config{Guard: guard, Names: c.Network.split(resolvers...)}, nil)
+	}.withAgent(c.Network, c.AgentImage, "guard", overlay.Config{Guard: guard, Names: c.Network.split(resolvers...)}, nil)
+}
+
+// routable holds for an address that packets leave a pod for.
+func routable(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.Is4In6() && a.Zone() == ""
 }
 
 // publicResolvers are asked through the tunnel where a gateway names none: those of charmarr-lib-vpn leave names to the cluster's
@@ -144,8 +157,12 @@ func netAdmin(more ...string) *securityContext {
 	}
 }
 
+// run runs a script that may have gone, with the file that it was in or with a routing method: an init container that fails over it
+// would keep Juju's agent from starting. A sidecar tries again.
+const run = `[ -r %[1]s ] || { echo "%[1]s is not there"; sleep 5; exit 0; }; exec /bin/bash %[1]s`
+
 func script(name, image, file string, as *securityContext) container {
-	return container{Name: name, Image: cmp.Or(image, PodGatewayImage), Command: []string{"/bin/bash", configMount + "/" + file}, SecurityContext: as}
+	return container{Name: name, Image: cmp.Or(image, PodGatewayImage), Command: []string{"/bin/bash", "-c", fmt.Sprintf(run, configMount+"/"+file)}, SecurityContext: as}
 }
 
 // onNode tells a container its node's address: where the pod goes next is not known before, and no setting could say it.

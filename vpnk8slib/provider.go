@@ -54,14 +54,22 @@ func DecodeProviderData(from string, databag map[string]string) (ProviderData, e
 	if err := check(d); err != nil { // a DNS name may hold what no application can be called
 		return ProviderData{}, &InvalidError{from, fmt.Errorf("gateway_dns_name names no application: %w", err)}
 	}
-	m, err := methodOf(d.RoutingMethod)
-	if err == nil {
-		err = m.check(d)
-	}
-	if err != nil {
+	if err := d.valid(); err != nil {
 		return ProviderData{}, &InvalidError{from, err}
 	}
 	return d, nil
+}
+
+// valid says what is wrong with the data, field by field, and for its routing method.
+func (d ProviderData) valid() error {
+	if err := check(d); err != nil {
+		return err
+	}
+	m, err := methodOf(d.RoutingMethod)
+	if err != nil {
+		return err
+	}
+	return m.check(d)
 }
 
 // UnmarshalJSON reads what others published or an earlier hook kept.
@@ -85,6 +93,15 @@ func (d ProviderData) numbered() error {
 	default:
 		return nil
 	}
+}
+
+// named refuses a gateway whose name is none of this cluster's: it would be asked for outside of it, and whoever answers would
+// choose to where packets go.
+func (d ProviderData) named(n Network) error {
+	if name := strings.ToLower(strings.TrimSuffix(d.GatewayDNSName, ".")); !strings.HasSuffix(name, ".svc."+n.Domain) {
+		return fmt.Errorf("gateway_dns_name %s is not a name of this cluster (.svc.%s)", d.GatewayDNSName, n.Domain)
+	}
+	return nil
 }
 
 // fillNames takes what 0.5 does not say from the name that it says: APP[-endpoints].NAMESPACE.svc… or

@@ -27,6 +27,9 @@ type seenNode struct {
 		PodCIDRs []string `json:"podCIDRs"`
 	} `json:"spec"`
 	Status struct {
+		NodeInfo struct {
+			KubeletVersion string `json:"kubeletVersion"`
+		} `json:"nodeInfo"`
 		DaemonEndpoints struct {
 			KubeletEndpoint struct {
 				Port uint16 `json:"Port"`

@@ -89,7 +89,7 @@ func (v *ClientView) readState(ctx context.Context, r Reader, a App) error {
 		return err
 	}
 	var last *LastGood
-	if json.Unmarshal([]byte(kept.Data[lastGoodKey]), &last) == nil && last != nil && check(last.Gateway) == nil {
+	if json.Unmarshal([]byte(kept.Data[lastGoodKey]), &last) == nil && last != nil && last.Gateway.valid() == nil {
 		v.Last = last
 	}
 	if json.Unmarshal([]byte(kept.Data[probeKey]), &v.Probe) != nil {

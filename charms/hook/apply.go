@@ -31,7 +31,7 @@ func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 		d = leaving(d)
 	}
 	if !u.Leader {
-		d.Protect, d.Release, d.Publish, d.Secrets = nil, nil, nil, nil
+		d.Protect, d.Release, d.Publish, d.Secrets, d.Forget = nil, nil, nil, nil, nil
 	}
 	cluster, err := apply(ctx, env, d)
 	if err != nil {
@@ -92,7 +92,16 @@ func setUp(env Env, w Workload) error {
 // tell is the half of Apply that speaks to Juju.
 func tell(env Env, d Desired) error {
 	for _, s := range d.Secrets {
-		if err := ownSecret(s); err != nil {
+		did, err := ownSecret(s)
+		if err != nil {
+			return err
+		}
+		if did == added && s.Again != "" {
+			d.Again = s.Again
+		}
+	}
+	for _, label := range d.Forget {
+		if err := forgetSecret(label); err != nil {
 			return err
 		}
 	}

@@ -107,7 +107,7 @@ func everything() Desired {
 		},
 		Release: vpnk8slib.Plan{{Delete: vpnk8slib.Ref{Kind: "NetworkPolicy", Name: "old-policy", Namespace: "downloads"}}},
 		Publish: map[string]map[string]string{"vpn-gateway": {"config": "{}"}},
-		Secrets: []SecretWant{{Label: "api-key", Content: map[string]string{"key": "value"}}, {Label: "token", Content: map[string]string{"key": "new"}}},
+		Secrets: []SecretWant{{Label: "api-key", Content: map[string]string{"key": "value"}, Again: "new"}, {Label: "token", Content: map[string]string{"key": "new"}}},
 		Ports:   []int{8080},
 		Again:   "new",
 		Status:  Active("ready"),

@@ -13,6 +13,7 @@ type Desired struct {
 	Release   vpnk8slib.Plan               // after the workloads that are to stop have stopped
 	Publish   map[string]map[string]string // endpoint, or one relation of it: our application databag there
 	Secrets   []SecretWant                 // of this application; before Publish, which may name them
+	Forget    []string                     // labels of secrets of this application that nobody is to read any more
 	Ports     []int                        // TCP; nil leaves them as they are
 	Again     string                       // the container whose Pebble brings another hook at once; empty: none
 	Status    Status
@@ -115,6 +116,9 @@ type SecretWant struct {
 	Label, Description string
 	Content            map[string]string
 	Relation           string // whose other application may read it; empty: nobody else
+	// Again is the container whose Pebble brings another hook at once when this one has added the secret: where it is, Juju says
+	// when the hook has ended. Empty: none.
+	Again string
 }
 
 // ID makes the pointer that Pebble wants for a user or group.

@@ -81,8 +81,7 @@ func relationIDs(endpoint string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the relations of %s: %w", endpoint, err)
 	}
-	if goops.ReadEnv().HookName == broken(endpoint) {
-		gone := goops.GetEnvGetter().Get("JUJU_RELATION_ID")
+	if gone := Broken(endpoint); gone != "" {
 		ids = slices.DeleteFunc(ids, func(id string) bool { return id == gone })
 	}
 	slices.Sort(ids)
@@ -179,7 +178,7 @@ func secretError(id string, err error) error {
 	return fmt.Errorf("cannot read secret %s: %w", id, err)
 }
 
-// ownSecret is the id of a secret of this application; empty where there is none of that label. Leader only.
+// ownSecretID is the id of a secret of this application; empty where there is none of that label. Leader only.
 func ownSecretID(label string) (string, error) {
 	info, err := goops.GetSecretInfoByLabel(label)
 	if err != nil {
@@ -194,32 +193,55 @@ func ownSecretID(label string) (string, error) {
 	return "", nil
 }
 
+// What became of a secret.
+type outcome int
+
+const (
+	asItWas outcome = iota
+	added
+	changed
+)
+
 // makeSecret makes a secret of this application exist, found by its label, and readable by whom it is for. It is written only when
-// its content differs: a new revision wakes every reader. Changed says whether it was. Leader only.
-func makeSecret(want SecretWant) (changed bool, err error) {
+// its content differs: a new revision wakes every reader. Leader only.
+func makeSecret(want SecretWant) (outcome, error) {
 	have, err := goops.GetSecretByLabel(want.Label, false, true)
-	if err == nil && maps.Equal(have, want.Content) {
-		return false, nil
-	}
 	if err != nil {
 		if err = secretError(want.Label, err); !errors.Is(err, ErrNoSecret) {
-			return false, err
+			return asItWas, err
 		}
+		return added, inFiles(want.Content, func(content map[string]string) error { return addSecret(want, content) })
 	}
-	absent := err != nil
-	return true, inFiles(want.Content, func(content map[string]string) error {
-		if absent {
-			return addSecret(want, content)
-		}
-		id, err := ownSecretID(want.Label)
-		if err == nil {
-			err = goops.SetSecret(&goops.SetSecretOptions{ID: id, Content: content})
-		}
-		if err != nil {
-			return fmt.Errorf("cannot set secret %s: %w", want.Label, err)
-		}
+	if maps.Equal(have, want.Content) {
+		// Juju makes a secret, and then grants it: an earlier hook may have come half way. What is granted may be again.
+		return asItWas, grant(want)
+	}
+	return changed, inFiles(want.Content, func(content map[string]string) error { return setSecret(want.Label, content) })
+}
+
+func setSecret(label string, content map[string]string) error {
+	id, err := ownSecretID(label)
+	if err == nil {
+		err = goops.SetSecret(&goops.SetSecretOptions{ID: id, Content: content})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot set secret %s: %w", label, err)
+	}
+	return nil
+}
+
+func grant(want SecretWant) error {
+	if want.Relation == "" {
 		return nil
-	})
+	}
+	id, err := ownSecretID(want.Label)
+	if err == nil {
+		err = goops.GrantSecretToRelation(id, want.Relation)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot grant secret %s: %w", want.Label, err)
+	}
+	return nil
 }
 
 func addSecret(want SecretWant, content map[string]string) error {
@@ -231,6 +253,26 @@ func addSecret(want SecretWant, content map[string]string) error {
 		return fmt.Errorf("cannot add secret %s: %w", want.Label, err)
 	}
 	return nil
+}
+
+// removeSecret removes a secret of this application, with all of its revisions, if there is one of that label. Leader only.
+func removeSecret(label string) error {
+	id, err := ownSecretID(label)
+	if err == nil && id != "" {
+		err = goops.RemoveSecret(id)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove secret %s: %w", label, err)
+	}
+	return nil
+}
+
+// Broken is the relation of an endpoint that is taken away in this hook; empty in every other.
+func Broken(endpoint string) string {
+	if goops.ReadEnv().HookName != broken(endpoint) {
+		return ""
+	}
+	return goops.GetEnvGetter().Get("JUJU_RELATION_ID")
 }
 
 // modelUUID is in the URI of a secret that another model is to find.

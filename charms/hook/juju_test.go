@@ -211,12 +211,54 @@ func TestSecret(t *testing.T) {
 func TestOwnSecretIsWrittenOnlyWhenItDiffers(t *testing.T) {
 	after := juju(t, model{Leader: true}, "config-changed")
 	for _, value := range []string{"one", "one", "two"} {
-		require.NoError(t, ownSecret(SecretWant{Label: "api-key", Content: map[string]string{"key": value}}))
+		_, err := ownSecret(SecretWant{Label: "api-key", Content: map[string]string{"key": value}})
+		require.NoError(t, err)
 		after() // a hook each
 	}
 	m := after()
 	assert.Equal(t, []string{"secret-get", "secret-add", "secret-get", "secret-get", "secret-info-get", "secret-set"}, m.Calls)
 	assert.Equal(t, map[string]string{"key": "two"}, m.Secrets["secret:1"].Content)
+}
+
+// A secret for one relation is granted in it, told by a URI that another model finds, asked of Juju no more than it takes, and gone
+// with the relation. What is in it is in the words of no command.
+func TestSecretOfARelation(t *testing.T) {
+	after := juju(t, model{Leader: true}, "config-changed")
+	t.Setenv("JUJU_MODEL_UUID", "0b8a6c2e-0000-4000-8000-000000000001")
+	want := SecretWant{Label: "key-vpn-gateway-3", Content: map[string]string{"key": "0123456789abcdef"}, Relation: "vpn-gateway:3"}
+	once := func() (uri string, calls []string) {
+		before := len(after().Calls)
+		uri, err := OwnSecret(want.Label)
+		require.NoError(t, err)
+		_, err = ownSecret(want)
+		require.NoError(t, err)
+		return uri, after().Calls[before:]
+	}
+	uri, calls := once()
+	assert.Empty(t, uri, "it is there when the hook has ended")
+	assert.Equal(t, []string{"secret-info-get", "secret-get", "secret-add", "secret-grant"}, calls)
+	uri, calls = once()
+	assert.Equal(t, "secret://0b8a6c2e-0000-4000-8000-000000000001/1", uri)
+	assert.Equal(t, []string{"secret-info-get", "secret-get", "secret-info-get", "secret-grant"}, calls, "granted once more: the first time may have failed")
+	uri, calls = once()
+	assert.NotEmpty(t, uri)
+	assert.Empty(t, calls, "a steady hook asks nobody")
+	m := after()
+	assert.Equal(t, "vpn-gateway:3", m.Secrets["secret:1"].To)
+	assert.Equal(t, want.Content, m.Secrets["secret:1"].Content)
+	for _, line := range m.Words {
+		assert.NotContains(t, line, "0123456789abcdef")
+	}
+	left, err := filepath.Glob(filepath.Join(os.Getenv("JUJU_CHARM_DIR"), ".secret-*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+
+	require.NoError(t, forgetSecret(want.Label))
+	require.NoError(t, forgetSecret(want.Label), "one that is gone is gone")
+	assert.Empty(t, after().Secrets)
+	uri, err = OwnSecret(want.Label)
+	require.NoError(t, err)
+	assert.Empty(t, uri)
 }
 
 func TestActions(t *testing.T) {

@@ -10,18 +10,16 @@ import (
 )
 
 // ownSecret makes a secret of this application so, without asking anybody where this pod has seen it so before.
-func ownSecret(want SecretWant) error {
-	kept := keptSecrets()
+func ownSecret(want SecretWant) (outcome, error) {
 	sum := sumOf(want.Content)
-	if kept[want.Label].Sum == sum {
-		return nil
+	if keptSecrets()[want.Label].Sum == sum {
+		return asItWas, nil
 	}
-	changed, err := makeSecret(want)
-	if err != nil || changed { // what this hook changed is so when it has ended, if it ends well
-		return err
+	did, err := makeSecret(want)
+	if err == nil && did == asItWas { // what this hook changed is so when it has ended, if it ends well
+		keepSecret(want.Label, func(s *keptSecret) { s.Sum = sum })
 	}
-	keepSecret(want.Label, func(s *keptSecret) { s.Sum = sum })
-	return nil
+	return did, err
 }
 
 // OwnSecret is the URI of a secret of this application, as other models find it too; empty before the hook that makes it has
@@ -37,6 +35,12 @@ func OwnSecret(label string) (string, error) {
 	uri := fmt.Sprintf("secret://%s/%s", modelUUID(), id)
 	keepSecret(label, func(s *keptSecret) { s.URI = uri })
 	return uri, nil
+}
+
+// forgetSecret removes a secret of this application, and what this pod knows of it.
+func forgetSecret(label string) error {
+	keepSecret(label, func(s *keptSecret) { *s = keptSecret{} })
+	return removeSecret(label)
 }
 
 // keptSecret is what this pod knows of a secret: where it is, and a sum of what is in it.

@@ -46,8 +46,9 @@ type model struct {
 	Failed    string
 	Log       []string
 	Calls     []string
-	FailAt    int    // the step of the trace that fails, if it is a tool: it does nothing then
-	Refused   string // why Juju will refuse all of it when the hook ends
+	Words     []string // of all of them
+	FailAt    int      // the step of the trace that fails, if it is a tool: it does nothing then
+	Refused   string   // why Juju will refuse all of it when the hook ends
 }
 
 type relation struct {
@@ -59,7 +60,8 @@ type secret struct {
 	Label   string // of one that this application owns
 	Content map[string]string
 	Granted bool
-	Pending bool // added in this hook: nothing is kept before it ends
+	To      string // the relation that it is granted in
+	Pending bool   // added in this hook: nothing is kept before it ends
 }
 
 var tools = map[string]func(m *model, args []string) (any, error){
@@ -85,6 +87,22 @@ var tools = map[string]func(m *model, args []string) (any, error){
 			Label    string `json:"label"`
 			Owner    string `json:"owner"`
 		}{1, s.Label, "application"}}, nil
+	},
+	"secret-remove": func(m *model, a []string) (any, error) {
+		uri, s, err := m.secret(a)
+		if err == nil && (s.Label == "" || !m.Leader) {
+			err = errNotLeader
+		}
+		delete(m.Secrets, uri)
+		return nil, err
+	},
+	"secret-grant": func(m *model, a []string) (any, error) {
+		_, s, err := m.secret(a)
+		if err != nil {
+			return nil, err
+		}
+		s.To = strings.TrimPrefix(a[1], "--relation=")
+		return nil, nil
 	},
 	"opened-ports": func(m *model, _ []string) (any, error) { return append([]string{}, m.Ports...), nil },
 	"open-port": func(m *model, a []string) (any, error) {
@@ -344,7 +362,7 @@ func runTool(name string) {
 
 func callTool(name string, args []string) ([]byte, error) {
 	m := readModel(os.Getenv("TEST_MODEL"))
-	m.Calls = append(m.Calls, name)
+	m.Calls, m.Words = append(m.Calls, name), append(m.Words, args...)
 	var out any
 	var err error
 	if step := trace(name); step > 0 && step == m.FailAt {

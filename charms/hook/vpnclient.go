@@ -62,20 +62,21 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions) (VPN, error) {
 	}
 	v.ViewErr = err
 	v.App.OwnerUID = v.View.Owner
-	v.Key, err = key(v.Link)
-	return v, err
+	v.Key = key(v.Link)
+	return v, nil
 }
 
-// key reads the key of the gateway's overlay, which the gateway grants. One that is not granted yet is none.
-func key(l vpnk8slib.Link) (string, error) {
+// key reads the key of the gateway's overlay, which the gateway grants. One that cannot be read now, because it is not granted yet or
+// the gateway's controller is away, is none: what this pod has of it stays.
+func key(l vpnk8slib.Link) string {
 	if l.Err != nil || l.Gateway.Overlay == nil {
-		return "", nil
+		return ""
 	}
 	content, err := Secret(l.Gateway.Overlay.Key)
-	if errors.Is(err, ErrNoSecret) {
-		return "", nil
+	if err != nil {
+		logError(err)
 	}
-	return content[vpnk8slib.KeyField], err
+	return content[vpnk8slib.KeyField]
 }
 
 // client is what the library decides from. Workloads are the containers that must not reach anything before the route is there.
@@ -196,13 +197,19 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 		return Waiting(fmt.Sprintf("the guard of this pod does not stand: %s", v.Pod.Agent.Guard.Error))
 	case !v.Pod.Guarded() && !v.Pod.Patched && !v.Pod.Overlay:
 		return Maintenance("restarting this pod with the route to gateway " + gateway)
+	case !v.Pod.Guarded() && !v.Pod.Patched: // the overlay is there: the agent was, and what it laid stands without it
+		return v.unanswered()
 	case !v.Pod.Holds():
 		return Blocked(fmt.Sprintf("this pod still has a way out beside the tunnel; delete it: kubectl -n %s delete pod -l app.kubernetes.io/name=%s", v.App.Namespace, v.App.Name))
 	case !v.Pod.Guarded():
-		return Waiting(fmt.Sprintf("waiting for the guard of this pod to answer; see: kubectl -n %s logs %s -c vpn-agent", v.App.Namespace, strings.ReplaceAll(v.App.Unit, "/", "-")))
+		return v.unanswered()
 	default:
 		return Waiting(fmt.Sprintf("waiting for gateway %s: the overlay is not there, nothing leaves", gateway)).With(v.look(c))
 	}
+}
+
+func (v VPN) unanswered() Status {
+	return Waiting(fmt.Sprintf("waiting for the guard of this pod to answer; see: kubectl -n %s logs %s -c vpn-agent", v.App.Namespace, strings.ReplaceAll(v.App.Unit, "/", "-")))
 }
 
 // running is the status of a workload that may run.

@@ -31,6 +31,7 @@ type teller struct {
 	outside world.Outside
 	mesh    bool           // models are in the mesh
 	before  map[string]int // packets of pods that earlier stories had opened on purpose
+	named0  int            // and how many names they had asked for
 }
 
 func TestStories(t *testing.T) {
@@ -84,6 +85,11 @@ func (w *teller) setup(e *testscript.Env, name string) (err error) {
 	if w.before, err = w.Strangers(context.Background()); err != nil {
 		return err
 	}
+	names, err := w.named(context.Background())
+	if err != nil {
+		return err
+	}
+	w.named0 = len(names)
 	e.Setenv("D", name)         // the model of gateway and downloads
 	e.Setenv("C", name+"-core") // the other model
 	e.Setenv("ROOT", w.Root)

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -119,6 +120,19 @@ func (w *teller) sending(ts *testscript.TestScript, pod, container string) {
 	w.unleaked(ts, pod)
 }
 
+// named are the names that the resolver outside was asked for beside the tunnel, and that no probe of ours is for: a workload's own,
+// such as those by which qBittorrent finds its peers. Probes, whose names end with test, show that it hears.
+func (w *teller) named(ctx context.Context) (names []string, err error) {
+	log, err := w.Lab(ctx, "logs", "dns")
+	for line := range strings.Lines(log) {
+		var a struct{ Src, Dst string }
+		if json.Unmarshal([]byte(line), &a) == nil && a.Src != world.VPNAddress && !strings.HasSuffix(a.Dst, ".test.") {
+			names = append(names, a.Dst)
+		}
+	}
+	return names, err
+}
+
 // unleaked looks at the counters: of this pod's sender, of every pod, and of the sender of a pod that nothing protects,
 // which differs in nothing else and must have been counted for each kind.
 func (w *teller) unleaked(ts *testscript.TestScript, pod string) {
@@ -141,6 +155,11 @@ func (w *teller) unleaked(ts *testscript.TestScript, pod string) {
 		if n > w.before[pair] {
 			ts.Fatalf("LEAK: %d packets left the node outside the tunnel: %s", n-w.before[pair], pair)
 		}
+	}
+	names, err := w.named(ctx)
+	ts.Check(err)
+	if len(names) > w.named0 {
+		ts.Fatalf("LEAK: somebody outside of the tunnel was asked for names of the workload's: %v", names[w.named0:])
 	}
 	control, err := w.Sent(ctx, "default/plain")
 	ts.Check(err)

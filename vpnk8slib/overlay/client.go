@@ -64,6 +64,9 @@ func (c Client) Check() error {
 
 // units says what is wrong with the application's addresses.
 func (c Client) units() error {
+	if c.Units > 256 {
+		return fmt.Errorf("units must be at most 256, not %d", c.Units)
+	}
 	last := c.Address.Addr()
 	for n := 1; n < c.Units && last.IsValid(); n++ {
 		if last = last.Next(); last == c.Gateway || !c.Address.Contains(last) {

@@ -27,6 +27,8 @@ type Gateway struct {
 	Cluster []netip.Prefix `json:"cluster"`
 	// Blocks are who may be a client. Each of its addresses belongs to one pod at a time, which has proven to know the key.
 	Blocks []Block `json:"blocks"`
+	// Pod is the name of the pod that has the tunnel: the agent of another one has no clients. Empty: every one has.
+	Pod string `json:"pod,omitempty"`
 	// Seen are the pods of clients as an earlier gateway knew them: they are told that there is a new one. Nothing else is
 	// made of it.
 	Seen map[netip.Addr]netip.Addr `json:"seen,omitempty"`

@@ -160,6 +160,11 @@ func (k *Keeper) take(config Config) error {
 		return err
 	}
 	same := k.config.Address == config.Address && k.config.Gateway == config.Gateway && reflect.DeepEqual(k.config.Key, config.Key)
+	if !same {
+		if err := k.lose(); err != nil { // before it is forgotten where it led
+			return err
+		}
+	}
 	k.config = config
 	if !same { // another overlay: nobody of it was heard yet
 		k.end = beat.End{Role: beat.Client, Key: config.Key, Own: own, Client: config.Address.Addr()}

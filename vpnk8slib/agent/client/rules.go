@@ -16,7 +16,12 @@ const (
 	tableDirect  = 4790 // what goes by the pod's own interface
 	tableOverlay = 4791 // the way out
 
+	// A mesh's answers to a workload's callers, which ztunnel takes on the loopback: its own rule for them (32764) comes behind ours.
+	// Where there is no mesh its table is empty. (istio/istio cni, InpodTProxyMark, RouteTableInbound.)
+	meshMark, meshMask, meshTable = 0x111, 0xfff, 100
+
 	// Rules in this order, before Istio's (32764) and the kernel's own (32766).
+	ruleMesh    = 4789 // the mesh's own
 	ruleOwn     = 4790 // what bears the overlay's address never leaves by another interface: not every enforcer of policies looks at it there
 	ruleReply   = 4791 // answers to what came in by the pod's own interface; the guard marks them
 	ruleLocal   = 4792 // networks that the pod is in
@@ -49,7 +54,10 @@ func order(c overlay.Client, family int) []*netlink.Rule {
 	reply.Mark, reply.Mask = bit, &bit
 	local := route.Rule(family, ruleLocal, unix.RT_TABLE_MAIN)
 	local.SuppressPrefixlen = 0
-	all := []*netlink.Rule{reply, local, route.Rule(family, ruleDirect, tableDirect), route.Rule(family, ruleOverlay, tableOverlay)}
+	mask := uint32(meshMask)
+	mesh := route.Rule(family, ruleMesh, meshTable)
+	mesh.Mark, mesh.Mask = meshMark, &mask
+	all := []*netlink.Rule{mesh, reply, local, route.Rule(family, ruleDirect, tableDirect), route.Rule(family, ruleOverlay, tableOverlay)}
 	if family == netlink.FAMILY_V4 {
 		own := route.Rule(family, ruleOwn, tableOverlay)
 		own.Src = route.Host(c.Address.Addr())

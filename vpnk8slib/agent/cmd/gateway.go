@@ -41,6 +41,9 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		if err != nil {
 			return gateway.Config{}, err
 		}
+		if c.Gateway.Pod != "" && c.Gateway.Pod != *r.pod { // it stands by: a client that follows it would stay with it
+			c.Gateway.Blocks, c.Gateway.Seen = nil, nil
+		}
 		current.Store(c.Gateway)
 		config := gateway.Config{Gateway: *c.Gateway, Keys: map[string][]byte{}}
 		for _, b := range c.Gateway.Blocks { // a client whose key is not there yet takes nothing from the others

@@ -26,7 +26,10 @@ func runGuard(ctx context.Context, flags *flag.FlagSet, args []string, _, errs i
 	var found looked
 	rules := func() (overlay.Guard, error) {
 		g, err := r.rules()
-		return found.with(g), err
+		if err == nil {
+			g = found.with(g)
+		}
+		return g, err
 	}
 	r.guard.Keep(rules) // before anybody is asked for anything
 	if *once {
@@ -63,7 +66,12 @@ func (l *looked) with(g overlay.Guard) overlay.Guard {
 	if l.name != g.Gateway {
 		l.name, l.pods = g.Gateway, nil
 	}
-	g.Gateways = append(slices.Clone(g.Gateways), l.pods...)
+	g.Gateways = slices.Clone(g.Gateways)
+	for _, pod := range l.pods {
+		if slices.ContainsFunc(g.Cluster, func(p netip.Prefix) bool { return p.Contains(pod) }) { // whatever somebody has a name lead to
+			g.Gateways = append(g.Gateways, pod)
+		}
+	}
 	return g
 }
 

@@ -29,21 +29,22 @@ const (
 
 // resident is an agent that stays in its pod, and has its guard in its care whatever else it does.
 type resident struct {
-	log                       *slog.Logger
-	config, keys, socket, pod *string
-	guard                     *guard.Keeper
-	resolving                 atomic.Pointer[overlay.Names] // as the configuration had it last; nil: not at all
+	log                                *slog.Logger
+	config, keys, socket, pod, metrics *string
+	guard                              *guard.Keeper
+	resolving                          atomic.Pointer[overlay.Names] // as the configuration had it last; nil: not at all
 }
 
 func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
 	log := slog.New(slog.NewJSONHandler(errs, nil))
 	return &resident{
-		log:    log,
-		config: flags.String("config", configFile, "the agent's configuration"),
-		keys:   flags.String("keys", keysDir, "the folder of the keys of heartbeats"),
-		pod:    flags.String("pod", os.Getenv(overlay.PodVariable), "the name of this pod, which ends with the unit's number"),
-		socket: flags.String("socket", overlay.Socket, "the unix socket on which the charm asks"),
-		guard:  &guard.Keeper{Log: log},
+		log:     log,
+		config:  flags.String("config", configFile, "the agent's configuration"),
+		keys:    flags.String("keys", keysDir, "the folder of the keys of heartbeats"),
+		pod:     flags.String("pod", os.Getenv(overlay.PodVariable), "the name of this pod, which ends with the unit's number"),
+		socket:  flags.String("socket", overlay.Socket, "the unix socket on which the charm asks"),
+		metrics: flags.String("metrics", "127.0.0.1:4794", "the address on which metrics are told, on the loopback; empty: on the socket alone"),
+		guard:   &guard.Keeper{Log: log},
 	}
 }
 
@@ -129,23 +130,30 @@ func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep 
 			}
 		})
 	}
-	for ctx.Err() == nil { // without its socket the agent still guards
-		err := status.Serve(ctx, *r.socket, func() overlay.Report {
-			out := overlay.Report{Namespace: namespace, Guard: r.guard.State()}
-			report(&out)
-			return out
-		})
-		if err == nil {
-			break
-		}
-		r.log.Error(err.Error())
-		pause(ctx, 5*time.Second)
+	now := func() overlay.Report {
+		out := overlay.Report{Namespace: namespace, Guard: r.guard.State()}
+		report(&out)
+		return out
+	}
+	all.Go(func() { r.again(ctx, func() error { return status.Serve(ctx, *r.socket, now) }) })
+	if *r.metrics != "" {
+		all.Go(func() { r.again(ctx, func() error { return status.Metrics(ctx, *r.metrics, now) }) })
 	}
 	all.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+// again does what an agent can do without, again and again until ctx ends: without its socket it still guards.
+func (r *resident) again(ctx context.Context, do func() error) {
+	for ctx.Err() == nil {
+		if err := do(); err != nil {
+			r.log.Error(err.Error())
+		}
+		pause(ctx, 5*time.Second)
+	}
 }
 
 // guarding keeps the guard, of rules that are read so.

@@ -29,6 +29,9 @@ const Table = "charmarr-vpn-guard"
 // lower twelve (0x539, 0x111).
 const Entered = 1 << 29
 
+// Declared is the bit of the mark of a connection that began at one of the ports on which the pod may be asked.
+const Declared = 1 << 28
+
 // Counters of what was dropped.
 const (
 	Out     = "out"     // would have left by another interface than the overlay's, to where nothing may go
@@ -113,7 +116,12 @@ func (t *transaction) judge() {
 		t.gateways[f.Name] = t.addresses(table, gateways+f.Name, f.Kind, f.Has)
 	}
 	// After conntrack (-200), before anybody's redirect (-100).
-	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), nft.Rule(nft.Iif(t.Device), nft.State(nft.New), nft.MarkConnection(Entered)))
+	begun := nft.Rule(nft.Iif(t.Device), nft.State(nft.New))
+	marks := []nft.Words{nft.Rule(begun, nft.MarkConnection(Entered))}
+	for _, p := range t.Inbound { // behind a mesh's redirect its own port is all that is to be seen
+		marks = append(marks, nft.Rule(begun, nft.Proto(unix.IPPROTO_TCP), nft.Dport(p), nft.MarkConnection(Declared)))
+	}
+	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), marks...)
 	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
 	answers := hook("answers", nftables.ChainHookOutput, -150)
 	answers.Type = nftables.ChainTypeRoute
@@ -176,9 +184,7 @@ func (t *transaction) inward() []nft.Words {
 	if t.Beats != 0 {
 		device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Beats))
 	}
-	for _, p := range t.Inbound {
-		device(nft.Proto(unix.IPPROTO_TCP), nft.Dport(p))
-	}
+	device(nft.Connection(Declared))
 	// Neighbours ask for addresses; routers that advertise themselves (134) and redirect (137) are not heard.
 	for _, kind := range []byte{neighbourSolicitation, neighbourAdvertisement} {
 		device(nft.ICMPv6(kind))
@@ -220,11 +226,6 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		device(nft.Within(f.Number, true, cluster))
 		device(nft.Proto(unix.IPPROTO_TCP), nft.Towards(f.Number, outside))
 		device(nft.Proto(unix.IPPROTO_UDP), nft.Towards(f.Number, outside))
-		for _, port := range []uint16{t.Port, t.Beats} {
-			if port != 0 {
-				device(nft.Within(f.Number, true, t.gateways[f.Name]), nft.Proto(unix.IPPROTO_UDP), nft.Dport(port))
-			}
-		}
 	}
 	if e := t.Endpoint; e != nil {
 		for _, port := range e.Ports {

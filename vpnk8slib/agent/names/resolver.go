@@ -18,6 +18,8 @@ import (
 type Upstream struct {
 	Resolvers []netip.AddrPort
 	Device    string // the only interface that questions may take, but for resolvers on the loopback; empty: as they are routed
+	// Mark is on questions, where it is not 0.
+	Mark uint32
 }
 
 // errNobody answers.
@@ -36,6 +38,9 @@ func (u Upstream) ask(ctx context.Context, q *dns.Msg, transport string) (*dns.M
 		if u.Device != "" && !r.Addr().IsLoopback() {
 			c.Dialer.Control = route.Bound(u.Device)
 		}
+		if u.Mark != 0 {
+			c.Dialer.Control = route.Marked(u.Mark)
+		}
 		own := q.Copy()
 		if o := own.IsEdns0(); o != nil && o.UDPSize() > largest {
 			o.SetUDPSize(largest)
@@ -49,6 +54,10 @@ func (u Upstream) ask(ctx context.Context, q *dns.Msg, transport string) (*dns.M
 	}
 	return nil, errNobody
 }
+
+// ztunnel is the mark of ztunnel's own packets, which a mesh's redirects leave alone (istio/istio cni/pkg/iptables, InpodMark): else
+// they would take every question on port 53, and have the cluster's resolver asked.
+const ztunnel = 0x539
 
 // Resolver answers questions over UDP and TCP.
 type Resolver struct {
@@ -69,7 +78,7 @@ func Client(n func() overlay.Names, outside func() bool) *Resolver {
 			if !outside() {
 				return Upstream{}, true
 			}
-			return Upstream{Resolvers: names.Outside}, true
+			return Upstream{Resolvers: names.Outside, Mark: ztunnel}, true
 		default:
 			return Upstream{}, false
 		}

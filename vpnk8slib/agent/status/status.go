@@ -13,10 +13,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/metrics"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// Serve answers with a report on a unix socket until ctx ends. One that an earlier agent left is replaced.
+// Serve answers with a report, and with its metrics, on a unix socket until ctx ends. One that an earlier agent left is replaced.
 func Serve(ctx context.Context, socket string, report func() overlay.Report) error {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 		return fmt.Errorf("cannot answer on %s: %w", socket, err)
@@ -33,13 +34,26 @@ func Serve(ctx context.Context, socket string, report func() overlay.Report) err
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(report()) // whoever asked has gone
 	})
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
-	go func() {
-		<-ctx.Done()
-		_ = s.Close()
-	}()
+	mux.Handle("GET /metrics", metrics.Handler(report))
+	return serve(ctx, l, mux)
+}
+
+// Metrics answers with the metrics of a report, on a TCP address, until ctx ends.
+func Metrics(ctx context.Context, address string, report func() overlay.Report) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("cannot answer on %s: %w", address, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler(report))
+	return serve(ctx, l, mux)
+}
+
+func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Second}
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("cannot answer on %s: %w", socket, err)
+		return fmt.Errorf("cannot answer on %s: %w", l.Addr(), err)
 	}
 	return nil
 }

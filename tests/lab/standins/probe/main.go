@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/miekg/dns"
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 
@@ -44,16 +45,20 @@ func main() {
 		}
 		return
 	}
-	kinds := map[string]func(string) (string, error){"http": fetch, "tcp": tcp, "udp": udp, "icmp": ping, "dns": resolve}
-	if len(os.Args) != 3 || kinds[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: probe http|tcp|udp|icmp|dns DST\n       probe send|sent\n       probe sleep")
-		os.Exit(2)
-	}
-	if os.Args[1] != "icmp" { // which needs a raw socket; all else as a workload would, none of which is root's
-		if err := errors.Join(syscall.Setgid(workload), syscall.Setuid(workload)); err != nil {
-			fmt.Fprintln(os.Stderr, "probe: cannot be a workload's user:", err)
+	if len(os.Args) == 3 && os.Args[1] == "names" {
+		if err := names(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "probe:", err)
 			os.Exit(1)
 		}
+		return
+	}
+	kinds := map[string]func(string) (string, error){"http": fetch, "tcp": tcp, "udp": udp, "icmp": ping, "dns": resolve}
+	if len(os.Args) != 3 || kinds[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: probe http|tcp|udp|icmp|dns DST\n       probe send|sent\n       probe names DOMAIN\n       probe sleep")
+		os.Exit(2)
+	}
+	if os.Args[1] != "icmp" { // which needs a raw socket
+		asWorkload()
 	}
 	seen, err := kinds[os.Args[1]](os.Args[2])
 	answer := map[string]string{"seen": strings.TrimSpace(seen), "error": ""}
@@ -71,6 +76,41 @@ func without(word string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	return sender.Serve(ctx)
+}
+
+// asWorkload makes this process a workload's, none of which is root's.
+func asWorkload() {
+	if err := errors.Join(syscall.Setgid(workload), syscall.Setuid(workload)); err != nil {
+		fmt.Fprintln(os.Stderr, "probe: cannot be a workload's user:", err)
+		os.Exit(1)
+	}
+}
+
+// names asks this container's resolver for one new name below a domain after the other, without end, and prints how many once a
+// second. It waits for no answer.
+func names(domain string) error {
+	asWorkload()
+	config, err := dns.ClientConfigFromFile("/etc/resolv.conf")
+	if err != nil {
+		return err
+	}
+	began, asked := time.Now().UnixNano(), 0
+	for tick := time.NewTicker(every); ; <-tick.C {
+		asked++
+		conn, err := net.Dial("udp", net.JoinHostPort(config.Servers[0], "53")) // anew: what a connection's memory lets out is not meant
+		if err != nil {
+			return err
+		}
+		text, err := new(dns.Msg).SetQuestion(fmt.Sprintf("%d-%d.%s.", began, asked, domain), dns.TypeA).Pack()
+		if err != nil {
+			return err
+		}
+		_, _ = conn.Write(text) // refused by this pod's own network: that is what is hoped for
+		time.AfterFunc(patience, func() { _ = conn.Close() })
+		if asked%20 == 0 {
+			fmt.Println(asked)
+		}
+	}
 }
 
 // word tells the kinds of failure apart: a refusal is an answer, silence is none.

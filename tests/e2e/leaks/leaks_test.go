@@ -1,0 +1,164 @@
+//go:build leaks
+
+// Package leaks looks for a packet outside of the tunnel while things go wrong. A workload sends without end, of every kind, and
+// so does a pod that nothing protects; all of both is counted at the pod and at the node's uplink, over all of their lives.
+//
+//	make leaks        writes build/leaks.json
+package leaks
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/tests/e2e/world"
+)
+
+// scenario is one thing that goes wrong, and how it is put right again where it does not right itself.
+type scenario struct {
+	name string
+	play func(s *stage)
+	mend func(s *stage)
+}
+
+var scenarios = []scenario{
+	{name: "client pod deleted", play: func(s *stage) { s.remove("qbittorrent-0") }},
+	{name: "gateway pod deleted", play: func(s *stage) { s.remove("gluetun-0") }},
+	{name: "both deleted", play: func(s *stage) { s.remove("gluetun-0", "qbittorrent-0") }},
+	{name: "gateway's VPN client killed", play: func(s *stage) { s.kill("/gluetun-entrypoint") }},
+	{name: "tunnel stopped", play: func(s *stage) {
+		s.gateway("ip", "link", "set", "tun0", "down")
+		s.pass(10 * time.Second)
+		s.gateway("ip", "link", "set", "tun0", "up")
+	}},
+	{name: "tunnel silently dead",
+		play: func(s *stage) { s.must(s.Lab(s.Context(), "tunnel", "down")); s.pass(15 * time.Second) },
+		mend: func(s *stage) { s.must(s.Lab(s.Context(), "tunnel", "up")) }},
+	{name: "VXLAN interface deleted in the client", play: func(s *stage) { s.inside("ip", "link", "del", "vxlan0") }},
+	{name: "default route put back by hand in the client", play: func(s *stage) { s.open() }},
+	{name: "agent killed", play: func(s *stage) { s.kill("/agent client", "/agent guard") }},
+	{name: "guard deleted by hand, the interface too, and a default route put back", play: func(s *stage) {
+		s.inside("nft", "delete", "table", "inet", "charmarr-vpn-guard")
+		s.inside("nft", "delete", "table", "netdev", "charmarr-vpn-guard")
+		s.open()
+	}},
+	{name: "NetworkPolicy deleted by hand, the interface too, and a default route put back",
+		play: func(s *stage) {
+			s.must(s.Kubectl(s.Context(), "-n", s.model, "delete", "networkpolicy", "qbittorrent-vpn-killswitch"))
+			s.open()
+			s.pass(5 * time.Second)
+		},
+		mend: func(s *stage) { // by the next hook
+			s.must(s.Juju(s.Context(), "config", "-m", s.model, app, "timezone=Europe/Berlin"))
+			s.must(s.Kubectl(s.Context(), "-n", s.model, "wait", "--for=create", "networkpolicy/qbittorrent-vpn-killswitch", "--timeout=60s"))
+		}},
+	{name: "a mesh's mark on every packet",
+		play: func(s *stage) {
+			s.inside("nft", "add table inet wrong; add chain inet wrong out { type route hook output priority -200; }; add rule inet wrong out meta mark set 0x539")
+			s.pass(5 * time.Second)
+		},
+		mend: func(s *stage) { s.inside("nft", "delete", "table", "inet", "wrong") }},
+	{name: "relation removed",
+		play: func(s *stage) {
+			s.must(s.Juju(s.Context(), "remove-relation", "-m", s.model, app, "gluetun:vpn-gateway"))
+			require.NoError(s, s.WaitStatus(s.Context(), 3*time.Minute, s.model, "qbittorrent/0", "blocked", "juju integrate"))
+		},
+		mend: func(s *stage) {
+			s.must(s.Juju(s.Context(), "integrate", "-m", s.model, app, "gluetun:vpn-gateway"))
+		}},
+}
+
+func TestLeaks(t *testing.T) {
+	var all []Record
+	for _, method := range []string{"overlay", "pod-gateway"} {
+		t.Run(method, func(t *testing.T) { all = append(all, leaks(t, method)...) })
+	}
+	data, err := json.MarshalIndent(all, "", "  ")
+	require.NoError(t, err)
+	require.NotEmpty(t, all)
+	root, err := world.Root()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(root, "build", "leaks.json"), append(data, '\n'), 0o644))
+	for _, r := range all {
+		assert.True(t, r.OK, "%+v", r)
+	}
+}
+
+// leaks plays everything with one routing method.
+func leaks(t *testing.T, method string) (all []Record) {
+	s := newStage(t, method)
+	note := func(records []Record) {
+		all = append(all, records...)
+		t.Logf("%-80s held %5.1f s  %s", records[0].Scenario, records[0].Held, summary(records))
+	}
+	nothing := map[string]count{}
+	note(s.observe("first deploy", func() {
+		require.NoError(t, s.deploy.Subscribe(t.Context(), s.model))
+		require.NoError(t, s.back(nothing))
+	}))
+	for _, c := range scenarios {
+		before := s.counts(s.client())
+		note(s.observe(c.name, func() {
+			c.play(s)
+			if c.mend != nil {
+				c.mend(s)
+			}
+			require.NoError(t, s.back(before), c.name)
+		}))
+	}
+	assert.NoError(t, s.strangers())
+	return all
+}
+
+func summary(records []Record) string {
+	var bad []string
+	for _, r := range records {
+		if !r.OK {
+			bad = append(bad, r.Probe)
+		}
+	}
+	if len(bad) == 0 {
+		return "nothing left"
+	}
+	return "NOT OK: " + strings.Join(bad, " ")
+}
+
+// pass lets time pass in which the workload goes on sending.
+func (s *stage) pass(d time.Duration) { time.Sleep(d) }
+
+// remove deletes pods, and waits until they are gone.
+func (s *stage) remove(pods ...string) {
+	s.Helper()
+	s.must(s.Kubectl(s.Context(), append([]string{"-n", s.model, "delete", "pod"}, pods...)...))
+}
+
+// open leads the client's pod out of its own interface, by hand: without the overlay, and by routes of either family.
+func (s *stage) open() {
+	s.Helper()
+	s.inside("ip", "link", "del", "vxlan0")
+	s.inside("ip", "route", "replace", "default", "via", "10.42.0.1", "dev", "eth0")
+	s.inside("ip", "-6", "route", "replace", "default", "via", "fd42::1", "dev", "eth0", "metric", "3")
+	s.inside("ip", "rule", "add", "priority", "10", "lookup", "main")
+	s.inside("ip", "-6", "rule", "add", "priority", "10", "lookup", "main")
+	s.pass(3 * time.Second)
+	s.inside("ip", "rule", "del", "priority", "10")
+	s.inside("ip", "-6", "rule", "del", "priority", "10")
+}
+
+// gateway runs a command in the gateway pod's network, as root.
+func (s *stage) gateway(command ...string) {
+	s.Helper()
+	s.must(s.Lab(s.Context(), append([]string{"exec", "--pod", s.model + "/gluetun-0", "--"}, command...)...))
+}
+
+// kill ends the lab's processes of these command lines, without a chance to say or do anything.
+func (s *stage) kill(commands ...string) {
+	s.Helper()
+	s.must(s.Lab(s.Context(), "exec", "--", "pkill", "-KILL", "-f", "^("+strings.Join(commands, "|")+")"))
+}

@@ -1,0 +1,220 @@
+//go:build leaks
+
+package leaks
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/tests/e2e/world"
+)
+
+// kinds are what a workload sends without end.
+var kinds = []string{"tcp4", "udp4", "icmp4", "tcp6", "udp6", "dns"}
+
+const (
+	control = "default/plain" // a pod that nothing protects, which sends the same
+	pod     = "qbittorrent-0"
+	app     = "qbittorrent"
+)
+
+// stage is a lab with a gateway and a client of it, in a model of their own.
+type stage struct {
+	world.World
+	*testing.T
+	method, model string
+	deploy        world.Deploy
+	names         map[string]*names // by pod
+}
+
+func (s *stage) client() string { return s.model + "/" + pod }
+
+// must runs something that the scenario cannot do without.
+func (s *stage) must(_ string, err error) {
+	s.Helper()
+	require.NoError(s, err)
+}
+
+// inside runs a command in the client pod's network, as root.
+func (s *stage) inside(command ...string) {
+	s.Helper()
+	s.must(s.Lab(s.Context(), append([]string{"exec", "--pod", s.client(), "--"}, command...)...))
+}
+
+// count is what is known of one kind that one pod sends.
+type count struct {
+	Sent    int            // by its sender now: a new one begins with 0
+	Beside  int            // packets, or questions, that left outside of the tunnel: the pod or the node
+	Arrived map[string]int // by the source that was seen
+}
+
+// counts are all of a pod's.
+func (s *stage) counts(of string) map[string]count {
+	s.Helper()
+	out := map[string]count{}
+	seen, err := s.Sent(s.Context(), of)
+	require.NoError(s, err)
+	namespace, name, _ := strings.Cut(of, "/")
+	container := app
+	if of == control {
+		container = "plain"
+	}
+	sender, err := s.Sender(s.Context(), of, container)
+	if err != nil {
+		sender = world.Sender{} // there is none now
+	}
+	for kind, k := range seen {
+		out[kind] = count{Sent: sender.Kinds[kind].Sent, Beside: max(k.Uplink, k.Pod), Arrived: k.Arrived}
+	}
+	c := count{Arrived: map[string]int{}}
+	c.Sent = s.names[of].asked()
+	log, err := s.Lab(s.Context(), "logs", "dns")
+	require.NoError(s, err)
+	for line := range strings.Lines(log) {
+		var a struct{ Src, Dst string }
+		if json.Unmarshal([]byte(line), &a) != nil || !strings.HasSuffix(a.Dst, "."+domain(namespace, name)+".") {
+			continue
+		}
+		c.Arrived[a.Src]++
+		if a.Src != world.VPNAddress {
+			c.Beside++
+		}
+	}
+	out["dns"] = c
+	return out
+}
+
+func domain(namespace, name string) string { return name + "." + namespace + ".leaks.test" }
+
+// names asks for names in a pod, again after each end of it.
+type names struct {
+	mu   sync.Mutex
+	last int // of the process that runs
+	sum  int // of those before it
+}
+
+func (n *names) asked() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sum + n.last
+}
+
+// ask keeps it going until the test ends.
+func (s *stage) ask(of, container string) {
+	n := &names{}
+	s.names[of] = n
+	namespace, name, _ := strings.Cut(of, "/")
+	ctx, stop := context.WithCancel(context.Background())
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		for ctx.Err() == nil {
+			// By a process group of its own, which ends with the test; in the pod it ends with its container.
+			cmd := exec.CommandContext(ctx, s.Root+"/build/bin/lab", "kubectl", "-n", namespace, "exec", name, "-c", container, "--", "/usr/bin/probe", "names", domain(namespace, name))
+			cmd.Env = append(cmd.Environ(), "LAB_DIR="+s.Dir)
+			out, err := cmd.StdoutPipe()
+			if err == nil && cmd.Start() == nil {
+				for lines := bufio.NewScanner(out); lines.Scan(); {
+					n.mu.Lock()
+					n.last, _ = strconv.Atoi(lines.Text()) // the program's own
+					n.mu.Unlock()
+				}
+				_ = cmd.Wait()
+			}
+			n.mu.Lock()
+			n.sum, n.last = n.sum+n.last, 0
+			n.mu.Unlock()
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	})
+	s.Cleanup(func() { stop(); ended.Wait() })
+}
+
+// back waits until the client's packets arrive from the VPN again, beyond those of before.
+func (s *stage) back(before map[string]count) error {
+	return world.Until(s.Context(), 3*time.Minute, func() string {
+		now := s.counts(s.client())
+		for _, kind := range []string{"tcp4", "udp4", "dns"} {
+			if now[kind].Arrived[world.VPNAddress] <= before[kind].Arrived[world.VPNAddress] {
+				return "nothing of " + kind + " has arrived since"
+			}
+		}
+		return ""
+	})
+}
+
+// Record is one row of the result.
+type Record struct {
+	Scenario string  `json:"scenario"`
+	Method   string  `json:"method"`
+	Probe    string  `json:"probe"`
+	Sent     int     `json:"sent"`
+	Uplink   int     `json:"packets_on_uplink"`
+	Wrong    int     `json:"wrong_source"`
+	Control  bool    `json:"control_seen"`
+	Held     float64 `json:"held_s"` // until it was back, from the beginning of the scenario
+	OK       bool    `json:"ok"`
+}
+
+// observe plays a scenario and says what was seen of each probe meanwhile, and of the control's.
+func (s *stage) observe(name string, play func()) (records []Record) {
+	s.Helper()
+	own, plain := s.counts(s.client()), s.counts(control)
+	began := time.Now()
+	play()
+	held := time.Since(began).Seconds()
+	ownNow, plainNow := s.counts(s.client()), s.counts(control)
+	for _, kind := range kinds {
+		r := Record{Scenario: name, Method: s.method, Probe: kind, Held: float64(int(held*10)) / 10}
+		if r.Sent = ownNow[kind].Sent - own[kind].Sent; r.Sent < 0 {
+			r.Sent = ownNow[kind].Sent
+		}
+		r.Uplink = ownNow[kind].Beside - own[kind].Beside
+		for source, n := range ownNow[kind].Arrived {
+			if source != world.VPNAddress {
+				r.Wrong += n - own[kind].Arrived[source]
+			}
+		}
+		r.Control = plainNow[kind].Beside > plain[kind].Beside
+		r.OK = r.Sent > 0 && r.Uplink == 0 && r.Wrong == 0 && r.Control
+		records = append(records, r)
+	}
+	return records
+}
+
+// stranger says whether a packet of any other pod has left the node beside the tunnel.
+func (s *stage) strangers() error {
+	seen, err := s.Strangers(s.Context())
+	if err == nil && len(seen) > 0 {
+		err = fmt.Errorf("packets left the node outside of the tunnel: %v", seen)
+	}
+	return err
+}
+
+func newStage(t *testing.T, method string) *stage {
+	w, err := world.New("leaks")
+	require.NoError(t, err)
+	require.NoError(t, w.Up(t.Context()))
+	s := &stage{World: w, T: t, method: method, model: "leaks-" + method, deploy: world.Deploy{World: w}, names: map[string]*names{}}
+	t.Cleanup(func() { require.NoError(t, errors.Join(w.Down(context.Background()))) })
+	s.ask(s.client(), app)
+	s.ask(control, "plain")
+	s.must(s.Juju(t.Context(), "add-model", s.model))
+	require.NoError(t, s.deploy.App(t.Context(), s.model, "gluetun", "--config", "routing-method="+method))
+	require.NoError(t, s.deploy.App(t.Context(), s.model, app))
+	s.must(s.Juju(t.Context(), "integrate", "-m", s.model, app, "gluetun:vpn-gateway"))
+	return s
+}
