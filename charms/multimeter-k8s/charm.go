@@ -53,7 +53,7 @@ func Reconcile(o Observed) hook.Desired {
 			hook.OverlayCheck: hook.Overlay(program + " over " + hook.OverlayInterface),
 			"echo": {
 				Override: "replace", Period: "10s", Timeout: "3s", Threshold: 3,
-				HTTP: &hook.HTTPCheck{URL: "http://localhost:8080/"},
+				HTTP: &hook.HTTPCheck{URL: "http://127.0.0.1:8080/"},
 			},
 		},
 	}}

@@ -74,7 +74,7 @@ func TestWorkloadFollowsTheOptions(t *testing.T) {
 	s := w.Layer.Services["qbittorrent"]
 	assert.Equal(t, "/usr/bin/qbittorrent-nox --profile=/config --webui-port=9090", s.Command)
 	assert.Equal(t, "Europe/Berlin", s.Environment["TZ"])
-	assert.Equal(t, "http://localhost:9090/", w.Layer.Checks["web"].HTTP.URL)
+	assert.Equal(t, "http://127.0.0.1:9090/", w.Layer.Checks["web"].HTTP.URL)
 	for _, id := range []*int{s.UserID, w.Files[0].UserID, w.Dirs[0].UserID} {
 		assert.Equal(t, 1234, *id)
 	}

@@ -48,7 +48,7 @@ func layer(c Config) hook.Layer {
 			hook.OverlayCheck: hook.Overlay("grep -q ^" + hook.OverlayInterface + " /proc/net/route"),
 			webCheck: {
 				Override: "replace", Period: "10s", Timeout: "3s", Threshold: 3,
-				HTTP: &hook.HTTPCheck{URL: fmt.Sprintf("http://localhost:%d/", c.WebPort)},
+				HTTP: &hook.HTTPCheck{URL: fmt.Sprintf("http://127.0.0.1:%d/", c.WebPort)},
 			},
 		},
 	}
