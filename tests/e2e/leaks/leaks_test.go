@@ -160,5 +160,5 @@ func (s *stage) gateway(command ...string) {
 // kill ends the lab's processes of these command lines, without a chance to say or do anything.
 func (s *stage) kill(commands ...string) {
 	s.Helper()
-	s.must(s.Lab(s.Context(), "exec", "--", "pkill", "-KILL", "-f", "^("+strings.Join(commands, "|")+")"))
+	s.must(s.Lab(s.Context(), "exec", "--", "pkill", "-KILL", "-f", "^[^ ]*("+strings.Join(commands, "|")+")"))
 }

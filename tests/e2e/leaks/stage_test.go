@@ -118,10 +118,15 @@ func (s *stage) ask(of, container string) {
 	ctx, stop := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() {
-		for ctx.Err() == nil {
+		for ; ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
+			// A pod whose workload may not run yet asks for nothing, and would be heard: its policy admits the cluster's resolver.
+			if _, err := s.Sender(ctx, of, container); err != nil {
+				continue
+			}
 			// By a process group of its own, which ends with the test; in the pod it ends with its container.
 			cmd := exec.CommandContext(ctx, s.Root+"/build/bin/lab", "kubectl", "-n", namespace, "exec", name, "-c", container, "--", "/usr/bin/probe", "names", domain(namespace, name))
 			cmd.Env = append(cmd.Environ(), "LAB_DIR="+s.Dir)
+			cmd.WaitDelay = time.Second // what it has begun in the pod may hold its output
 			out, err := cmd.StdoutPipe()
 			if err == nil && cmd.Start() == nil {
 				for lines := bufio.NewScanner(out); lines.Scan(); {
@@ -134,10 +139,6 @@ func (s *stage) ask(of, container string) {
 			n.mu.Lock()
 			n.sum, n.last = n.sum+n.last, 0
 			n.mu.Unlock()
-			select {
-			case <-ctx.Done():
-			case <-time.After(200 * time.Millisecond):
-			}
 		}
 	})
 	s.Cleanup(func() { stop(); ended.Wait() })
@@ -147,6 +148,9 @@ func (s *stage) ask(of, container string) {
 func (s *stage) back(before map[string]count) error {
 	return world.Until(s.Context(), 3*time.Minute, func() string {
 		now := s.counts(s.client())
+		if now["tcp4"].Sent == 0 {
+			return "no sender runs"
+		}
 		for _, kind := range []string{"tcp4", "udp4", "dns"} {
 			if now[kind].Arrived[world.VPNAddress] <= before[kind].Arrived[world.VPNAddress] {
 				return "nothing of " + kind + " has arrived since"
