@@ -93,9 +93,8 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	}
 	if unsettled(o) != nil {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
-		return o, err
 	}
-	return o, nil
+	return o, err
 }
 
 // lease reads what consumers have of the overlay: from the cluster, and from Juju.

@@ -2,7 +2,6 @@ package vpnk8slib
 
 import (
 	"cmp"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -99,13 +98,4 @@ func (n Network) split(outside ...netip.AddrPort) *overlay.Names {
 		names.Cluster = append(names.Cluster, netip.AddrPortFrom(a, 53))
 	}
 	return names
-}
-
-// secretData is how the API has the content of a Secret.
-func secretData(content map[string]string) map[string]string {
-	data := map[string]string{}
-	for name, text := range content {
-		data[name] = base64.StdEncoding.EncodeToString([]byte(text))
-	}
-	return data
 }

@@ -1,6 +1,7 @@
 package vpnk8slib
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,7 +96,10 @@ func (c Client) release() Plan {
 // secret holds what only the agent in the application's pods may read.
 func secret(a App, name string, content map[string]string) *Object {
 	s := a.own("v1", "Secret", name)
-	s.Data = secretData(content)
+	s.Data = map[string]string{}
+	for file, text := range content {
+		s.Data[file] = base64.StdEncoding.EncodeToString([]byte(text))
+	}
 	return s
 }
 

@@ -95,16 +95,6 @@ func (l Leases) renew(network netip.Prefix, consumers []Consumer) Leases {
 	return out
 }
 
-// after is the network of the same length behind p.
-func after(p netip.Prefix) netip.Prefix {
-	b := p.Addr().As4()
-	for i, add := 3, uint(1)<<(32-p.Bits()); i >= 0 && add > 0; i-- {
-		add += uint(b[i])
-		b[i], add = byte(add), add>>8
-	}
-	return netip.PrefixFrom(netip.AddrFrom4(b), p.Bits())
-}
-
 // of is the lease of a name.
 func (l Leases) of(name string) (overlay.Block, bool) {
 	i := slices.IndexFunc(l.Blocks, func(b overlay.Block) bool { return b.Name == name })

@@ -54,9 +54,9 @@ func apart(overlay netip.Prefix, n Network, gateway string) error {
 func FreeOverlay(n Network) OverlayNetwork {
 	taken := n.Direct()
 	for _, private := range []string{"172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8"} {
-		p := netip.MustParsePrefix(private)
-		for a := p.Addr(); p.Contains(a); a = next24(a) {
-			o := OverlayNetwork{netip.PrefixFrom(a, 24)}
+		all := netip.MustParsePrefix(private)
+		for p := netip.PrefixFrom(all.Addr(), 24); all.Contains(p.Addr()); p = after(p) {
+			o := OverlayNetwork{p}
 			if !slices.ContainsFunc(taken, o.Wide().prefix.Overlaps) {
 				return o
 			}
@@ -65,11 +65,12 @@ func FreeOverlay(n Network) OverlayNetwork {
 	return DefaultOverlay()
 }
 
-func next24(a netip.Addr) netip.Addr {
-	b := a.As4()
-	n := binary.BigEndian.Uint32(b[:]) + 256
+// after is the IPv4 network of the same length behind p.
+func after(p netip.Prefix) netip.Prefix {
+	b := p.Addr().As4()
+	n := binary.BigEndian.Uint32(b[:]) + 1<<(32-p.Bits())
 	binary.BigEndian.PutUint32(b[:], n)
-	return netip.AddrFrom4(b)
+	return netip.PrefixFrom(netip.AddrFrom4(b), p.Bits())
 }
 
 // Wide is the network of the method overlay: the /20 that holds it.

@@ -18,8 +18,7 @@ import (
 type Upstream struct {
 	Resolvers []netip.AddrPort
 	Device    string // the only interface that questions may take, but for resolvers on the loopback; empty: as they are routed
-	// Mark is on questions, where it is not 0.
-	Mark uint32
+	Mark      uint32 // of questions that are sent as they are routed; 0: none
 }
 
 // errNobody answers.
@@ -35,10 +34,10 @@ const (
 func (u Upstream) ask(ctx context.Context, q *dns.Msg, transport string) (*dns.Msg, error) {
 	for _, r := range u.Resolvers {
 		c := dns.Client{Net: transport, Timeout: patience, UDPSize: largest, Dialer: &net.Dialer{Timeout: patience}}
-		if u.Device != "" && !r.Addr().IsLoopback() {
+		switch {
+		case u.Device != "" && !r.Addr().IsLoopback():
 			c.Dialer.Control = route.Bound(u.Device)
-		}
-		if u.Mark != 0 {
+		case u.Mark != 0:
 			c.Dialer.Control = route.Marked(u.Mark)
 		}
 		own := q.Copy()
