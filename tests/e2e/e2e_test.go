@@ -72,7 +72,7 @@ func (w *teller) story(t *testing.T, file string) {
 		_, err := w.Lab(ctx, "tunnel", "up") // a story that failed half way leaves it down
 		require.NoError(t, errors.Join(err, w.removeModels(ctx, name+"-core", name)))
 	})
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(listener{t}, testscript.Params{
 		Files:    []string{file},
 		Setup:    func(e *testscript.Env) error { return w.setup(e, name) },
 		Cmds:     w.words(),
