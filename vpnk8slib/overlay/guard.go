@@ -32,9 +32,11 @@ type Guard struct {
 	// Beats is the port of the heartbeats; 0: there are none. They may come from anywhere in the cluster, because a gateway that
 	// was replaced calls from an address that nobody knows yet; what is not signed is not heard.
 	Beats uint16 `json:"beats,omitempty"`
-	// Names is the port of the agent's resolver on the pod's loopback: what any user but root asks of any resolver is asked there.
+	// Names is the port of the agent's resolver on the pod's loopback: what anybody asks of any resolver is asked there.
 	// 0: there is none.
 	Names uint16 `json:"names,omitempty"`
+	// RootAsks: the agent does not stay, and root, which is who prepares the pod, asks its own resolver meanwhile.
+	RootAsks bool `json:"-"`
 	// Endpoint is where a VPN client's own packets go, where nobody but itself knows the server; nil: nowhere.
 	Endpoint *Endpoint `json:"endpoint,omitempty"`
 	// Inbound are the TCP ports on which the pod may be asked over Device: of the workload, of Pebble's health, of a mesh.

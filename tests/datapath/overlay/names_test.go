@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	"github.com/stretchr/testify/assert"
@@ -14,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/charmarr/charmarr-go/tests/internal/ns"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -55,13 +58,17 @@ func (s *stage) resolver(n *ns.NS, says string) *atomic.Int64 {
 
 // lookup asks a resolver from a pod, as a user. The answer is the address, or the code of a refusal.
 func (s *stage) lookup(pod *ns.NS, uid int, transport, resolver, name string) (said string, err error) {
+	return s.lookupBy(pod, uid, &net.Dialer{Timeout: patience}, transport, resolver, name)
+}
+
+func (s *stage) lookupBy(pod *ns.NS, uid int, by *net.Dialer, transport, resolver, name string) (said string, err error) {
 	err = pod.Do(s.T, func() error {
 		if _, err := unix.SetfsuidRetUid(uid); err != nil { // of this thread, which ends here
 			return err
 		}
 		q := new(dns.Msg)
 		q.SetQuestion(name, dns.TypeA)
-		c := dns.Client{Net: transport, Timeout: patience}
+		c := dns.Client{Net: transport, Dialer: by, Timeout: by.Timeout}
 		m, _, err := c.Exchange(q, resolver)
 		if err != nil {
 			return err
@@ -80,6 +87,7 @@ func (s *stage) lookup(pod *ns.NS, uid int, transport, resolver, name string) (s
 // when there is no gateway. Neither resolver hears of the other's names.
 func TestNamesAreSplit(t *testing.T) {
 	const workload, root = 1000, 0
+	users := map[string]int{"a workload": workload, "root": root}
 	s := newWorld(t)
 	inside, outside := s.resolver(s.node, "10.43.0.1"), s.resolver(s.world, "198.51.100.7")
 	ask := func(pod *ns.NS, uid int, transport, resolver, name string) string {
@@ -105,22 +113,44 @@ func TestNamesAreSplit(t *testing.T) {
 		said, err := s.lookup(pod.NS, workload, "udp", clusterResolver, tracker)
 		return err == nil && said == "198.51.100.7"
 	}, patience, moment, "names come with the gateway's configuration")
-	for _, transport := range []string{"udp", "tcp"} {
-		for _, resolver := range []string{clusterResolver, outsideResolver, "192.0.2.53:53"} {
-			assert.Equal(t, "198.51.100.7", ask(pod.NS, workload, transport, resolver, tracker), "%s %s", transport, resolver)
+	for user, uid := range users {
+		for _, transport := range []string{"udp", "tcp"} {
+			for _, resolver := range []string{clusterResolver, outsideResolver, "192.0.2.53:53"} {
+				assert.Equal(t, "198.51.100.7", ask(pod.NS, uid, transport, resolver, tracker), "%s %s %s", user, transport, resolver)
+			}
 		}
 	}
 	assert.Zero(t, inside.Load(), "LEAK: the cluster heard of a name from outside")
 	before := outside.Load()
-	for _, transport := range []string{"udp", "tcp"} {
-		assert.Equal(t, "10.43.0.1", ask(pod.NS, workload, transport, clusterResolver, service))
-		assert.Equal(t, "10.43.0.1", ask(pod.NS, workload, transport, "192.0.2.53:53", service))
+	asked := inside.Load()
+	for user, uid := range users {
+		for _, transport := range []string{"udp", "tcp"} {
+			assert.Equal(t, "10.43.0.1", ask(pod.NS, uid, transport, clusterResolver, service), user)
+			assert.Equal(t, "10.43.0.1", ask(pod.NS, uid, transport, "192.0.2.53:53", service), user)
+		}
 	}
 	assert.Equal(t, "NXDOMAIN", ask(pod.NS, workload, "udp", clusterResolver, "tracker.example.com.downloads.svc.cluster.local."), "a search list's")
-	assert.EqualValues(t, 4, inside.Load())
+	assert.EqualValues(t, asked+8, inside.Load())
 	assert.Equal(t, before, outside.Load(), "LEAK: the world heard of a Service")
-	assert.Equal(t, "10.43.0.1", ask(pod.NS, root, "udp", clusterResolver, tracker), "root is led nowhere: Juju's agent is root")
+	// A workload's question from a port that the agent has just asked the same resolver from is on the agent's connection, which
+	// no redirect is asked about.
+	before = outside.Load()
 	inside.Store(0)
+	by := &net.Dialer{Timeout: time.Second, LocalAddr: &net.UDPAddr{Port: 45353}, Control: route.Marked(guard.Ztunnel)}
+	said, err := s.lookupBy(pod.NS, root, by, "udp", clusterResolver, service)
+	require.NoError(t, err)
+	require.Equal(t, "10.43.0.1", said)
+	require.EqualValues(t, 1, inside.Swap(0))
+	by.Control = nil
+	_, err = s.lookupBy(pod.NS, workload, by, "udp", clusterResolver, tracker)
+	assert.ErrorIs(t, err, unix.EPERM)
+	assert.Zero(t, inside.Load(), "LEAK: the cluster heard of a name from outside")
+	assert.Equal(t, before, outside.Load())
+	by.LocalAddr = &net.UDPAddr{Port: 45354}
+	said, err = s.lookupBy(pod.NS, workload, by, "udp", clusterResolver, tracker)
+	require.NoError(t, err)
+	require.Equal(t, "198.51.100.7", said)
+	pod.Until("it was counted", func(r overlay.Report) bool { return r.Guard.Dropped[guard.Asked] == 1 })
 
 	gateway.gone(t)
 	pod.Until("the gateway is lost", func(r overlay.Report) bool { return r.Client.Lost })

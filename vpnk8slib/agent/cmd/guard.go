@@ -26,6 +26,7 @@ func runGuard(ctx context.Context, flags *flag.FlagSet, args []string, _, errs i
 	var found looked
 	rules := func() (overlay.Guard, error) {
 		g, err := r.rules()
+		g.RootAsks = *once
 		if err == nil {
 			g = found.with(g)
 		}

@@ -32,12 +32,21 @@ const Entered = 1 << 29
 // Declared is the bit of the mark of a connection that began at one of the ports on which the pod may be asked.
 const Declared = 1 << 28
 
+// asked is the bit of the mark of a question for a name, on its way to the agent's resolver.
+const asked = 1 << 27
+
+// Ztunnel is the mark, in the lower twelve bits, of ztunnel's own packets, which a mesh's redirects leave alone (istio/istio
+// cni/pkg/iptables). The agent's own questions bear it: else ztunnel would take them all, and have the cluster's resolver asked.
+// Of root alone it is heeded here. A workload that is root cannot set it: that takes NET_ADMIN or NET_RAW.
+const Ztunnel, istios = 0x539, 0xfff
+
 // Counters of what was dropped.
 const (
 	Out     = "out"     // would have left by another interface than the overlay's, to where nothing may go
 	Forward = "forward" // was to be forwarded, where a pod is no router, or by another interface than a router has
 	In      = "in"      // came in by the pod's own interface, to a port that is not declared
 	Raw     = "raw"     // was sent around the judge
+	Asked   = "asked"   // was a question for a name that went another way than to the agent's resolver
 )
 
 // ErrNoEgress: this kernel has no hook where an interface takes packets (it needs 5.16, with CONFIG_NETFILTER_EGRESS), so that
@@ -106,7 +115,7 @@ const gateways = "gateways" // the name of their sets, before the family's
 
 // judge lays the table that decides.
 func (t *transaction) judge() {
-	table := t.Table(nftables.TableFamilyINet, Out, Forward, In)
+	table := t.Table(nftables.TableFamilyINet, Out, Forward, In, Asked)
 	hook := func(name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
 		accept := nftables.ChainPolicyAccept // the last rule drops, and counts
 		return &nftables.Chain{Table: table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept}
@@ -127,11 +136,21 @@ func (t *transaction) judge() {
 	answers.Type = nftables.ChainTypeRoute
 	t.Chain(answers, nft.Rule(nft.Reply(), nft.Connection(Entered), nft.AddMark(Entered)))
 	if t.Names != 0 {
-		names := hook("names", nftables.ChainHookOutput, -101) // before Istio's own redirects (-100)
-		names.Type = nftables.ChainTypeNAT
-		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
-			t.Chain(names, nft.Rule(nft.NotRoot(), nft.Proto(p), nft.Dport(53), nft.Redirect(t.Names)))
+		asking := []nft.Words{nft.NotRoot()} // whatever it is marked with
+		if !t.RootAsks {
+			asking = append(asking, nft.MarkedOther(istios, Ztunnel))
 		}
+		question, names := hook("question", nftables.ChainHookOutput, -102), hook("names", nftables.ChainHookOutput, -101) // before Istio's own redirects (-100)
+		names.Type = nftables.ChainTypeNAT
+		var questions, redirects []nft.Words
+		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+			for _, who := range asking {
+				questions = append(questions, nft.Rule(who, nft.Proto(p), nft.Dport(53), nft.AddMark(asked)))
+			}
+			redirects = append(redirects, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))
+		}
+		t.Chain(question, questions...)
+		t.Chain(names, redirects...)
 	}
 	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward()...)
 	t.Chain(hook("forward", nftables.ChainHookForward, 0), t.through()...)
@@ -201,6 +220,11 @@ const (
 // outward is what may leave. A mark accepts nothing: marked traffic is judged like any other.
 func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	var rules []nft.Words
+	if t.Names != 0 {
+		// A redirect is for the first packet of a connection alone. A question from a port that another has just asked the same
+		// resolver from, the agent or whoever was here before it, belongs to that one's.
+		rules = append(rules, nft.Rule(nft.MarkedBit(asked), nft.NotDport(t.Names), nft.Counted(Asked), nft.Drop()))
+	}
 	for _, name := range t.open() {
 		rules = append(rules, nft.Rule(nft.Oif(name), nft.Accept()))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -18,7 +19,6 @@ import (
 type Upstream struct {
 	Resolvers []netip.AddrPort
 	Device    string // the only interface that questions may take, but for resolvers on the loopback; empty: as they are routed
-	Mark      uint32 // of questions that are sent as they are routed; 0: none
 }
 
 // errNobody answers.
@@ -35,10 +35,11 @@ func (u Upstream) ask(ctx context.Context, q *dns.Msg, transport string) (*dns.M
 	for _, r := range u.Resolvers {
 		c := dns.Client{Net: transport, Timeout: patience, UDPSize: largest, Dialer: &net.Dialer{Timeout: patience}}
 		switch {
-		case u.Device != "" && !r.Addr().IsLoopback():
+		case r.Addr().IsLoopback():
+		case u.Device != "":
 			c.Dialer.Control = route.Bound(u.Device)
-		case u.Mark != 0:
-			c.Dialer.Control = route.Marked(u.Mark)
+		default: // or the guard would lead them here again
+			c.Dialer.Control = route.Marked(guard.Ztunnel)
 		}
 		own := q.Copy()
 		if o := own.IsEdns0(); o != nil && o.UDPSize() > largest {
@@ -53,10 +54,6 @@ func (u Upstream) ask(ctx context.Context, q *dns.Msg, transport string) (*dns.M
 	}
 	return nil, errNobody
 }
-
-// ztunnel is the mark of ztunnel's own packets, which a mesh's redirects leave alone (istio/istio cni/pkg/iptables, InpodMark): else
-// they would take every question on port 53, and have the cluster's resolver asked.
-const ztunnel = 0x539
 
 // Resolver answers questions over UDP and TCP.
 type Resolver struct {
@@ -77,7 +74,7 @@ func Client(n func() overlay.Names, outside func() bool) *Resolver {
 			if !outside() {
 				return Upstream{}, true
 			}
-			return Upstream{Resolvers: names.Outside, Mark: ztunnel}, true
+			return Upstream{Resolvers: names.Outside}, true
 		default:
 			return Upstream{}, false
 		}

@@ -66,6 +66,18 @@ func Mark(mark uint32) Words {
 	}
 }
 
+// MarkedBit is `meta mark & bit != 0`.
+func MarkedBit(bit uint32) Words { return some(&expr.Meta{Key: expr.MetaKeyMARK, Register: 1}, bit) }
+
+// MarkedOther is `meta mark & mask != mark`.
+func MarkedOther(mask, mark uint32) Words {
+	return Words{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(mask), Xor: binaryutil.NativeEndian.PutUint32(0)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(mark)},
+	}
+}
+
 // AddMark is `meta mark set meta mark | bit`.
 func AddMark(bit uint32) Words {
 	return Words{
@@ -139,6 +151,14 @@ func Towards(f byte, set *nftables.Set) Words {
 
 func Dport(p uint16) Words {
 	return is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, binary.BigEndian.AppendUint16(nil, p))
+}
+
+// NotDport is `th dport != p`.
+func NotDport(p uint16) Words {
+	return Words{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, p)},
+	}
 }
 
 // ICMPv6 is `icmpv6 type t`.
