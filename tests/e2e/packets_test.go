@@ -125,9 +125,9 @@ func (w *teller) sending(ts *testscript.TestScript, pod, container string) {
 func (w *teller) named(ctx context.Context) (names []string, err error) {
 	log, err := w.Lab(ctx, "logs", "dns")
 	for line := range strings.Lines(log) {
-		var a struct{ Src, Dst string }
+		var a struct{ Time, Src, Dst string }
 		if json.Unmarshal([]byte(line), &a) == nil && a.Src != world.VPNAddress && !strings.HasSuffix(a.Dst, ".test.") {
-			names = append(names, a.Dst)
+			names = append(names, fmt.Sprintf("%s by %s at %s", a.Dst, a.Src, a.Time))
 		}
 	}
 	return names, err

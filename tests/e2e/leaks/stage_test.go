@@ -3,7 +3,6 @@
 package leaks
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,6 +109,17 @@ func (n *names) asked() int {
 	return n.sum + n.last
 }
 
+// Write takes the program's lines: how often it has asked.
+func (n *names) Write(text []byte) (int, error) {
+	lines := strings.Fields(string(text))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(lines) > 0 {
+		n.last, _ = strconv.Atoi(lines[len(lines)-1])
+	}
+	return len(text), nil
+}
+
 // ask keeps it going until the test ends.
 func (s *stage) ask(of, container string) {
 	n := &names{}
@@ -127,15 +137,8 @@ func (s *stage) ask(of, container string) {
 			cmd := exec.CommandContext(ctx, s.Root+"/build/bin/lab", "kubectl", "-n", namespace, "exec", name, "-c", container, "--", "/usr/bin/probe", "names", domain(namespace, name))
 			cmd.Env = append(cmd.Environ(), "LAB_DIR="+s.Dir)
 			cmd.WaitDelay = time.Second // what it has begun in the pod may hold its output
-			out, err := cmd.StdoutPipe()
-			if err == nil && cmd.Start() == nil {
-				for lines := bufio.NewScanner(out); lines.Scan(); {
-					n.mu.Lock()
-					n.last, _ = strconv.Atoi(lines.Text()) // the program's own
-					n.mu.Unlock()
-				}
-				_ = cmd.Wait()
-			}
+			cmd.Stdout = n
+			_ = cmd.Run()
 			n.mu.Lock()
 			n.sum, n.last = n.sum+n.last, 0
 			n.mu.Unlock()
@@ -144,8 +147,9 @@ func (s *stage) ask(of, container string) {
 	s.Cleanup(func() { stop(); ended.Wait() })
 }
 
-// back waits until the client's packets arrive from the VPN again, beyond those of before.
-func (s *stage) back(before map[string]count) error {
+// back waits until the client's packets arrive from the VPN again, beyond those that have arrived now.
+func (s *stage) back() error {
+	before := s.counts(s.client())
 	return world.Until(s.Context(), 3*time.Minute, func() string {
 		now := s.counts(s.client())
 		if now["tcp4"].Sent == 0 {
@@ -173,12 +177,13 @@ type Record struct {
 	OK       bool    `json:"ok"`
 }
 
-// observe plays a scenario and says what was seen of each probe meanwhile, and of the control's.
+// observe plays a scenario until the client is back, and says what was seen of each probe meanwhile, and of the control's.
 func (s *stage) observe(name string, play func()) (records []Record) {
 	s.Helper()
 	own, plain := s.counts(s.client()), s.counts(control)
 	began := time.Now()
 	play()
+	require.NoError(s, s.back(), name)
 	held := time.Since(began).Seconds()
 	ownNow, plainNow := s.counts(s.client()), s.counts(control)
 	for _, kind := range kinds {
