@@ -32,6 +32,11 @@ var scenarios = []scenario{
 	{name: "client pod deleted", play: func(s *stage) { s.remove("qbittorrent-0") }},
 	{name: "gateway pod deleted", play: func(s *stage) { s.remove("gluetun-0") }},
 	{name: "both deleted", play: func(s *stage) { s.remove("gluetun-0", "qbittorrent-0") }},
+	{name: "gateway pod deleted, and both while it starts", play: func(s *stage) {
+		s.remove("gluetun-0")
+		s.pass(2 * time.Second)
+		s.remove("gluetun-0", "qbittorrent-0")
+	}},
 	{name: "gateway's VPN client killed", play: func(s *stage) { s.kill("/gluetun-entrypoint") }},
 	{name: "tunnel stopped", play: func(s *stage) {
 		s.gateway("ip", "link", "set", "tun0", "down")
