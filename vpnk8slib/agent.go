@@ -56,6 +56,7 @@ func (f fragment) withAgent(n Network, image, command string, c overlay.Config, 
 		resident.RestartPolicy = "Always"
 		f.init = append([]container{guard, resident}, f.init...)
 	} else {
+		guard.Command = append(guard.Command, "--root-asks") // the next containers look for the gateway by its name
 		f.init = append([]container{guard}, f.init...)
 		f.containers = append([]container{resident}, f.containers...)
 	}

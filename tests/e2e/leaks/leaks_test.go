@@ -9,6 +9,7 @@ package leaks
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,13 +128,13 @@ func summary(records []Record) string {
 	var bad []string
 	for _, r := range records {
 		if !r.OK {
-			bad = append(bad, r.Probe)
+			bad = append(bad, fmt.Sprintf("%s (%d sent, %d beside the tunnel, %d from elsewhere, control seen: %t)", r.Probe, r.Sent, r.Uplink, r.Wrong, r.Control))
 		}
 	}
 	if len(bad) == 0 {
 		return "nothing left"
 	}
-	return "NOT OK: " + strings.Join(bad, " ")
+	return "NOT OK: " + strings.Join(bad, ", ")
 }
 
 // pass lets time pass in which the workload goes on sending.

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/netip"
 	"reflect"
 	"sync"
 	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/names"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/told"
@@ -244,7 +244,7 @@ func (k *Keeper) send(pod netip.Addr) {
 func (k *Keeper) ask(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(ctx, look)
 	defer cancel()
-	pods, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name+".") // as it is: a search list would ask others for it
+	pods, err := names.Own.LookupNetIP(ctx, "ip", name+".") // as it is: a search list would ask others for it
 	if err != nil {
 		return // the name comes with the gateway's pod
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"flag"
 	"io"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/names"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -20,13 +20,14 @@ const patience = 2 * time.Second
 func runGuard(ctx context.Context, flags *flag.FlagSet, args []string, _, errs io.Writer) error {
 	r := newResident(flags, errs)
 	once := flags.Bool("once", false, "lay the guard, say so if it cannot be laid, and end: for an init container before those that the guard is to hold")
+	rootAsks := flags.Bool("root-asks", false, "leave root's questions for names to the cluster's resolver: for an init container that no agent stays beside")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	var found looked
 	rules := func() (overlay.Guard, error) {
 		g, err := r.rules()
-		g.RootAsks = *once
+		g.RootAsks = *rootAsks
 		if err == nil {
 			g = found.with(g)
 		}
@@ -86,7 +87,7 @@ func (l *looked) look(ctx context.Context) (changed bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	pods, err := net.DefaultResolver.LookupNetIP(ctx, "ip", strings.TrimSuffix(name, ".")+".") // as it is: a search list would ask others for it
+	pods, err := names.Own.LookupNetIP(ctx, "ip", strings.TrimSuffix(name, ".")+".") // as it is: a search list would ask others for it
 	if err != nil || len(pods) == 0 {
 		return false
 	}

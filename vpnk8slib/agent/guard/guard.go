@@ -35,6 +35,9 @@ const Declared = 1 << 28
 // asked is the bit of the mark of a question for a name, on its way to the agent's resolver.
 const asked = 1 << 27
 
+// zone is conntrack's zone of such questions; others are in 0.
+const zone = 0x1094
+
 // Ztunnel is the mark, in the lower twelve bits, of ztunnel's own packets, which a mesh's redirects leave alone (istio/istio
 // cni/pkg/iptables). The agent's own questions bear it: else ztunnel would take them all, and have the cluster's resolver asked.
 // Of root alone it is heeded here. A workload that is root cannot set it: that takes NET_ADMIN or NET_RAW.
@@ -136,26 +139,36 @@ func (t *transaction) judge() {
 	answers.Type = nftables.ChainTypeRoute
 	t.Chain(answers, nft.Rule(nft.Reply(), nft.Connection(Entered), nft.AddMark(Entered)))
 	if t.Names != 0 {
-		asking := []nft.Words{nft.NotRoot()} // whatever it is marked with
-		if !t.RootAsks {
-			asking = append(asking, nft.MarkedOther(istios, Ztunnel))
-		}
-		question, names := hook("question", nftables.ChainHookOutput, -102), hook("names", nftables.ChainHookOutput, -101) // before Istio's own redirects (-100)
-		names.Type = nftables.ChainTypeNAT
-		var questions, redirects []nft.Words
-		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
-			for _, who := range asking {
-				questions = append(questions, nft.Rule(who, nft.Proto(p), nft.Dport(53), nft.AddMark(asked)))
-			}
-			redirects = append(redirects, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))
-		}
-		t.Chain(question, questions...)
-		t.Chain(names, redirects...)
+		t.lead(hook)
 	}
 	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward()...)
 	t.Chain(hook("forward", nftables.ChainHookForward, 0), t.through()...)
 	// After everybody's translation (100): what is judged is what leaves.
 	t.Chain(hook("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
+}
+
+// lead leads questions for names to the agent's resolver.
+func (t *transaction) lead(hook func(string, *nftables.ChainHook, nftables.ChainPriority) *nftables.Chain) {
+	asking := []nft.Words{nft.NotRoot()} // whatever it is marked with
+	if !t.RootAsks {
+		asking = append(asking, nft.MarkedOther(istios, Ztunnel))
+	}
+	// A redirect is for the first packet of a connection alone, and to conntrack a question from a port that the agent has just asked
+	// the same resolver from belongs to the agent's. So questions, and the answers to them, have a zone of their own.
+	apart, question := hook("apart", nftables.ChainHookOutput, -300), hook("question", nftables.ChainHookOutput, -102)
+	names := hook("names", nftables.ChainHookOutput, -101) // before Istio's own redirects (-100)
+	names.Type = nftables.ChainTypeNAT
+	for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+		for _, who := range asking {
+			t.Chain(apart, nft.Rule(who, nft.Proto(p), nft.Dport(53), nft.Zone(zone)))
+			t.Chain(question, nft.Rule(who, nft.Proto(p), nft.Dport(53), nft.AddMark(asked)))
+		}
+		t.Chain(apart, nft.Rule(nft.Oif("lo"), nft.Proto(p), nft.Sport(t.Names), nft.Zone(zone)))
+		t.Chain(names, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))
+	}
+	for _, f := range nft.Families { // without its agent a pod is told so at once
+		t.Chain(apart, nft.Rule(nft.Oif("lo"), nft.Refused(f.Number, t.Names), nft.Zone(zone)))
+	}
 }
 
 // through is what may be forwarded.
@@ -221,8 +234,7 @@ const (
 func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	var rules []nft.Words
 	if t.Names != 0 {
-		// A redirect is for the first packet of a connection alone. A question from a port that another has just asked the same
-		// resolver from, the agent or whoever was here before it, belongs to that one's.
+		// On a connection from before the guard, or led elsewhere by somebody's redirect.
 		rules = append(rules, nft.Rule(nft.MarkedBit(asked), nft.NotDport(t.Names), nft.Counted(Asked), nft.Drop()))
 	}
 	for _, name := range t.open() {

@@ -96,6 +96,14 @@ const (
 
 func State(bits uint32) Words { return some(&expr.Ct{Key: expr.CtKeySTATE, Register: 1}, bits) }
 
+// Zone is `ct zone set z`, before conntrack looks: connections of one zone are not those of another.
+func Zone(z uint16) Words {
+	return Words{
+		&expr.Immediate{Register: 1, Data: binaryutil.NativeEndian.PutUint16(z)},
+		&expr.Ct{Key: expr.CtKeyZONE, Register: 1, SourceRegister: true},
+	}
+}
+
 // Reply is `ct direction reply`.
 func Reply() Words { return is(&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1}, []byte{1}) }
 
@@ -151,6 +159,19 @@ func Towards(f byte, set *nftables.Set) Words {
 
 func Dport(p uint16) Words {
 	return is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, binary.BigEndian.AppendUint16(nil, p))
+}
+
+func Sport(p uint16) Words {
+	return is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 2}, binary.BigEndian.AppendUint16(nil, p))
+}
+
+// Refused is an ICMP error about a packet to a port: it quotes that, without options, behind its own header of 8 bytes.
+func Refused(f byte, p uint16) Words {
+	proto, offset := byte(unix.IPPROTO_ICMP), uint32(8+20+2)
+	if f == unix.NFPROTO_IPV6 {
+		proto, offset = unix.IPPROTO_ICMPV6, 8+40+2
+	}
+	return Rule(Family(f), Proto(proto), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}, binary.BigEndian.AppendUint16(nil, p)))
 }
 
 // NotDport is `th dport != p`.

@@ -1,0 +1,121 @@
+//go:build datapath
+
+package guard
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/nftables"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/charmarr/charmarr-go/tests/internal/ns"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
+)
+
+// A question for a name goes to the agent's resolver or nowhere: also where something else has led it away, to another interface
+// or to another port of the pod's own.
+func TestAQuestionGoesNowhereElse(t *testing.T) {
+	s := newStage(t)
+	heard := s.questions(s.world, 53)
+	elsewhere := s.questions(s.pod, 15053)
+	g := rules
+	g.Names = 5301
+	s.ask()
+	require.Eventually(t, func() bool { return heard() == 1 }, patience, moment, "without a guard the cluster's resolver hears")
+
+	s.guard(g)
+	led := s.questions(s.pod, 5301)
+	s.ask()
+	require.Eventually(t, func() bool { return led() == 1 }, patience, moment, "the agent's resolver hears")
+	assert.Zero(t, s.dropped()[guard.Asked])
+
+	s.without("names")
+	s.ask()
+	assert.EqualValues(t, 1, s.dropped()[guard.Asked])
+	s.redirect(15053)
+	s.ask()
+	assert.EqualValues(t, 2, s.dropped()[guard.Asked])
+	assert.Equal(t, 1, heard(), "LEAK: the cluster's resolver heard")
+	assert.Zero(t, elsewhere(), "LEAK: another resolver heard")
+
+	require.NoError(t, s.pod.Do(s.T, guard.Remove))
+	s.ask()
+	require.Eventually(t, func() bool { return elsewhere() == 1 }, patience, moment, "without a guard the other one hears")
+}
+
+// questions counts the datagrams that come to a port.
+func (s *stage) questions(n *ns.NS, port int) func() int {
+	s.Helper()
+	var heard atomic.Int64
+	require.NoError(s, n.Do(s.T, func() error {
+		l, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+		if err != nil {
+			return err
+		}
+		s.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for text := make([]byte, 64); ; heard.Add(1) {
+				if _, _, err := l.ReadFrom(text); err != nil {
+					return
+				}
+			}
+		}()
+		return nil
+	}))
+	return func() int { return int(heard.Load()) }
+}
+
+// ask sends one question, as a workload.
+func (s *stage) ask() {
+	s.Helper()
+	require.NoError(s, s.pod.Do(s.T, func() error {
+		if _, err := unix.SetfsuidRetUid(1000); err != nil { // of this thread, which ends here
+			return err
+		}
+		c, err := net.Dial("udp", "10.43.0.10:53")
+		if err != nil {
+			return err
+		}
+		_, err = c.Write([]byte("?"))
+		if errors.Is(err, unix.EPERM) { // dropped on its way out
+			err = nil
+		}
+		return errors.Join(err, c.Close())
+	}))
+}
+
+// without empties a chain of the guard's.
+func (s *stage) without(chain string) {
+	s.Helper()
+	require.NoError(s, s.pod.Do(s.T, func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		conn.FlushChain(&nftables.Chain{Table: &nftables.Table{Name: guard.Table, Family: nftables.TableFamilyINet}, Name: chain})
+		return conn.Flush()
+	}))
+}
+
+// redirect leads questions to another port, as a mesh does.
+func (s *stage) redirect(port uint16) {
+	s.Helper()
+	require.NoError(s, s.pod.Do(s.T, func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		table := conn.AddTable(&nftables.Table{Name: "somebody-elses", Family: nftables.TableFamilyINet})
+		chain := conn.AddChain(&nftables.Chain{
+			Table: table, Name: "out", Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
+		})
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(53), nft.Redirect(port))})
+		return conn.Flush()
+	}))
+}
