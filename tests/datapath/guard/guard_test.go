@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/charmarr/charmarr-go/tests/internal/ns"
+	"github.com/charmarr/charmarr-go/tests/internal/packet"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -180,53 +181,17 @@ func address(dst netip.Addr) unix.Sockaddr {
 	return &unix.SockaddrInet4{Addr: dst.As4()}
 }
 
-// datagram is an IPv4 packet with a UDP datagram in it, as somebody writes it who asks no kernel.
 func datagram(dst netip.Addr) []byte {
-	p := make([]byte, 28)
-	p[0], p[3], p[8], p[9] = 0x45, 28, 64, unix.IPPROTO_UDP
-	copy(p[12:], netip.MustParseAddr("10.42.0.5").AsSlice())
-	copy(p[16:], dst.AsSlice())
-	sum := uint32(0)
-	for i := 0; i < 20; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(p[i:]))
-	}
-	binary.BigEndian.PutUint16(p[10:], ^uint16(sum>>16+sum&0xffff))
-	binary.BigEndian.PutUint16(p[22:], 9000)
-	binary.BigEndian.PutUint16(p[24:], 8)
-	return p
+	return packet.Datagram(netip.MustParseAddr("10.42.0.5"), dst, 9000)
 }
 
 // raw hands a packet to the kernel with its header on.
-func raw(dst netip.Addr) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	return quiet(unix.Sendto(fd, datagram(dst), 0, address(dst)))
-}
+func raw(dst netip.Addr) error { return quiet(packet.Raw(datagram(dst))) }
 
-// frame hands a packet to the interface itself, beside routes and every hook but the interface's own.
+// frame hands a packet to the interface itself.
 func frame(mark int) send {
 	return func(dst netip.Addr) error {
-		link, err := net.InterfaceByName("eth0")
-		if err != nil {
-			return err
-		}
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		if err := withMark(mark)(uintptr(fd)); err != nil {
-			return err
-		}
-		to := &unix.SockaddrLinklayer{Protocol: ns.Network(unix.ETH_P_IP), Ifindex: link.Index, Halen: 6, Addr: [8]uint8{255, 255, 255, 255, 255, 255}}
-		err = unix.Sendto(fd, datagram(dst), 0, to)
-		if errors.Is(err, unix.ENOBUFS) { // the interface dropped it, and says so
-			return nil
-		}
-		return err
+		return packet.Frame(datagram(dst), "eth0", net.HardwareAddr{255, 255, 255, 255, 255, 255}, mark)
 	}
 }
 

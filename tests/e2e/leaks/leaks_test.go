@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,13 +72,22 @@ var scenarios = []scenario{
 			s.pass(5 * time.Second)
 		},
 		mend: func(s *stage) { s.inside("nft", "delete", "table", "inet", "wrong") }},
+	{name: "raw sockets and whole frames", play: func(s *stage) { s.around() }},
+	{name: "a router advertises itself, and the pod listens",
+		play: func(s *stage) {
+			s.inside("sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=2")
+			s.pass(10 * time.Second)
+		},
+		mend: func(s *stage) { s.inside("sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=0") }},
+	{name: "StatefulSet recreated as Juju makes it", play: func(s *stage) { s.recreate() }},
+	{name: "node agents restarted", play: func(s *stage) { s.restart("hk kubelet", "hk kube-proxy", "knp --kubeconfig") }},
 	{name: "relation removed",
 		play: func(s *stage) {
 			s.must(s.Juju(s.Context(), "remove-relation", "-m", s.model, app, "gluetun:vpn-gateway"))
 			require.NoError(s, s.WaitStatus(s.Context(), 3*time.Minute, s.model, "qbittorrent/0", "blocked", "juju integrate"))
 		},
 		mend: func(s *stage) {
-			s.must(s.Juju(s.Context(), "integrate", "-m", s.model, app, "gluetun:vpn-gateway"))
+			s.integrate()
 		}},
 }
 
@@ -140,10 +150,98 @@ func summary(records []Record) string {
 // pass lets time pass in which the workload goes on sending.
 func (s *stage) pass(d time.Duration) { time.Sleep(d) }
 
-// remove deletes pods, and waits until they are gone.
+// remove deletes pods, and waits until they are gone. What kubectl itself waits for, it has been seen to wait for without end.
 func (s *stage) remove(pods ...string) {
 	s.Helper()
-	s.must(s.Kubectl(s.Context(), append([]string{"-n", s.model, "delete", "pod"}, pods...)...))
+	uids := func() (string, error) {
+		return s.Kubectl(s.Context(), append([]string{"-n", s.model, "get", "pod", "--ignore-not-found", "-o", "jsonpath={range .items[*]}{.metadata.uid} {end}{.metadata.uid}"}, pods...)...)
+	}
+	before, err := uids()
+	require.NoError(s, err)
+	s.must(s.Kubectl(s.Context(), append([]string{"-n", s.model, "delete", "pod", "--wait=false"}, pods...)...))
+	require.NoError(s, world.Until(s.Context(), time.Minute, func() string {
+		now, err := uids()
+		if err != nil {
+			return err.Error()
+		}
+		for _, uid := range strings.Fields(before) {
+			if strings.Contains(now, uid) {
+				return "a pod is still there"
+			}
+		}
+		return ""
+	}))
+}
+
+// integrate relates them again, once the last relation is gone on both sides.
+func (s *stage) integrate() {
+	s.Helper()
+	require.NoError(s, world.Until(s.Context(), time.Minute, func() string {
+		if _, err := s.Juju(s.Context(), "integrate", "-m", s.model, app, "gluetun:vpn-gateway"); err != nil {
+			return err.Error()
+		}
+		return ""
+	}))
+}
+
+// recreate makes the client's StatefulSet anew without anything of ours, as Juju makes it.
+func (s *stage) recreate() {
+	s.Helper()
+	text, err := s.Kubectl(s.Context(), "-n", s.model, "get", "statefulset", app, "-o", "json")
+	require.NoError(s, err)
+	var set map[string]any
+	require.NoError(s, json.Unmarshal([]byte(text), &set))
+	metadata := set["metadata"].(map[string]any)
+	for _, of := range []string{"uid", "resourceVersion", "managedFields", "creationTimestamp", "generation"} {
+		delete(metadata, of)
+	}
+	delete(set, "status")
+	template := set["spec"].(map[string]any)["template"].(map[string]any)
+	spec := template["spec"].(map[string]any)
+	for _, list := range []string{"initContainers", "containers", "volumes"} {
+		spec[list] = slices.DeleteFunc(spec[list].([]any), func(c any) bool { return strings.HasPrefix(c.(map[string]any)["name"].(string), "vpn-") })
+	}
+	for _, list := range []string{"initContainers", "containers"} {
+		for _, c := range spec[list].([]any) {
+			c := c.(map[string]any)
+			mounts, _ := c["volumeMounts"].([]any)
+			c["volumeMounts"] = slices.DeleteFunc(mounts, func(m any) bool { return strings.HasPrefix(m.(map[string]any)["name"].(string), "vpn-") })
+			if c["name"] == app {
+				delete(c["securityContext"].(map[string]any), "capabilities")
+			}
+		}
+	}
+	data, err := json.Marshal(set)
+	require.NoError(s, err)
+	file := filepath.Join(s.TempDir(), "statefulset.json")
+	require.NoError(s, os.WriteFile(file, data, 0o644))
+	s.must(s.Kubectl(s.Context(), "-n", s.model, "delete", "statefulset", app, "--wait=false"))
+	require.NoError(s, world.Until(s.Context(), time.Minute, func() string {
+		if _, err := s.Kubectl(s.Context(), "create", "-f", file); err != nil {
+			return err.Error()
+		}
+		return ""
+	}))
+	require.NoError(s, world.Until(s.Context(), 3*time.Minute, func() string { // by the charm, at its next hook
+		containers, err := s.Kubectl(s.Context(), "-n", s.model, "get", "statefulset", app, "-o", "jsonpath={..initContainers[*].name}")
+		if err != nil || !strings.Contains(containers, "vpn-guard") {
+			return "the StatefulSet is not patched again"
+		}
+		return ""
+	}))
+}
+
+// restart ends programs of the node, without a chance to say anything, and starts them again as they were.
+func (s *stage) restart(programs ...string) {
+	s.Helper()
+	for _, p := range programs {
+		script := `pid=$(pgrep -f -- "$0" | grep -vx $$ | head -1)
+mapfile -d '' command < /proc/$pid/cmdline
+kill -KILL $pid
+setsid -f "${command[@]}" >/dev/null 2>&1 </dev/null`
+		s.must(s.Lab(s.Context(), "exec", "--", "bash", "-euc", script, p))
+	}
+	s.pass(5 * time.Second)
 }
 
 // open leads the client's pod out of its own interface, by hand: without the overlay, and by routes of either family.

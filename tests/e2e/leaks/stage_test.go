@@ -35,6 +35,7 @@ type stage struct {
 	method, model string
 	deploy        world.Deploy
 	names         map[string]*names // by pod
+	raws          int               // destinations that raw sockets have had
 }
 
 func (s *stage) client() string { return s.model + "/" + pod }
@@ -152,8 +153,10 @@ func (s *stage) back() error {
 	before := s.counts(s.client())
 	return world.Until(s.Context(), 3*time.Minute, func() string {
 		now := s.counts(s.client())
-		if now["tcp4"].Sent == 0 {
-			return "no sender runs"
+		for _, kind := range kinds {
+			if now[kind].Sent == 0 {
+				return "nothing of " + kind + " is sent"
+			}
 		}
 		for _, kind := range []string{"tcp4", "udp4", "dns"} {
 			if now[kind].Arrived[world.VPNAddress] <= before[kind].Arrived[world.VPNAddress] {

@@ -19,6 +19,7 @@ var secretMethods = map[string]Handler{
 	"SecretsManager.CreateSecretURIs":                  facade.Read(createSecretURIs),
 	"SecretsManager.GetSecretBackendConfigs":           facade.Read(secretBackends),
 	"SecretsManager.GetSecretContentInfo":              facade.Method(secretContents),
+	"SecretsManager.GetSecretRevisionContentInfo":      facade.Read(revisionContents),
 	"SecretsManager.GetSecretMetadata":                 facade.Read(ownSecrets),
 	"SecretsManager.GetConsumerSecretsRevisionInfo":    facade.Read(consumedRevisions),
 	"SecretsManager.WatchConsumedSecretsChanges":       watchKeys(consumedSecrets),
@@ -87,6 +88,19 @@ func secretContents(c *Conn, args params.GetSecretContentArgs) (results[params.S
 		data, err := c.content(arg)
 		return params.SecretContentResult{Content: params.SecretContentParams{Data: data}, Error: facade.Error(err)}
 	})
+}
+
+// revisionContents is asked by an agent that removes revisions: what is in another backend it must take away itself.
+func revisionContents(c *Conn, arg params.SecretRevisionArg) (out results[params.SecretContentResult], err error) {
+	s, err := c.managed(arg.URI)
+	if err != nil {
+		return out, err
+	}
+	for _, revision := range arg.Revisions {
+		data, err := s.Content(revision)
+		out.Results = append(out.Results, params.SecretContentResult{Content: params.SecretContentParams{Data: data}, Error: facade.Error(err)})
+	}
+	return out, nil
 }
 
 // content is what secret-get shows: the revision that the unit tracks, from its first look on, or the newest, to look

@@ -122,6 +122,11 @@ func TestSecretRefusals(t *testing.T) {
 	update := params.CommitHookChangesArg{SecretUpdates: []params.UpdateSecretArg{{URI: *s.URI}}}
 	require.EqualError(t, w.commit("client/0", update), "updating secrets: at least one attribute to update must be specified")
 
+	asks := params.SecretRevisionArg{URI: *s.URI, Revisions: []int{1, 2}}
+	contents := call[params.SecretContentResults](w, "client/0", "SecretsManager.GetSecretRevisionContentInfo", asks).Results
+	require.Equal(t, s.Content.Data, contents[0].Content.Data)
+	require.NotNil(t, contents[1].Error)
+
 	due, daily := time.Now(), secrets.RotateDaily
 	expires, rotates := newSecret("application-client", ""), newSecret("application-client", "")
 	expires.ExpireTime, rotates.RotatePolicy = &due, &daily

@@ -1,0 +1,63 @@
+// Package packet sends IPv4 packets that a test has made itself, around what a socket usually passes. It needs root.
+package packet
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// Datagram is a whole UDP packet without a payload, from any port.
+func Datagram(src, dst netip.Addr, port uint16) []byte {
+	p := []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0}
+	p = append(append(p, src.AsSlice()...), dst.AsSlice()...)
+	sum := uint32(0)
+	for i := 0; i < len(p); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(p[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	binary.BigEndian.PutUint16(p[10:], ^uint16(sum))
+	return append(binary.BigEndian.AppendUint16(append(p, 0x10, 0), port), 0, 8, 0, 0)
+}
+
+// Raw hands a packet to the kernel with its header on. That it was dropped on its way out is no error.
+func Raw(packet []byte) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	err = unix.Sendto(fd, packet, 0, &unix.SockaddrInet4{Addr: [4]byte(packet[16:20])})
+	if errors.Is(err, unix.EPERM) {
+		return nil
+	}
+	return err
+}
+
+// Frame hands a packet to an interface, for a neighbour; mark is the socket's. That the interface dropped it is no error.
+func Frame(packet []byte, device string, to net.HardwareAddr, mark int) error {
+	link, err := net.InterfaceByName(device)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark); err != nil {
+		return err
+	}
+	neighbour := &unix.SockaddrLinklayer{Protocol: unix.ETH_P_IP<<8&0xff00 | unix.ETH_P_IP>>8, Ifindex: link.Index, Halen: uint8(len(to))}
+	copy(neighbour.Addr[:], to)
+	err = unix.Sendto(fd, packet, 0, neighbour)
+	if errors.Is(err, unix.ENOBUFS) {
+		return nil
+	}
+	return err
+}
