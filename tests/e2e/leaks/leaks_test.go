@@ -79,6 +79,14 @@ var scenarios = []scenario{
 			s.pass(10 * time.Second)
 		},
 		mend: func(s *stage) { s.inside("sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=0") }},
+	{name: "bad databag",
+		play: func(s *stage) {
+			for _, config := range []string{"{", `{"routing_method":"tomorrow"}`, ""} {
+				s.say(config)
+				s.pass(5 * time.Second)
+			}
+		},
+		mend: func(s *stage) { s.say(s.said) }},
 	{name: "StatefulSet recreated as Juju makes it", play: func(s *stage) { s.recreate() }},
 	{name: "node agents restarted", play: func(s *stage) { s.restart("hk kubelet", "hk kube-proxy", "knp --kubeconfig") }},
 	{name: "relation removed",
@@ -182,6 +190,20 @@ func (s *stage) integrate() {
 		}
 		return ""
 	}))
+}
+
+// say makes the gateway's data in the relation something else, as Juju's own agent of it, and keeps what it said first.
+func (s *stage) say(config string) {
+	s.Helper()
+	script := `ln -sf /charm/bin/containeragent /tmp/juju-exec
+relation=$(/tmp/juju-exec gluetun/0 "relation-ids vpn-gateway" | head -1)
+/tmp/juju-exec gluetun/0 "relation-get -r $relation --app config gluetun"
+/tmp/juju-exec gluetun/0 "relation-set -r $relation --app config='$0'"`
+	said, err := s.Kubectl(s.Context(), "-n", s.model, "exec", "gluetun-0", "-c", "charm", "--", "bash", "-euc", script, config)
+	require.NoError(s, err)
+	if s.said == "" {
+		s.said = strings.TrimSpace(said)
+	}
 }
 
 // recreate makes the client's StatefulSet anew without anything of ours, as Juju makes it.

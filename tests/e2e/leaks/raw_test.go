@@ -43,7 +43,7 @@ func (s *stage) around() {
 		require.NoError(s, err)
 		s.raws++
 		dsts = append(dsts, fmt.Sprintf("198.18.251.%d", s.raws))
-		s.must(s.Lab(s.Context(), "exec", "--pod", of, "--", "ping", "-c", "1", node)) // whose hardware address is then known
+		s.must(s.Lab(s.Context(), "exec", "--pod", of, "--", "sh", "-c", "ping -c 1 -W 1 $0 || :", node)) // whose hardware address is then known
 		s.must(s.Lab(s.Context(), "exec", "--pod", of, "--", self, "raw", own, dsts[i]))
 	}
 	seen, err := s.OnUplink(s.Context(), dsts...)

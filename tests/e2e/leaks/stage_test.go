@@ -36,6 +36,7 @@ type stage struct {
 	deploy        world.Deploy
 	names         map[string]*names // by pod
 	raws          int               // destinations that raw sockets have had
+	said          string            // by the gateway, before it talked rubbish
 }
 
 func (s *stage) client() string { return s.model + "/" + pod }
