@@ -35,7 +35,7 @@ func TestAQuestionGoesNowhereElse(t *testing.T) {
 	require.Eventually(t, func() bool { return led() == 1 }, patience, moment, "the agent's resolver hears")
 	assert.Zero(t, s.dropped()[guard.Asked])
 
-	s.without("names")
+	s.without(nftables.TableFamilyINet, "names")
 	s.ask()
 	assert.EqualValues(t, 1, s.dropped()[guard.Asked])
 	s.redirect(15053)
@@ -47,6 +47,37 @@ func TestAQuestionGoesNowhereElse(t *testing.T) {
 	require.NoError(t, s.pod.Do(s.T, guard.Remove))
 	s.ask()
 	require.Eventually(t, func() bool { return elsewhere() == 1 }, patience, moment, "without a guard the other one hears")
+	assert.Equal(t, 1, heard(), "LEAK: the cluster's resolver heard")
+}
+
+// An answer that comes when nobody waits for it any more is refused by the kernel, with all of it, to whom it seems to be from.
+func TestALateAnswerIsNotSentBack(t *testing.T) {
+	s := newStage(t)
+	g := rules
+	g.Names = 5301
+	s.guard(g)
+	var questions net.PacketConn
+	require.NoError(t, s.pod.Do(s.T, func() (err error) {
+		questions, err = net.ListenPacket("udp", "127.0.0.1:5301")
+		return err
+	}))
+	defer questions.Close()
+	late := func() {
+		s.ask() // and leaves
+		text := make([]byte, 64)
+		_, from, err := questions.ReadFrom(text)
+		require.NoError(t, err)
+		_, err = questions.WriteTo([]byte("tracker.example.com is 198.51.100.7"), from)
+		require.NoError(t, err)
+	}
+	late()
+	require.Eventually(t, func() bool { return s.dropped()[guard.Asked] == 1 }, patience, moment)
+	assert.Zero(t, s.counted.Of("10.43.0.10"), "LEAK: the cluster's resolver was sent a name")
+
+	s.without(nftables.TableFamilyINet, "out")
+	s.without(nftables.TableFamilyNetdev, "egress")
+	late()
+	require.NotZero(t, s.counted.Until("10.43.0.10"), "without the judge it is sent back")
 }
 
 // questions counts the datagrams that come to a port.
@@ -91,14 +122,14 @@ func (s *stage) ask() {
 }
 
 // without empties a chain of the guard's.
-func (s *stage) without(chain string) {
+func (s *stage) without(of nftables.TableFamily, chain string) {
 	s.Helper()
 	require.NoError(s, s.pod.Do(s.T, func() error {
 		conn, err := nftables.New()
 		if err != nil {
 			return err
 		}
-		conn.FlushChain(&nftables.Chain{Table: &nftables.Table{Name: guard.Table, Family: nftables.TableFamilyINet}, Name: chain})
+		conn.FlushChain(&nftables.Chain{Table: &nftables.Table{Name: guard.Table, Family: of}, Name: chain})
 		return conn.Flush()
 	}))
 }

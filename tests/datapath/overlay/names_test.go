@@ -155,8 +155,12 @@ func TestNamesAreSplit(t *testing.T) {
 
 	pod.Kill()
 	for _, name := range []string{tracker, service} {
-		_, err := s.lookup(pod.NS, workload, "udp", clusterResolver, name)
-		assert.ErrorIs(t, err, unix.ECONNREFUSED, name)
+		for user, uid := range users {
+			for _, transport := range []string{"udp", "tcp"} {
+				_, err := s.lookup(pod.NS, uid, transport, clusterResolver, name)
+				assert.ErrorIs(t, err, unix.ECONNREFUSED, "%s of %s over %s", name, user, transport)
+			}
+		}
 	}
 	assert.Zero(t, inside.Load(), "LEAK: without its agent a pod asks nobody")
 }

@@ -49,7 +49,7 @@ const (
 	Forward = "forward" // was to be forwarded, where a pod is no router, or by another interface than a router has
 	In      = "in"      // came in by the pod's own interface, to a port that is not declared
 	Raw     = "raw"     // was sent around the judge
-	Asked   = "asked"   // was a question for a name that went another way than to the agent's resolver
+	Asked   = "asked"   // was a question for a name, or an answer, that went another way than to or from the agent's resolver
 )
 
 // ErrNoEgress: this kernel has no hook where an interface takes packets (it needs 5.16, with CONFIG_NETFILTER_EGRESS), so that
@@ -62,28 +62,38 @@ func Install(g overlay.Guard) error {
 	if err := g.Check(); err != nil {
 		return fmt.Errorf("cannot install the guard: %w", err)
 	}
-	err := install(g, true)
-	if errors.Is(err, unix.EOPNOTSUPP) {
-		if err = install(g, false); err == nil {
-			return ErrNoEgress
+	var err error
+	for _, k := range []kernel{{true, true}, {true, false}, {false, true}, {false, false}} {
+		if err = install(g, k); errors.Is(err, unix.EOPNOTSUPP) {
+			continue
 		}
+		if err == nil && !k.egress {
+			err = ErrNoEgress
+		}
+		break
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNoEgress) {
 		return fmt.Errorf("cannot install the guard: %w", err)
 	}
-	return nil
+	return err
 }
 
-func install(g overlay.Guard, egress bool) error {
+// kernel is what not every kernel has.
+type kernel struct {
+	egress bool // hooks where an interface takes packets
+	zones  bool // zones of conntrack: without them a question that belongs to another's connection is dropped, and asked again
+}
+
+func install(g overlay.Guard, k kernel) error {
 	begun, err := nft.Begin(Table)
 	if err != nil {
 		return err
 	}
 	var secret [4]byte
 	_, _ = rand.Read(secret[:]) // never fails (crypto/rand)
-	t := transaction{Transaction: begun, Guard: g, pass: binary.NativeEndian.Uint32(secret[:]) | 1}
+	t := transaction{Transaction: begun, Guard: g, kernel: k, pass: binary.NativeEndian.Uint32(secret[:]) | 1}
 	t.judge()
-	if egress {
+	if k.egress {
 		t.hold()
 	}
 	return t.Commit()
@@ -110,6 +120,7 @@ func Dropped() (map[string]uint64, error) {
 type transaction struct {
 	*nft.Transaction
 	overlay.Guard
+	kernel
 	pass     uint32
 	gateways map[string]*nftables.Set // by the name of the family
 }
@@ -155,19 +166,26 @@ func (t *transaction) lead(hook func(string, *nftables.ChainHook, nftables.Chain
 	}
 	// A redirect is for the first packet of a connection alone, and to conntrack a question from a port that the agent has just asked
 	// the same resolver from belongs to the agent's. So questions, and the answers to them, have a zone of their own.
-	apart, question := hook("apart", nftables.ChainHookOutput, -300), hook("question", nftables.ChainHookOutput, -102)
+	// Istio gives its own questions a zone at -300, and the first that is given stays.
+	apart, question := hook("apart", nftables.ChainHookOutput, -301), hook("question", nftables.ChainHookOutput, -102)
 	names := hook("names", nftables.ChainHookOutput, -101) // before Istio's own redirects (-100)
 	names.Type = nftables.ChainTypeNAT
+	var zoned []nft.Words
 	for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
 		for _, who := range asking {
-			t.Chain(apart, nft.Rule(who, nft.Proto(p), nft.Dport(53), nft.Zone(zone)))
+			zoned = append(zoned, nft.Rule(who, nft.Proto(p), nft.Dport(53)))
 			t.Chain(question, nft.Rule(who, nft.Proto(p), nft.Dport(53), nft.AddMark(asked)))
 		}
-		t.Chain(apart, nft.Rule(nft.Oif("lo"), nft.Proto(p), nft.Sport(t.Names), nft.Zone(zone)))
+		zoned = append(zoned, nft.Rule(nft.Oif("lo"), nft.Proto(p), nft.Sport(t.Names)))
 		t.Chain(names, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))
 	}
 	for _, f := range nft.Families { // without its agent a pod is told so at once
-		t.Chain(apart, nft.Rule(nft.Oif("lo"), nft.Refused(f.Number, t.Names), nft.Zone(zone)))
+		zoned = append(zoned, nft.Rule(nft.Oif("lo"), nft.Unreachable(f.Number, true, t.Names)))
+	}
+	if t.zones {
+		for _, z := range zoned {
+			t.Chain(apart, nft.Rule(z, nft.Zone(zone)))
+		}
 	}
 }
 
@@ -234,8 +252,17 @@ const (
 func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	var rules []nft.Words
 	if t.Names != 0 {
+		held := func(parts ...nft.Words) {
+			rules = append(rules, nft.Rule(append(parts, nft.Counted(Asked), nft.Drop())...))
+		}
 		// On a connection from before the guard, or led elsewhere by somebody's redirect.
-		rules = append(rules, nft.Rule(nft.MarkedBit(asked), nft.NotDport(t.Names), nft.Counted(Asked), nft.Drop()))
+		held(nft.MarkedBit(asked), nft.NotDport(t.Names))
+		for _, f := range nft.Families { // an answer that nobody waited for: the kernel sends it back to the resolver it seems to be from
+			held(nft.Unreachable(f.Number, false, 53))
+		}
+		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} { // who has taken the agent's port while it was away
+			held(nft.Oif("lo"), nft.NotRoot(), nft.Proto(p), nft.Sport(t.Names))
+		}
 	}
 	for _, name := range t.open() {
 		rules = append(rules, nft.Rule(nft.Oif(name), nft.Accept()))

@@ -5,8 +5,10 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 	"github.com/stretchr/testify/assert"
@@ -120,6 +122,32 @@ func TestTwoResolvers(t *testing.T) {
 	assert.Equal(t, dns.RcodeSuccess, ask("kubernetes.default.svc.cluster.local.").Rcode)
 	assert.EqualValues(t, 2, inside.Load())
 	assert.EqualValues(t, 1, outside.Load())
+}
+
+// However many questions a silent tunnel holds up, the cluster's names are answered.
+func TestASilentTunnelHoldsUpNobody(t *testing.T) {
+	cluster, _ := server(t, "10.43.0.1")
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	n := pod
+	n.Cluster, n.Outside = []netip.AddrPort{cluster}, []netip.AddrPort{silent.LocalAddr().(*net.UDPAddr).AddrPort()}
+	r := Client(func() overlay.Names { return n }, func() bool { return true })
+	ctx, stop := context.WithCancel(t.Context())
+	ask := func(name string) int {
+		q := new(dns.Msg)
+		q.SetQuestion(name, dns.TypeA)
+		return r.Answer(ctx, q, "udp").Rcode
+	}
+	var waiting sync.WaitGroup
+	for range asks {
+		waiting.Go(func() { ask("tracker.example.com.") })
+	}
+	require.Eventually(t, func() bool { return r.far.taken.Load() == asks }, patience, time.Millisecond)
+	assert.Equal(t, dns.RcodeServerFailure, ask("tracker.example.com."), "one too many is told at once")
+	assert.Equal(t, dns.RcodeSuccess, ask("kubernetes.default.svc.cluster.local."))
+	stop()
+	_ = silent.Close()
+	waiting.Wait()
 }
 
 // Whatever a program sends, it gets an answer or none, and only one question goes on.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -19,6 +20,7 @@ import (
 type Upstream struct {
 	Resolvers []netip.AddrPort
 	Device    string // the only interface that questions may take, but for resolvers on the loopback; empty: as they are routed
+	Near      bool   // in the cluster, not behind a tunnel whose silence would hold up everything
 }
 
 // errNobody answers.
@@ -26,7 +28,7 @@ var errNobody = errors.New("no resolver answers")
 
 const (
 	patience = 2 * time.Second // for one resolver's answer
-	asks     = 64              // questions on their way at once; programs ask again
+	asks     = 64              // questions on their way at once, to each side; programs ask again
 	largest  = 4096            // bytes of a message over UDP; what is larger is asked for again over TCP
 )
 
@@ -59,8 +61,22 @@ func (u Upstream) ask(ctx context.Context, q *dns.Msg, transport string) (*dns.M
 type Resolver struct {
 	// Route says who is asked for a name; false: that there is no such name.
 	Route func(name string) (Upstream, bool)
-	busy  chan struct{}
+
+	near, far slots
 }
+
+// slots are for questions on their way.
+type slots struct{ taken atomic.Int64 }
+
+func (s *slots) take() bool {
+	if s.taken.Add(1) <= asks {
+		return true
+	}
+	s.give()
+	return false
+}
+
+func (s *slots) give() { s.taken.Add(-1) }
 
 // Client is a pod's resolver. Outside says whether the way to the one behind the tunnel is there: where it is not, the answer
 // is at once that none can be had.
@@ -69,7 +85,7 @@ func Client(n func() overlay.Names, outside func() bool) *Resolver {
 		names := n()
 		switch SideOf(names, name) {
 		case Cluster:
-			return Upstream{Resolvers: names.Cluster}, true
+			return Upstream{Resolvers: names.Cluster, Near: true}, true
 		case Outside:
 			if !outside() {
 				return Upstream{}, true
@@ -83,7 +99,6 @@ func Client(n func() overlay.Names, outside func() bool) *Resolver {
 
 // Serve answers at an address until ctx ends.
 func (r *Resolver) Serve(ctx context.Context, at netip.AddrPort) error {
-	r.busy = make(chan struct{}, asks)
 	packets, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 	if err != nil {
 		return fmt.Errorf("cannot resolve names at %s: %w", at, err)
@@ -93,7 +108,9 @@ func (r *Resolver) Serve(ctx context.Context, at netip.AddrPort) error {
 		_ = packets.Close()
 		return fmt.Errorf("cannot resolve names at %s: %w", at, err)
 	}
-	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) { r.serve(ctx, w, q) })
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		_ = w.WriteMsg(r.Answer(ctx, q, w.LocalAddr().Network())) // whoever asked may have gone
+	})
 	servers := []*dns.Server{{PacketConn: packets, Handler: handler, UDPSize: largest}, {Listener: streams, Handler: handler}}
 	ended := make(chan error, len(servers))
 	for _, s := range servers {
@@ -108,19 +125,7 @@ func (r *Resolver) Serve(ctx context.Context, at netip.AddrPort) error {
 	return err
 }
 
-// serve answers one question. A message that is no single question is refused.
-func (r *Resolver) serve(ctx context.Context, w dns.ResponseWriter, q *dns.Msg) {
-	select {
-	case r.busy <- struct{}{}:
-		defer func() { <-r.busy }()
-	default:
-		_ = w.WriteMsg(answer(q, dns.RcodeServerFailure))
-		return
-	}
-	_ = w.WriteMsg(r.Answer(ctx, q, w.LocalAddr().Network())) // whoever asked may have gone
-}
-
-// Answer is the answer to a question that came by a transport.
+// Answer is the answer to a question that came by a transport. A message that is no single question is refused.
 func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string) *dns.Msg {
 	if q.Response || q.Opcode != dns.OpcodeQuery || len(q.Question) != 1 {
 		return answer(q, dns.RcodeRefused)
@@ -129,6 +134,14 @@ func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string) *dn
 	if !known {
 		return answer(q, dns.RcodeNameError)
 	}
+	on := &r.far
+	if upstream.Near {
+		on = &r.near
+	}
+	if !on.take() {
+		return answer(q, dns.RcodeServerFailure)
+	}
+	defer on.give()
 	m, err := upstream.ask(ctx, q, transport)
 	if err != nil {
 		return answer(q, dns.RcodeServerFailure)

@@ -165,13 +165,18 @@ func Sport(p uint16) Words {
 	return is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 2}, binary.BigEndian.AppendUint16(nil, p))
 }
 
-// Refused is an ICMP error about a packet to a port: it quotes that, without options, behind its own header of 8 bytes.
-func Refused(f byte, p uint16) Words {
-	proto, offset := byte(unix.IPPROTO_ICMP), uint32(8+20+2)
+// Unreachable is an ICMP error of that kind about a packet from a port or to one: it quotes that, without options, behind its own
+// header of 8 bytes.
+func Unreachable(f byte, to bool, p uint16) Words {
+	proto, kind, offset := byte(unix.IPPROTO_ICMP), byte(3), uint32(8+20)
 	if f == unix.NFPROTO_IPV6 {
-		proto, offset = unix.IPPROTO_ICMPV6, 8+40+2
+		proto, kind, offset = unix.IPPROTO_ICMPV6, 1, 8+40
 	}
-	return Rule(Family(f), Proto(proto), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}, binary.BigEndian.AppendUint16(nil, p)))
+	if to {
+		offset += 2
+	}
+	return Rule(Family(f), Proto(proto), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, []byte{kind}),
+		is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}, binary.BigEndian.AppendUint16(nil, p)))
 }
 
 // NotDport is `th dport != p`.

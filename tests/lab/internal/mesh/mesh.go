@@ -37,7 +37,11 @@ func rules(v6 bool) string {
 	}
 	own := fmt.Sprintf("%#x/0xfff", ownMark)
 	return strings.NewReplacer("{prober}", prober, "{loopback}", loopback, "{own}", own, "{replies}", replies,
-		"{out}", fmt.Sprint(outboundPort), "{in}", fmt.Sprint(inboundPort), "{dns}", fmt.Sprint(dnsPort)).Replace(`*mangle
+		"{out}", fmt.Sprint(outboundPort), "{in}", fmt.Sprint(inboundPort), "{dns}", fmt.Sprint(dnsPort)).Replace(`*raw
+-A OUTPUT -p udp -m mark --mark {own} --dport 53 -j CT --zone 1
+-A PREROUTING -p udp -m mark ! --mark {own} --sport 53 -j CT --zone 1
+COMMIT
+*mangle
 -A PREROUTING -m mark --mark {own} -j CONNMARK --set-xmark {replies}
 -A OUTPUT -m connmark --mark {replies} -j CONNMARK --restore-mark
 COMMIT
