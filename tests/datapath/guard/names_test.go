@@ -50,6 +50,25 @@ func TestAQuestionGoesNowhereElse(t *testing.T) {
 	assert.Equal(t, 1, heard(), "LEAK: the cluster's resolver heard")
 }
 
+// Where no agent stays beside the next init containers, root asks the cluster's resolver, and nobody else does.
+func TestRootAsksWhereNoAgentStays(t *testing.T) {
+	s := newStage(t)
+	heard, led := s.questions(s.world, 53), s.questions(s.pod, 5301)
+	g := rules
+	g.Names, g.RootAsks = 5301, true
+	s.guard(g)
+	s.ask()
+	require.Eventually(t, func() bool { return led() == 1 }, patience, moment)
+	s.askAs(0)
+	require.Eventually(t, func() bool { return heard() == 1 }, patience, moment)
+
+	g.RootAsks = false
+	s.guard(g)
+	s.askAs(0)
+	require.Eventually(t, func() bool { return led() == 2 }, patience, moment)
+	assert.Equal(t, 1, heard(), "LEAK: the cluster's resolver heard")
+}
+
 // An answer that comes when nobody waits for it any more is refused by the kernel, with all of it, to whom it seems to be from.
 func TestALateAnswerIsNotSentBack(t *testing.T) {
 	s := newStage(t)
@@ -105,8 +124,14 @@ func (s *stage) questions(n *ns.NS, port int) func() int {
 // ask sends one question, as a workload.
 func (s *stage) ask() {
 	s.Helper()
+	s.askAs(1000)
+}
+
+// askAs sends one question, as a user.
+func (s *stage) askAs(uid int) {
+	s.Helper()
 	require.NoError(s, s.pod.Do(s.T, func() error {
-		if _, err := unix.SetfsuidRetUid(1000); err != nil { // of this thread, which ends here
+		if _, err := unix.SetfsuidRetUid(uid); err != nil { // of this thread, which ends here
 			return err
 		}
 		c, err := net.Dial("udp", "10.43.0.10:53")
