@@ -138,6 +138,9 @@ func leaks(t *testing.T, method string) (all []Record) {
 			}
 		}))
 	}
+	for kind, c := range s.announced() {
+		assert.NotZero(t, c.Arrived[world.VPNAddress], "%s: qBittorrent has announced nothing", kind)
+	}
 	assert.NoError(t, s.strangers())
 	return all
 }
