@@ -90,13 +90,9 @@ var scenarios = []scenario{
 	{name: "StatefulSet recreated as Juju makes it", play: func(s *stage) { s.recreate() }},
 	{name: "node agents restarted", play: func(s *stage) { s.restart("hk kubelet", "hk kube-proxy", "knp --kubeconfig") }},
 	{name: "relation removed",
-		play: func(s *stage) {
-			s.must(s.Juju(s.Context(), "remove-relation", "-m", s.model, app, "gluetun:vpn-gateway"))
-			require.NoError(s, s.WaitStatus(s.Context(), 3*time.Minute, s.model, "qbittorrent/0", "blocked", "juju integrate"))
-		},
-		mend: func(s *stage) {
-			s.integrate()
-		}},
+		play: func(s *stage) { s.leave() },
+		mend: func(s *stage) { s.integrate("gluetun") }},
+	{name: "gateway switched", play: func(s *stage) { s.change("second") }}, // the last: the first gateway is gone
 }
 
 var only = flag.String("scenario", "", "play those alone whose name has this in it, and write no file")
@@ -126,7 +122,12 @@ func leaks(t *testing.T, method string) (all []Record) {
 		all = append(all, records...)
 		t.Logf("%-80s held %5.1f s  %s", records[0].Scenario, records[0].Held, summary(records))
 	}
-	note(s.observe("first deploy", func() { require.NoError(t, s.deploy.Subscribe(t.Context(), s.model)) }))
+	note(s.observe("first deploy", func() {
+		key, err := s.deploy.Key(t.Context(), s.model)
+		require.NoError(t, err)
+		s.key = key
+		require.NoError(t, s.deploy.Grant(t.Context(), s.model, "gluetun", key))
+	}))
 	for _, c := range scenarios {
 		if !strings.Contains(c.name, *only) {
 			continue
@@ -184,11 +185,28 @@ func (s *stage) remove(pods ...string) {
 	}))
 }
 
-// integrate relates them again, once the last relation is gone on both sides.
-func (s *stage) integrate() {
+// leave takes the client from its gateway.
+func (s *stage) leave() {
+	s.Helper()
+	s.must(s.Juju(s.Context(), "remove-relation", "-m", s.model, app, "gluetun:vpn-gateway"))
+	require.NoError(s, s.WaitStatus(s.Context(), 3*time.Minute, s.model, app+"/0", "blocked", "juju integrate"))
+}
+
+// change takes the client to another gateway, and the first one away: they have one subscription.
+func (s *stage) change(gateway string) {
+	s.Helper()
+	require.NoError(s, s.deploy.As(s.Context(), s.model, "gluetun", gateway, "--config", "routing-method="+s.method))
+	s.leave()
+	s.must(s.Juju(s.Context(), "remove-application", "--no-prompt", "-m", s.model, "gluetun"))
+	require.NoError(s, s.deploy.Grant(s.Context(), s.model, gateway, s.key))
+	s.integrate(gateway)
+}
+
+// integrate relates the client to a gateway, once its last relation is gone on both sides.
+func (s *stage) integrate(gateway string) {
 	s.Helper()
 	require.NoError(s, world.Until(s.Context(), time.Minute, func() string {
-		if _, err := s.Juju(s.Context(), "integrate", "-m", s.model, app, "gluetun:vpn-gateway"); err != nil {
+		if _, err := s.Juju(s.Context(), "integrate", "-m", s.model, app, gateway+":vpn-gateway"); err != nil {
 			return err.Error()
 		}
 		return ""

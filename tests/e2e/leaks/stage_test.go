@@ -39,6 +39,7 @@ type stage struct {
 	names         map[string]*names // by pod
 	raws          int               // destinations that raw sockets have had
 	announcer     announcer
+	key           string // the secret of the subscription
 	said          string // by the gateway, before it talked rubbish
 }
 

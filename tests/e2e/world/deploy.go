@@ -47,12 +47,17 @@ func (d Deploy) Charm(name string) string {
 
 // App deploys one of our applications, named like its charm without -k8s, trusted.
 func (d Deploy) App(ctx context.Context, model, app string, more ...string) error {
+	return d.As(ctx, model, app, app, more...)
+}
+
+// As deploys one of our charms under another name.
+func (d Deploy) As(ctx context.Context, model, charm, app string, more ...string) error {
 	info, err := d.Info(ctx)
 	if err != nil {
 		return err
 	}
-	args := []string{"deploy", "-m", model, d.Charm(app), app, "--trust",
-		"--resource", app + "-image=" + info.Images[app+"-image"]}
+	args := []string{"deploy", "-m", model, d.Charm(charm), app, "--trust",
+		"--resource", charm + "-image=" + info.Images[charm+"-image"]}
 	for name, image := range info.ImageOptions() {
 		args = append(args, "--config", name+"="+image)
 	}
@@ -107,20 +112,25 @@ func (d Deploy) putKey(ctx context.Context, model, command string) (string, erro
 	return d.Juju(ctx, command, "-m", model, "vpn-key", "private-key="+strings.TrimSpace(string(key)))
 }
 
-// Subscribe gives gluetun the lab's subscription: secret, grant, options.
+// Subscribe gives gluetun the lab's subscription.
 func (d Deploy) Subscribe(ctx context.Context, model string) error {
 	uri, err := d.Key(ctx, model)
 	if err != nil {
 		return err
 	}
-	if _, err := d.Juju(ctx, "grant-secret", "-m", model, "vpn-key", "gluetun"); err != nil {
+	return d.Grant(ctx, model, "gluetun", uri)
+}
+
+// Grant gives a gateway the subscription whose key is in a secret: the grant, and options.
+func (d Deploy) Grant(ctx context.Context, model, app, uri string) error {
+	if _, err := d.Juju(ctx, "grant-secret", "-m", model, "vpn-key", app); err != nil {
 		return err
 	}
 	info, err := d.Info(ctx)
 	if err != nil {
 		return err
 	}
-	args := []string{"config", "-m", model, "gluetun", "wireguard-private-key-secret=" + uri}
+	args := []string{"config", "-m", model, app, "wireguard-private-key-secret=" + uri}
 	for name, value := range info.GatewayOptions() {
 		args = append(args, name+"="+value)
 	}
