@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -123,10 +122,9 @@ func (w *teller) sending(ts *testscript.TestScript, pod, container string) {
 // named are the names that the resolver outside was asked for beside the tunnel, and that no probe of ours is for: a workload's own,
 // such as those by which qBittorrent finds its peers. Probes, whose names end with test, show that it hears.
 func (w *teller) named(ctx context.Context) (names []string, err error) {
-	log, err := w.Lab(ctx, "logs", "dns")
-	for line := range strings.Lines(log) {
-		var a struct{ Time, Src, Dst string }
-		if json.Unmarshal([]byte(line), &a) == nil && a.Src != world.VPNAddress && !strings.HasSuffix(a.Dst, ".test.") {
+	questions, err := w.Arrivals(ctx, "dns")
+	for _, a := range questions {
+		if a.Src != world.VPNAddress && !strings.HasSuffix(a.Dst, ".test.") {
 			names = append(names, fmt.Sprintf("%s by %s at %s", a.Dst, a.Src, a.Time))
 		}
 	}

@@ -5,12 +5,9 @@ package leaks
 import (
 	"context"
 	"crypto/sha1"
-	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -42,31 +39,18 @@ curl -sfm 3 -b "$jar" -o /dev/null -d hashes=all $api/torrents/reannounce`
 	return err
 }
 
-// announce keeps it going until the test ends.
-func (s *stage) announce() {
-	ctx, stop := context.WithCancel(context.Background())
-	var ended sync.WaitGroup
-	ended.Go(func() {
-		for ; ctx.Err() == nil; time.Sleep(time.Second) {
-			_ = s.announcer.ask(ctx, s) // while there is no pod there is nobody who could
-		}
-	})
-	s.Cleanup(func() { stop(); ended.Wait() })
-}
-
 // announced is what is known of qBittorrent's announces.
 func (s *stage) announced() map[string]count {
 	s.Helper()
-	log, err := s.Lab(s.Context(), "logs", "inet")
+	arrivals, err := s.Arrivals(s.Context(), "inet")
 	require.NoError(s, err)
 	out := map[string]count{}
 	for kind, t := range trackers {
 		seen, err := s.OnUplink(s.Context(), t.address)
 		require.NoError(s, err)
 		c := count{Sent: int(s.announcer.asked.Load()), Beside: seen[t.address], Arrived: map[string]int{}}
-		for line := range strings.Lines(log) {
-			var a struct{ Src, Dst string }
-			if json.Unmarshal([]byte(line), &a) == nil && a.Dst == t.address {
+		for _, a := range arrivals {
+			if a.Dst == t.address {
 				c.Arrived[a.Src]++
 			}
 		}

@@ -36,13 +36,11 @@ func (s *stage) around() {
 	s.Helper()
 	self, err := os.Executable()
 	require.NoError(s, err)
-	var dsts []string
+	dsts := []string{"198.18.251.1", "198.18.251.2"} // which nothing else sends to
 	for i, of := range []string{s.client(), control} {
 		namespace, name, _ := strings.Cut(of, "/")
 		own, err := s.Kubectl(s.Context(), "-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.podIP}")
 		require.NoError(s, err)
-		s.raws++
-		dsts = append(dsts, fmt.Sprintf("198.18.251.%d", s.raws))
 		s.must(s.Lab(s.Context(), "exec", "--pod", of, "--", "sh", "-c", "ping -c 1 -W 1 $0 || :", node)) // whose hardware address is then known
 		s.must(s.Lab(s.Context(), "exec", "--pod", of, "--", self, "raw", own, dsts[i]))
 	}

@@ -4,7 +4,6 @@ package leaks
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -37,7 +36,6 @@ type stage struct {
 	method, model string
 	deploy        world.Deploy
 	names         map[string]*names // by pod
-	raws          int               // destinations that raw sockets have had
 	announcer     announcer
 	key           string // the secret of the subscription
 	said          string // by the gateway, before it talked rubbish
@@ -84,11 +82,10 @@ func (s *stage) counts(of string) map[string]count {
 	}
 	c := count{Arrived: map[string]int{}}
 	c.Sent = s.names[of].asked()
-	log, err := s.Lab(s.Context(), "logs", "dns")
+	questions, err := s.Arrivals(s.Context(), "dns")
 	require.NoError(s, err)
-	for line := range strings.Lines(log) {
-		var a struct{ Src, Dst string }
-		if json.Unmarshal([]byte(line), &a) != nil || !strings.HasSuffix(a.Dst, "."+domain(namespace, name)+".") {
+	for _, a := range questions {
+		if !strings.HasSuffix(a.Dst, "."+domain(namespace, name)+".") {
 			continue
 		}
 		c.Arrived[a.Src]++
@@ -131,23 +128,30 @@ func (s *stage) ask(of, container string) {
 	n := &names{}
 	s.names[of] = n
 	namespace, name, _ := strings.Cut(of, "/")
+	s.again(200*time.Millisecond, func(ctx context.Context) {
+		// A pod whose workload may not run yet asks for nothing, and would be heard: its policy admits the cluster's resolver.
+		if _, err := s.Sender(ctx, of, container); err != nil {
+			return
+		}
+		// By a process group of its own, which ends with the test; in the pod it ends with its container.
+		cmd := exec.CommandContext(ctx, s.Root+"/build/bin/lab", "kubectl", "-n", namespace, "exec", name, "-c", container, "--", "/usr/bin/probe", "names", domain(namespace, name))
+		cmd.Env = append(cmd.Environ(), "LAB_DIR="+s.Dir)
+		cmd.WaitDelay = time.Second // what it has begun in the pod may hold its output
+		cmd.Stdout = n
+		_ = cmd.Run() // its end is the pod's, or the test's
+		n.mu.Lock()
+		n.sum, n.last = n.sum+n.last, 0
+		n.mu.Unlock()
+	})
+}
+
+// again does something beside the scenarios, with a pause after each time, until the test ends.
+func (s *stage) again(pause time.Duration, do func(ctx context.Context)) {
 	ctx, stop := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() {
-		for ; ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
-			// A pod whose workload may not run yet asks for nothing, and would be heard: its policy admits the cluster's resolver.
-			if _, err := s.Sender(ctx, of, container); err != nil {
-				continue
-			}
-			// By a process group of its own, which ends with the test; in the pod it ends with its container.
-			cmd := exec.CommandContext(ctx, s.Root+"/build/bin/lab", "kubectl", "-n", namespace, "exec", name, "-c", container, "--", "/usr/bin/probe", "names", domain(namespace, name))
-			cmd.Env = append(cmd.Environ(), "LAB_DIR="+s.Dir)
-			cmd.WaitDelay = time.Second // what it has begun in the pod may hold its output
-			cmd.Stdout = n
-			_ = cmd.Run()
-			n.mu.Lock()
-			n.sum, n.last = n.sum+n.last, 0
-			n.mu.Unlock()
+		for ; ctx.Err() == nil; time.Sleep(pause) {
+			do(ctx)
 		}
 	})
 	s.Cleanup(func() { stop(); ended.Wait() })
@@ -185,20 +189,25 @@ type Record struct {
 	OK       bool    `json:"ok"`
 }
 
+// look counts all of the client's probes, and of the control's those that show that they would be seen.
+func (s *stage) look() (own, plain map[string]count) {
+	s.Helper()
+	own, plain = s.counts(s.client()), s.counts(control)
+	for kind, c := range s.announced() {
+		own[kind], plain[kind] = c, plain[trackers[kind].like]
+	}
+	return own, plain
+}
+
 // observe plays a scenario until the client is back, and says what was seen of each probe meanwhile, and of the control's.
 func (s *stage) observe(name string, play func()) (records []Record) {
 	s.Helper()
-	own, plain, announced := s.counts(s.client()), s.counts(control), s.announced()
+	own, plain := s.look()
 	began := time.Now()
 	play()
 	require.NoError(s, s.back(), name)
 	held := time.Since(began).Seconds()
-	ownNow, plainNow := s.counts(s.client()), s.counts(control)
-	for kind, t := range trackers {
-		plain[kind], plainNow[kind] = plain[t.like], plainNow[t.like]
-	}
-	maps.Copy(own, announced)
-	maps.Copy(ownNow, s.announced())
+	ownNow, plainNow := s.look()
 	for _, kind := range append(slices.Sorted(maps.Keys(trackers)), kinds...) {
 		r := Record{Scenario: name, Method: s.method, Probe: kind, Held: float64(int(held*10)) / 10}
 		if r.Sent = ownNow[kind].Sent - own[kind].Sent; r.Sent < 0 {
@@ -235,7 +244,7 @@ func newStage(t *testing.T, method string) *stage {
 	t.Cleanup(func() { require.NoError(t, errors.Join(w.Down(context.Background()))) })
 	s.ask(s.client(), app)
 	s.ask(control, "plain")
-	s.announce()
+	s.again(time.Second, func(ctx context.Context) { _ = s.announcer.ask(ctx, s) }) // while there is no pod there is nobody who could
 	s.must(s.Juju(t.Context(), "add-model", s.model))
 	require.NoError(t, s.deploy.App(t.Context(), s.model, "gluetun", "--config", "routing-method="+method))
 	require.NoError(t, s.deploy.App(t.Context(), s.model, app))

@@ -166,6 +166,24 @@ func (w World) json(ctx context.Context, into any, args ...string) error {
 	return nil
 }
 
+// Arrival is what somebody outside has written down: a connection or a datagram, or a question for a name.
+type Arrival struct {
+	Time, Src string
+	Dst       string // of a question, the name
+}
+
+// Arrivals reads a log of the world outside: inet, or dns. The last line may be half written, and is left out.
+func (w World) Arrivals(ctx context.Context, log string) (all []Arrival, err error) {
+	text, err := w.Lab(ctx, "logs", log)
+	for line := range strings.Lines(text) {
+		var a Arrival
+		if json.Unmarshal([]byte(line), &a) == nil {
+			all = append(all, a)
+		}
+	}
+	return all, err
+}
+
 // Kind is what the world knows of one kind that a pod's sender sends (tests/lab/internal/sender).
 type Kind struct {
 	Dst     string         `json:"dst"`

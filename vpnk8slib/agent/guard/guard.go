@@ -173,8 +173,9 @@ func (t *transaction) lead(hook func(string, *nftables.ChainHook, nftables.Chain
 	var zoned []nft.Words
 	for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
 		for _, who := range asking {
-			zoned = append(zoned, nft.Rule(who, nft.Proto(p), nft.Dport(53)))
-			t.Chain(question, nft.Rule(who, nft.Proto(p), nft.Dport(53), nft.AddMark(asked)))
+			asks := nft.Rule(who, nft.Proto(p), nft.Dport(53))
+			zoned = append(zoned, asks)
+			t.Chain(question, nft.Rule(asks, nft.AddMark(asked)))
 		}
 		zoned = append(zoned, nft.Rule(nft.Oif("lo"), nft.Proto(p), nft.Sport(t.Names)))
 		t.Chain(names, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))

@@ -168,15 +168,14 @@ func Sport(p uint16) Words {
 // Unreachable is an ICMP error of that kind about a packet from a port or to one: it quotes that, without options, behind its own
 // header of 8 bytes.
 func Unreachable(f byte, to bool, p uint16) Words {
-	proto, kind, offset := byte(unix.IPPROTO_ICMP), byte(3), uint32(8+20)
+	kind, offset := byte(3), uint32(8+20)
 	if f == unix.NFPROTO_IPV6 {
-		proto, kind, offset = unix.IPPROTO_ICMPV6, 1, 8+40
+		kind, offset = 1, 8+40
 	}
 	if to {
 		offset += 2
 	}
-	return Rule(Family(f), Proto(proto), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, []byte{kind}),
-		is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}, binary.BigEndian.AppendUint16(nil, p)))
+	return Rule(icmp(f, kind), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}, binary.BigEndian.AppendUint16(nil, p)))
 }
 
 // NotDport is `th dport != p`.
@@ -187,11 +186,17 @@ func NotDport(p uint16) Words {
 	}
 }
 
-// ICMPv6 is `icmpv6 type t`.
-func ICMPv6(t byte) Words {
-	return Rule(Family(unix.NFPROTO_IPV6), Proto(unix.IPPROTO_ICMPV6),
-		is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, []byte{t}))
+// icmp is `icmp type kind`, of a family.
+func icmp(f, kind byte) Words {
+	proto := byte(unix.IPPROTO_ICMP)
+	if f == unix.NFPROTO_IPV6 {
+		proto = unix.IPPROTO_ICMPV6
+	}
+	return Rule(Family(f), Proto(proto), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, []byte{kind}))
 }
+
+// ICMPv6 is `icmpv6 type t`.
+func ICMPv6(t byte) Words { return icmp(unix.NFPROTO_IPV6, t) }
 
 // NotRoot is `meta skuid != 0`: of a socket of any other user.
 func NotRoot() Words {
@@ -210,9 +215,7 @@ func Redirect(port uint16) Words {
 }
 
 // Ping is `icmp type echo-request`.
-func Ping() Words {
-	return Rule(Family(unix.NFPROTO_IPV4), Proto(unix.IPPROTO_ICMP), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1}, []byte{8}))
-}
+func Ping() Words { return icmp(unix.NFPROTO_IPV4, 8) }
 
 // Where the encapsulation has what, behind its UDP header (RFC 7348): 8 bytes of its own, an Ethernet header of 14, IPv4.
 const (
