@@ -58,7 +58,7 @@ func (g *Gateway) lay() error {
 	cluster := begun.Set(table, "cluster", nftables.TypeIPAddr, nftables.Set{Interval: true}, networks)
 
 	// Behind the assembly of fragments (-400), before anything is made of what is in the encapsulation.
-	inside := nft.Rule(nft.Iif(g.config.Device), nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Port))
+	inside := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Port), nft.Iif(g.config.Device))
 	// A datagram may be several to the kernel still, and be cut behind this: so what comes out is judged again, by the pod that
 	// it came from, which the mark remembers.
 	filter("pins", nftables.ChainHookPrerouting, -300,
@@ -68,17 +68,17 @@ func (g *Gateway) lay() error {
 		drop(Spoofed, from))
 	filter("forward", nftables.ChainHookForward, 0,
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster)),
-		nft.Rule(from, out, nft.Clamp()),
+		nft.Rule(nft.Begins(), from, out, nft.Clamp()),
 		nft.Rule(from, out, nft.Accept()),
 		nft.Rule(nft.Iif(g.config.Tunnel), nft.Oif(g.config.Overlay), nft.State(nft.Established|nft.Related), nft.Accept()),
 		drop(Between, from, nft.Oif(g.config.Overlay)),
 		drop(Beyond, from),
 		drop(Unasked, nft.Iif(g.config.Tunnel)),
 		drop(Forward))
-	own := []nft.Words{nft.Rule(from, nft.Ping(), nft.Accept())}
+	own := []nft.Words{nft.Rule(inside, nft.Accept()), nft.Rule(nft.Ping(), from, nft.Accept())}
 	if g.config.Names != 0 {
 		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
-			own = append(own, nft.Rule(from, nft.Proto(p), nft.Dport(g.config.Names), nft.Accept()))
+			own = append(own, nft.Rule(nft.Proto(p), nft.Dport(g.config.Names), from, nft.Accept()))
 		}
 	}
 	filter("input", nftables.ChainHookInput, 0, append(own,

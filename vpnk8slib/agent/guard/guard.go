@@ -6,6 +6,9 @@
 // hook of the first kind.
 //
 //	input, forward, postrouting (table inet) ──► egress of the pod's interface (table netdev)
+//
+// Every packet is asked every question until one says no: in a rule the cheapest comes first, the name of an interface late, the
+// user of a socket last.
 package guard
 
 import (
@@ -145,12 +148,13 @@ func (t *transaction) judge() {
 		marks = append(marks, nft.Rule(begun, nft.Proto(unix.IPPROTO_TCP), nft.Dport(p), nft.MarkConnection(Declared)))
 	}
 	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), marks...)
+	t.apart(hook)
 	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
-	answers := hook("answers", nftables.ChainHookOutput, -150)
-	answers.Type = nftables.ChainTypeRoute
-	t.Chain(answers, nft.Rule(nft.Reply(), nft.Connection(Entered), nft.AddMark(Entered)))
+	marked := hook("marked", nftables.ChainHookOutput, -150)
+	marked.Type = nftables.ChainTypeRoute
+	t.Chain(marked, nft.Rule(nft.Reply(), nft.Connection(Entered), nft.AddMark(Entered)))
 	if t.Names != 0 {
-		t.lead(hook)
+		t.lead(marked, hook)
 	}
 	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward()...)
 	t.Chain(hook("forward", nftables.ChainHookForward, 0), t.through()...)
@@ -158,35 +162,65 @@ func (t *transaction) judge() {
 	t.Chain(hook("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
 }
 
-// lead leads questions for names to the agent's resolver.
-func (t *transaction) lead(hook func(string, *nftables.ChainHook, nftables.ChainPriority) *nftables.Chain) {
-	asking := []nft.Words{nft.NotRoot()} // whatever it is marked with
-	if !t.RootAsks {
-		asking = append(asking, nft.MarkedOther(istios, Ztunnel))
+// hooked makes a chain of the judge's.
+type hooked = func(name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain
+
+// apart says what is no connection like others, before conntrack looks.
+func (t *transaction) apart(hook hooked) {
+	comes, goes := hook("comes", nftables.ChainHookPrerouting, -301), hook("goes", nftables.ChainHookOutput, -301)
+	// Who may send these is said by address, and what is in the encapsulation is tracked by itself: a connection of its own would say
+	// nothing, cost time for each packet, and be one more for whoever sends anything here.
+	for _, p := range []uint16{t.Port, t.Beats} {
+		if p != 0 {
+			end := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(p))
+			t.Chain(comes, nft.Rule(end, nft.Iif(t.Device), nft.Untracked()))
+			t.Chain(goes, nft.Rule(end, nft.Oif(t.Device), nft.Untracked()))
+		}
+	}
+	if t.Names == 0 || !t.zones {
+		return
 	}
 	// A redirect is for the first packet of a connection alone, and to conntrack a question from a port that the agent has just asked
 	// the same resolver from belongs to the agent's. So questions, and the answers to them, have a zone of their own.
 	// Istio gives its own questions a zone at -300, and the first that is given stays.
-	apart, question := hook("apart", nftables.ChainHookOutput, -301), hook("question", nftables.ChainHookOutput, -102)
-	names := hook("names", nftables.ChainHookOutput, -101) // before Istio's own redirects (-100)
-	names.Type = nftables.ChainTypeNAT
-	var zoned []nft.Words
-	for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
-		for _, who := range asking {
-			asks := nft.Rule(who, nft.Proto(p), nft.Dport(53))
-			zoned = append(zoned, asks)
-			t.Chain(question, nft.Rule(asks, nft.AddMark(asked)))
-		}
-		zoned = append(zoned, nft.Rule(nft.Oif("lo"), nft.Proto(p), nft.Sport(t.Names)))
-		t.Chain(names, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))
+	own := t.questions()
+	for _, p := range transports {
+		own = append(own, nft.Rule(nft.Proto(p), nft.Sport(t.Names), nft.Oif("lo")))
 	}
 	for _, f := range nft.Families { // without its agent a pod is told so at once
-		zoned = append(zoned, nft.Rule(nft.Oif("lo"), nft.Unreachable(f.Number, true, t.Names)))
+		own = append(own, nft.Rule(nft.Unreachable(f.Number, true, t.Names), nft.Oif("lo")))
 	}
-	if t.zones {
-		for _, z := range zoned {
-			t.Chain(apart, nft.Rule(z, nft.Zone(zone)))
+	for _, o := range own {
+		t.Chain(goes, nft.Rule(o, nft.Zone(zone)))
+	}
+}
+
+// transports are those by which names are asked for.
+var transports = []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP}
+
+// questions are for names, of whoever is led to the agent.
+func (t *transaction) questions() (all []nft.Words) {
+	asking := []nft.Words{nft.NotRoot()} // whatever it is marked with
+	if !t.RootAsks {
+		asking = append(asking, nft.MarkedOther(istios, Ztunnel))
+	}
+	for _, p := range transports {
+		for _, who := range asking {
+			all = append(all, nft.Rule(nft.Proto(p), nft.Dport(53), who))
 		}
+	}
+	return all
+}
+
+// lead leads questions for names to the agent's resolver.
+func (t *transaction) lead(marked *nftables.Chain, hook hooked) {
+	for _, q := range t.questions() {
+		t.Chain(marked, nft.Rule(q, nft.AddMark(asked)))
+	}
+	names := hook("names", nftables.ChainHookOutput, -101) // before Istio's own redirects (-100)
+	names.Type = nftables.ChainTypeNAT
+	for _, p := range transports {
+		t.Chain(names, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))
 	}
 }
 
@@ -205,16 +239,26 @@ func (t *transaction) through() []nft.Words {
 
 // open are the interfaces that are nobody's business here.
 func (t *transaction) open() []string {
-	names := []string{"lo", t.Overlay}
+	names := []string{t.Overlay}
 	if t.Router != "" {
 		names = append(names, t.Router)
 	}
-	return names
+	return append(names, "lo")
 }
 
 // inward is what may come in. Nothing may by an interface that is neither the overlay's nor the pod's own.
 func (t *transaction) inward() []nft.Words {
 	var rules []nft.Words
+	device := func(parts ...nft.Words) {
+		rules = append(rules, nft.Rule(append(parts, nft.Iif(t.Device), nft.Accept())...))
+	}
+	encapsulation := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
+	for _, f := range nft.Families {
+		device(encapsulation, nft.Within(f.Number, false, t.gateways[f.Name]))
+	}
+	if t.Router != "" { // from whom, the other table knows
+		device(encapsulation)
+	}
 	for _, name := range t.open() {
 		to := nft.Words{}
 		if name == t.Overlay && t.Own.IsValid() { // who sends to another of this pod's addresses has been let in nowhere
@@ -222,16 +266,7 @@ func (t *transaction) inward() []nft.Words {
 		}
 		rules = append(rules, nft.Rule(nft.Iif(name), to, nft.Accept()))
 	}
-	device := func(parts ...nft.Words) {
-		rules = append(rules, nft.Rule(append([]nft.Words{nft.Iif(t.Device)}, append(parts, nft.Accept())...)...))
-	}
 	device(nft.State(nft.Established | nft.Related))
-	for _, f := range nft.Families {
-		device(nft.Within(f.Number, false, t.gateways[f.Name]), nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
-	}
-	if t.Router != "" { // from whom, the other table knows
-		device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
-	}
 	if t.Beats != 0 {
 		device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Beats))
 	}
@@ -261,15 +296,15 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		for _, f := range nft.Families { // an answer that nobody waited for: the kernel sends it back to the resolver it seems to be from
 			held(nft.Unreachable(f.Number, false, 53))
 		}
-		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} { // who has taken the agent's port while it was away
-			held(nft.Oif("lo"), nft.NotRoot(), nft.Proto(p), nft.Sport(t.Names))
+		for _, p := range transports { // who has taken the agent's port while it was away
+			held(nft.Proto(p), nft.Sport(t.Names), nft.Oif("lo"), nft.NotRoot())
 		}
 	}
 	for _, name := range t.open() {
 		rules = append(rules, nft.Rule(nft.Oif(name), nft.Accept()))
 	}
 	device := func(parts ...nft.Words) {
-		rules = append(rules, nft.Rule(append([]nft.Words{nft.Oif(t.Device)}, append(parts, nft.Mark(t.pass), nft.Accept())...)...))
+		rules = append(rules, nft.Rule(append(parts, nft.Oif(t.Device), nft.Mark(t.pass), nft.Accept())...))
 	}
 	// Answers, to whom has asked over this interface first. One that was asked through the tunnel never goes on here.
 	device(nft.Reply(), nft.Connection(Entered))

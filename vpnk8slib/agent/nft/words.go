@@ -104,6 +104,9 @@ func Zone(z uint16) Words {
 	}
 }
 
+// Untracked is `notrack`, before conntrack looks: to it the packet is of no connection, and none is remembered.
+func Untracked() Words { return Words{&expr.Notrack{}} }
+
 // Reply is `ct direction reply`.
 func Reply() Words { return is(&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1}, []byte{1}) }
 
@@ -251,16 +254,22 @@ func MarkedFrom(set *nftables.Set) Words {
 	})
 }
 
-// Clamp is `tcp flags syn / syn,rst tcp option maxseg size set rt mtu`: segments of a connection that begins fit through what
-// the packet takes.
-func Clamp() Words {
-	const syn, rst, maxseg = 0x02, 0x04, 2
+// Begins is `tcp flags syn / syn,rst`: a segment that opens a connection.
+func Begins() Words {
+	const syn, rst = 0x02, 0x04
 	return Words{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{syn | rst}, Xor: []byte{0}},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{syn}},
+	}
+}
+
+// Clamp is `tcp option maxseg size set rt mtu`: segments of a connection that Begins fit through what this packet takes.
+func Clamp() Words {
+	const maxseg = 2
+	return Words{
 		&expr.Rt{Register: 1, Key: expr.RtTCPMSS},
 		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 2, Size: 2},
 		&expr.Exthdr{SourceRegister: 1, Type: maxseg, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
