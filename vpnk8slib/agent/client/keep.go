@@ -11,8 +11,8 @@ import (
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/names"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/round"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
-	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/told"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/wire"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -43,6 +43,8 @@ type Keeper struct {
 	led    bool            // the overlay leads to a pod
 	found  chan netip.Addr // by name
 	asked  time.Time
+	sent   time.Time // the last beat
+	met    time.Time // when anything new was heard
 }
 
 // State tells how it stands now.
@@ -58,8 +60,6 @@ func (k *Keeper) State() overlay.ClientState {
 func (k *Keeper) lost() bool { return time.Since(k.state.Heard) > beat.Lost }
 
 const (
-	look  = 10 * time.Second       // how often everything is looked at, where nothing tells of a change
-	again = time.Second            // and so often while the configuration cannot be taken
 	trust = 5 * time.Second        // so long packets are sent to a gateway that is not heard: then its address may be another pod's
 	asks  = 500 * time.Millisecond // how often the name is asked for while the gateway is lost
 )
@@ -67,74 +67,34 @@ const (
 // Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
 // The error is that of a process that may open nothing more.
 func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
-	k.found = make(chan netip.Addr, 1)
-	ticks, end, err := tick.Every(beat.Every)
-	if err != nil {
-		return err
+	k.found, k.met = make(chan netip.Addr, 1), time.Now()
+	defer func() { k.wire.Close() }()
+	return round.Rounds{
+		Locker: &k.mu, Changes: []<-chan struct{}{route.Watch(ctx)}, Failed: k.failed,
+		Follow: func() error { return k.follow(read) }, Lay: k.lay, Unread: func() bool { return k.unread != nil },
+		Meet: func() time.Duration { return k.meet(ctx) },
+	}.Run(ctx)
+}
+
+// meet hears what came, and sends a beat when it is time for one.
+func (k *Keeper) meet(ctx context.Context) time.Duration {
+	if k.wire == nil { // it could not be opened, and is tried again
+		return beat.AtRest
 	}
-	defer end()
-	links := route.Watch(ctx)
-	looks := time.NewTimer(look)
-	defer looks.Stop()
-	defer func() {
-		_ = k.wire.Close()
-	}()
-	changed := true // something was, and what should be there may not
-	k.do(func() {
-		k.failed(k.follow(read))
+	more := k.wire.Each(k.hear)
+	select {
+	case pod := <-k.found: // which is asked whether it is the gateway
+		k.wire.Send(k.end.Next(), pod)
+	default:
+	}
+	if time.Since(k.sent) > beat.Every-beat.Meeting/2 { // rounds do not come on the dot
+		k.sent = time.Now()
 		k.beat(ctx)
-	})
-	looks.Reset(k.next())
-	for {
-		var packets <-chan []wire.Packet
-		if k.wire != nil {
-			packets = k.wire.Packets
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-links:
-			changed = true
-		case <-looks.C:
-			k.do(func() { k.failed(k.follow(read)) })
-			looks.Reset(k.next())
-		case came := <-packets:
-			k.do(func() {
-				for _, p := range came {
-					k.hear(p)
-				}
-			})
-		case pod := <-k.found:
-			k.do(func() { k.send(pod) })
-		case <-ticks:
-			k.do(func() {
-				if changed {
-					err := k.lay()
-					k.failed(err)
-					changed = err != nil && k.unread == nil
-				}
-				k.beat(ctx)
-			})
-		}
 	}
-}
-
-// next is when to look again: soon, where something is not there yet.
-func (k *Keeper) next() time.Duration {
-	if k.unread != nil {
-		return again
+	if more || time.Since(k.met) < beat.Meets {
+		return beat.Meeting
 	}
-	return look
-}
-
-// do does one thing while nobody asks for the state, and sends what was to be sent.
-func (k *Keeper) do(f func()) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	f()
-	if k.wire != nil {
-		k.wire.Flush()
-	}
+	return beat.AtRest
 }
 
 // follow reads the configuration, and lays what it says.
@@ -156,7 +116,7 @@ func (k *Keeper) take(config Config) error {
 	if err != nil {
 		return err
 	}
-	if k.wire, err = k.wire.Move(netip.AddrPortFrom(own, config.Beats), 0); err != nil {
+	if k.wire, err = k.wire.Move(netip.AddrPortFrom(own, config.Beats)); err != nil {
 		return err
 	}
 	same := k.config.Address == config.Address && k.config.Gateway == config.Gateway && reflect.DeepEqual(k.config.Key, config.Key)
@@ -165,7 +125,7 @@ func (k *Keeper) take(config Config) error {
 			return err
 		}
 	}
-	k.config = config
+	k.config, k.met = config, time.Now()
 	if !same { // another overlay: nobody of it was heard yet
 		k.end = beat.End{Role: beat.Client, Key: config.Key, Own: own, Client: config.Address.Addr()}
 		k.state = overlay.ClientState{Peer: config.Peer, Moves: k.state.Moves}
@@ -213,9 +173,6 @@ func (k *Keeper) lose() error {
 
 // beat sends one, to whoever may be the gateway.
 func (k *Keeper) beat(ctx context.Context) {
-	if k.wire == nil {
-		return
-	}
 	if k.led && !k.trusted() {
 		k.failed(k.lose())
 	}
@@ -233,16 +190,9 @@ func (k *Keeper) beat(ctx context.Context) {
 	}
 }
 
-// send asks a pod whether it is the gateway.
-func (k *Keeper) send(pod netip.Addr) {
-	if k.wire != nil {
-		k.wire.Send(k.end.Next(), pod)
-	}
-}
-
 // ask asks for the gateway's pods by name.
 func (k *Keeper) ask(ctx context.Context, name string) {
-	ctx, cancel := context.WithTimeout(ctx, look)
+	ctx, cancel := context.WithTimeout(ctx, trust)
 	defer cancel()
 	pods, err := names.Own.LookupNetIP(ctx, "ip", name+".") // as it is: a search list would ask others for it
 	if err != nil {
@@ -265,6 +215,9 @@ func (k *Keeper) hear(p wire.Packet) {
 	case beat.Foreign:
 		return
 	case beat.Stale:
+		if k.lost() {
+			k.met = time.Now()
+		}
 		k.wire.Send(k.end.Answer(b), p.From)
 		return
 	}
@@ -281,7 +234,7 @@ func (k *Keeper) hear(p wire.Packet) {
 	if moved {
 		k.state.Moves++
 	}
-	k.state.Peer, k.state.Heard, k.state.Tunnel = p.From, time.Now(), b.Tunnel
+	k.state.Peer, k.state.Heard, k.state.Tunnel = p.From, p.Came, b.Tunnel
 	if lost { // at once: until it hears us the gateway does not know where we are
 		k.Log.Info("the gateway is heard", "pod", p.From, "tunnel", b.Tunnel)
 		k.wire.Send(k.end.Next(), p.From)

@@ -12,8 +12,8 @@ import (
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/round"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
-	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/told"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/wire"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -38,7 +38,8 @@ type Keeper struct {
 	config  Config
 	gateway *Gateway
 	wire    *wire.Wire
-	unread  error // why the configuration is not the one in force
+	unread  error     // why the configuration is not the one in force
+	met     time.Time // when anything new was heard
 	talks   map[netip.Addr]*talk
 }
 
@@ -70,9 +71,6 @@ func (k *Keeper) State() overlay.GatewayState {
 }
 
 const (
-	look    = 10 * time.Second       // how often everything is looked at, where nothing tells of a change
-	again   = time.Second            // and so often while the configuration cannot be taken
-	gather  = 30 * time.Millisecond  // heartbeats of many clients are answered together
 	silent  = 150 * time.Millisecond // a client that is not heard for so long is called
 	soon    = 10 * time.Second       // so long it is called with every tick
 	seldom  = time.Second            // and then so often
@@ -83,74 +81,26 @@ const (
 // Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
 // The error is that of a process that may open nothing more.
 func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
-	ticks, end, err := tick.Every(beat.Every)
-	if err != nil {
-		return err
-	}
-	defer end()
-	links, rules := route.Watch(ctx), nft.Watch(ctx)
-	looks := time.NewTimer(look)
-	defer looks.Stop()
-	defer func() {
-		_ = k.wire.Close()
-	}()
-	k.talks = map[netip.Addr]*talk{}
-	changed := true // something was, and what should be there may not
-	k.do(func() {
-		k.failed(k.follow(read))
-		k.call()
-	})
-	looks.Reset(k.next())
-	for {
-		var packets <-chan []wire.Packet
-		if k.wire != nil {
-			packets = k.wire.Packets
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-links:
-			changed = true
-		case <-rules:
-			changed = true
-		case <-looks.C:
-			k.do(func() { k.failed(k.follow(read)) })
-			looks.Reset(k.next())
-		case came := <-packets:
-			k.do(func() {
-				for _, p := range came {
-					k.hear(p)
-				}
-			})
-		case <-ticks:
-			k.do(func() {
-				if changed {
-					err := k.lay()
-					k.failed(err)
-					changed = err != nil && k.unread == nil
-				}
-				k.call()
-			})
-		}
-	}
+	k.talks, k.met = map[netip.Addr]*talk{}, time.Now()
+	defer func() { k.wire.Close() }()
+	return round.Rounds{
+		Locker: &k.mu, Changes: []<-chan struct{}{route.Watch(ctx), nft.Watch(ctx)}, Failed: k.failed,
+		Follow: func() error { return k.follow(read) }, Lay: k.lay, Unread: func() bool { return k.unread != nil },
+		Meet: k.meet,
+	}.Run(ctx)
 }
 
-// next is when to look again: soon, where something is not there yet.
-func (k *Keeper) next() time.Duration {
-	if k.unread != nil {
-		return again
+// meet hears what came, and calls who is not heard.
+func (k *Keeper) meet() time.Duration {
+	if k.wire == nil { // it could not be opened, and is tried again
+		return beat.Gather
 	}
-	return look
-}
-
-// do does one thing while nobody asks for the state, and sends what was to be sent.
-func (k *Keeper) do(f func()) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	f()
-	if k.wire != nil {
-		k.wire.Flush()
+	more := k.wire.Each(k.hear)
+	k.call()
+	if more || time.Since(k.met) < beat.Meets {
+		return beat.Meeting
 	}
+	return beat.Gather
 }
 
 // follow reads the configuration, and lays what it says.
@@ -179,7 +129,7 @@ func (k *Keeper) take(config Config) error {
 	if err != nil {
 		return err
 	}
-	if k.wire, err = k.wire.Move(netip.AddrPortFrom(own, config.Beats), gather); err != nil {
+	if k.wire, err = k.wire.Move(netip.AddrPortFrom(own, config.Beats)); err != nil {
 		return err
 	}
 	next, err := New(k.Handle, config.Gateway)
@@ -211,7 +161,7 @@ func (k *Keeper) take(config Config) error {
 			}
 		}
 	}
-	k.config, k.gateway, k.talks = config, next, talks
+	k.config, k.gateway, k.talks, k.met = config, next, talks, time.Now()
 	return nil
 }
 
@@ -244,6 +194,7 @@ func (k *Keeper) hear(p wire.Packet) {
 	k.talks[client] = t
 	t.end.Tunnel = k.Tunnel()
 	if verdict == beat.Stale {
+		k.met = time.Now()
 		k.wire.Send(t.end.Answer(b), p.From)
 		return
 	}
@@ -254,15 +205,12 @@ func (k *Keeper) hear(p wire.Packet) {
 	if t.pod != p.From || t.heard.IsZero() {
 		k.Log.Info("a client is heard", "client", client, "pod", p.From)
 	}
-	t.pod, t.heard = p.From, time.Now()
+	t.pod, t.heard = p.From, p.Came
 	k.wire.Send(t.end.Next(), p.From)
 }
 
 // call calls the clients that are not heard, and forgets those that have not been for long.
 func (k *Keeper) call() {
-	if k.wire == nil { // it could not be opened, and is tried again
-		return
-	}
 	now := time.Now()
 	for client, t := range k.talks {
 		since := now.Sub(t.began)

@@ -3,6 +3,7 @@
 package tick
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -10,22 +11,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// timer is one of the kernel's, which the runtime polls with the sockets.
-func timer() (*os.File, error) {
+// Timer is one of the kernel's, which the runtime polls with the sockets. It is not safe for use by several at once.
+type Timer struct {
+	file  *os.File
+	every time.Duration // as it is set
+	text  [8]byte
+}
+
+// New makes one that goes with ctx.
+func New(ctx context.Context) (*Timer, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a timer: %w", err)
 	}
-	return os.NewFile(uintptr(fd), "timer"), nil
+	t := &Timer{file: os.NewFile(uintptr(fd), "timer")}
+	context.AfterFunc(ctx, func() { _ = t.file.Close() })
+	return t, nil
 }
 
-// set starts it: once after a time, or again and again.
-func set(f *os.File, after time.Duration, again bool) error {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(after.Nanoseconds())}
-	if again {
-		spec.Interval = spec.Value
+// Wait waits until so long after the last time, or from now on where that was another while. The error is of a timer that has
+// gone with its context.
+func (t *Timer) Wait(every time.Duration) error {
+	if every != t.every {
+		if err := t.set(every); err != nil {
+			return fmt.Errorf("cannot start a timer: %w", err)
+		}
+		t.every = every
 	}
-	raw, err := f.SyscallConn()
+	_, err := t.file.Read(t.text[:])
+	return err
+}
+
+func (t *Timer) set(every time.Duration) error {
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(every.Nanoseconds()), Interval: unix.NsecToTimespec(every.Nanoseconds())}
+	raw, err := t.file.SyscallConn()
 	if err != nil {
 		return err
 	}
@@ -33,48 +52,4 @@ func set(f *os.File, after time.Duration, again bool) error {
 		return out
 	}
 	return err
-}
-
-// Every ticks until stop is called. Ticks that nobody takes are lost.
-func Every(d time.Duration) (ticks <-chan struct{}, stop func(), err error) {
-	f, err := timer()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := set(f, d, true); err != nil {
-		_ = f.Close()
-		return nil, nil, fmt.Errorf("cannot start a timer: %w", err)
-	}
-	out := make(chan struct{}, 1)
-	go func() {
-		for expired := make([]byte, 8); ; {
-			if _, err := f.Read(expired); err != nil {
-				return // closed
-			}
-			select {
-			case out <- struct{}{}:
-			default:
-			}
-		}
-	}()
-	return out, func() { _ = f.Close() }, nil
-}
-
-// Pause is a while that is waited for now and then. It is closed when nobody holds it any more.
-type Pause struct {
-	file  *os.File
-	while time.Duration
-}
-
-// NewPause makes one.
-func NewPause(while time.Duration) (*Pause, error) {
-	f, err := timer()
-	return &Pause{f, while}, err
-}
-
-// Rest waits once.
-func (p *Pause) Rest() {
-	if set(p.file, p.while, false) == nil {
-		_, _ = p.file.Read(make([]byte, 8))
-	}
 }

@@ -38,19 +38,16 @@ func (w *Watcher) Up() bool { return w.up.Load() }
 
 // Run looks until ctx ends, as soon as the configuration is there.
 func (w *Watcher) Run(ctx context.Context, config func() *overlay.Gateway) error {
-	ticks, end, err := tick.Every(every)
+	timer, err := tick.New(ctx)
 	if err != nil {
 		return err
 	}
-	defer end()
 	for {
 		if c := config(); c != nil {
 			w.look(ctx, c)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticks:
+		if timer.Wait(every) != nil {
+			return nil // ctx has ended
 		}
 	}
 }

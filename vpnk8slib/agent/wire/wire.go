@@ -2,132 +2,127 @@
 package wire
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/beat"
-	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tick"
 )
 
 // Packet is a datagram, and where it came from.
 type Packet struct {
 	From netip.Addr
 	Text []byte
+	Came time.Time // to the pod, which may be a while before it is looked at
 }
 
 // Wire is a socket on a pod's own address. Both ends use one port: an end answers to where it is asked from, and calls where
-// nobody has asked yet.
+// nobody has asked yet. It wakes nobody: who has it looks when there is time.
 type Wire struct {
-	At      netip.AddrPort
-	Packets <-chan []Packet // those that came together; closed when the socket is
+	At netip.AddrPort
 
-	conn   *net.UDPConn
-	closed chan struct{}
-	many   batches
-	out    []ipv4.Message
+	fd   int
+	text [beat.Size + 1]byte // one more: what is longer is no beat
+	told [64]byte            // what the kernel tells beside it
 }
 
-// batches are the kernel's recvmmsg and sendmmsg.
-type batches interface {
-	ReadBatch(ms []ipv4.Message, flags int) (int, error)
-	WriteBatch(ms []ipv4.Message, flags int) (int, error)
-}
+// kept is how much the kernel keeps until it is read, in bytes: more than anybody sends between two looks. It gives less where
+// that is above what the node allows.
+const kept = 1 << 20
 
-// together is how many packets are read or written at once.
-const together = 64
-
-// Open opens it. Where gather is not 0 packets are taken up so often only, and those that came meanwhile together: to wake up
-// for each costs more than all that is done with it.
-func Open(at netip.AddrPort, gather time.Duration) (*Wire, error) {
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+// Open opens it.
+func Open(at netip.AddrPort) (*Wire, error) {
+	family := unix.AF_INET
+	if at.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot hear heartbeats: %w", err)
 	}
-	w := &Wire{At: at, conn: conn, closed: make(chan struct{}), many: ipv4.NewPacketConn(conn)}
-	if at.Addr().Is6() {
-		w.many = ipv6.NewPacketConn(conn)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, kept)
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	if err == nil {
+		err = unix.Bind(fd, end(at))
 	}
-	rest := func() {}
-	if gather > 0 {
-		pause, err := tick.NewPause(gather)
-		if err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-		rest = pause.Rest
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("cannot hear heartbeats on %s: %w", at, err)
 	}
-	packets := make(chan []Packet)
-	w.Packets = packets
-	go w.read(packets, rest)
-	return w, nil
+	return &Wire{At: at, fd: fd}, nil
 }
 
-func (w *Wire) read(packets chan<- []Packet, rest func()) {
-	defer close(packets)
-	messages := make([]ipv4.Message, together)
-	for i := range messages {
-		messages[i].Buffers = [][]byte{make([]byte, beat.Size+1)} // one more: what is longer is no beat
+func end(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
-	for {
-		n, err := w.many.ReadBatch(messages, 0)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			continue // an answer of somebody's network to what was sent; the next read waits
-		}
-		came := make([]Packet, n)
-		for i, m := range messages[:n] {
-			came[i] = Packet{From: m.Addr.(*net.UDPAddr).AddrPort().Addr().Unmap(), Text: append([]byte(nil), m.Buffers[0][:m.N]...)}
-		}
-		select {
-		case <-w.closed:
-			return
-		case packets <- came:
-		}
-		if n < together { // whoever sends many keeps nobody else from being heard
-			rest()
-		}
-	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// Send sends a beat to a pod, with the next Flush. What does not arrive is not told: the other end's silence tells it.
+// Each hears the packets that have come, and says whether there may be more: whoever sends many keeps nothing else from being done.
+// A packet's text is the wire's again when hear returns.
+func (w *Wire) Each(hear func(Packet)) (more bool) {
+	for range 1024 {
+		n, told, _, from, err := unix.Recvmsg(w.fd, w.text[:], w.told[:], 0)
+		switch err {
+		case unix.EAGAIN:
+			return false
+		case nil:
+			hear(Packet{From: address(from), Text: w.text[:n], Came: came(w.told[:told])})
+		default: // an answer of somebody's network to what was sent
+		}
+	}
+	return true
+}
+
+// came is when, by what the kernel tells of it: by the clock of the day, which somebody may have set meanwhile.
+func came(told []byte) time.Time {
+	now := time.Now()
+	all, _ := unix.ParseSocketControlMessage(told)
+	for _, m := range all {
+		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SO_TIMESTAMPNS || len(m.Data) < 16 {
+			continue
+		}
+		at := time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		if ago := now.Sub(at); ago > 0 && ago < time.Second {
+			return now.Add(-ago)
+		}
+	}
+	return now
+}
+
+func address(of unix.Sockaddr) netip.Addr {
+	switch a := of.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(a.Addr)
+	case *unix.SockaddrInet6:
+		return netip.AddrFrom16(a.Addr).Unmap()
+	}
+	return netip.Addr{}
+}
+
+// Send sends a beat to a pod. What does not arrive is not told: the other end's silence tells it.
 func (w *Wire) Send(text []byte, to netip.Addr) {
-	w.out = append(w.out, ipv4.Message{Buffers: [][]byte{text}, Addr: net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, w.At.Port()))})
-}
-
-// Flush sends what was to be sent. What cannot be is left out.
-func (w *Wire) Flush() {
-	for out := w.out; len(out) > 0; {
-		n, err := w.many.WriteBatch(out[:min(len(out), together)], 0)
-		if err != nil || n == 0 {
-			n = max(n, 0) + 1 // the one that was refused
-		}
-		out = out[min(n, len(out)):]
+	if to.Is4() == w.At.Addr().Is4() {
+		_ = unix.Sendto(w.fd, text, 0, end(netip.AddrPortFrom(to, w.At.Port())))
 	}
-	w.out = w.out[:0]
 }
 
 // Move is a socket at an address: this one if it is there, or another in its place. It may be nil, and is when there is an error.
-func (w *Wire) Move(at netip.AddrPort, gather time.Duration) (*Wire, error) {
+func (w *Wire) Move(at netip.AddrPort) (*Wire, error) {
 	if w != nil && w.At == at {
 		return w, nil
 	}
-	_ = w.Close()
-	return Open(at, gather)
+	w.Close()
+	return Open(at)
 }
 
 // Close closes it, if there is one.
-func (w *Wire) Close() error {
-	if w == nil {
-		return nil
+func (w *Wire) Close() {
+	if w != nil {
+		_ = unix.Close(w.fd)
 	}
-	close(w.closed)
-	return w.conn.Close()
 }
