@@ -15,6 +15,8 @@ type Guard struct {
 
 	// Own is the pod's address in the overlay: nothing else is asked there. Zero: it is not known.
 	Own netip.Addr `json:"own,omitzero"`
+	// Own6 is its IPv6 twin.
+	Own6 netip.Addr `json:"own6,omitzero"`
 	// Router is the interface of a gateway's clients: packets are forwarded between it and Overlay, as another table decides.
 	// Empty: a pod is no router.
 	Router string `json:"router,omitempty"`
@@ -60,6 +62,9 @@ func (g Guard) Check() error {
 	}
 	if g.Own.IsValid() && !plain(g.Own) {
 		return fmt.Errorf("own must be an address, not %s", g.Own)
+	}
+	if g.Own6.IsValid() && !plain(g.Own6) {
+		return fmt.Errorf("own6 must be an address, not %s", g.Own6)
 	}
 	if g.Port == 0 {
 		return errors.New("port must be the port of the encapsulation, not 0")

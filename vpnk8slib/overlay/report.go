@@ -30,13 +30,16 @@ type ClientState struct {
 	Heard  time.Time  `json:"heard,omitzero"`  // when it was heard last
 	Lost   bool       `json:"lost"`            // it is not heard now
 	Tunnel bool       `json:"tunnel"`          // it said that packets come back through its tunnel
+	IPv6   bool       `json:"ipv6"`            // it said that IPv6 may go through its tunnel too
 	Moves  int        `json:"moves"`           // how often the overlay was led to another pod
 	Error  string     `json:"error,omitempty"` // why it is not as it should be
 }
 
 // GatewayState is how the gateway's end stands.
 type GatewayState struct {
-	Tunnel  bool                      `json:"tunnel"` // packets come back through it
+	Tunnel  bool                      `json:"tunnel"`               // packets come back through it
+	IPv6    bool                      `json:"ipv6"`                 // clients' IPv6 is led into it
+	NoIPv6  string                    `json:"ipv6_error,omitempty"` // why it is not, where the tunnel has IPv6
 	Clients map[netip.Addr]ClientSeen `json:"clients"`
 	Foreign uint64                    `json:"foreign"` // heartbeats that nobody with a key here has made
 	Stale   uint64                    `json:"stale"`   // heartbeats that were late, or sent a second time

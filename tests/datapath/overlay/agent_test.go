@@ -39,7 +39,7 @@ func (s *stage) gatewayAgent(v4 string, seen map[netip.Addr]netip.Addr, blocks .
 	gateway.Blocks = append(slices.Clone(gateway.Blocks), blocks...)
 	gateway.Seen, gateway.Probes = seen, []netip.AddrPort{netip.MustParseAddrPort("198.18.0.1:443")}
 	m.config = overlay.Config{
-		Guard:   overlay.Guard{Device: "eth0", Overlay: "tun0", Router: "vxlan0", Cluster: way.Direct, Port: way.Port, Beats: way.Beats},
+		Guard:   overlay.Guard{Device: "eth0", Overlay: "tun0", Router: "vxlan0", Cluster: way.Direct, Outside: []netip.AddrPort{server}, Port: way.Port, Beats: way.Beats},
 		Gateway: &gateway,
 	}
 	m.Configure(m.config)
@@ -67,6 +67,11 @@ func (s *stage) clientAgent(v4 string, c overlay.Client, key string, names ...*o
 	m.Init()
 	m.Start()
 	return m
+}
+
+// laid holds of a client that waits for its gateway, or has it.
+func laid(r overlay.Report) bool {
+	return r.Client != nil && r.Client.Peer.IsValid() && r.Client.Error == ""
 }
 
 // keyOf is an application's key.

@@ -38,14 +38,24 @@ func frame(vni uint32, from, to netip.AddrPort, text string) []byte {
 	ip = binary.BigEndian.AppendUint16(ip, uint16(20+len(udp)))
 	ip = append(ip, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0)
 	ip = append(append(ip, from.Addr().AsSlice()...), to.Addr().AsSlice()...)
+	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
+	return encapsulated(vni, from.Addr(), unix.ETH_P_IP, append(ip, udp...))
+}
+
+// checksum is the internet's (RFC 1071).
+func checksum(text []byte) uint16 {
 	sum := uint32(0)
-	for i := 0; i < len(ip); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(ip[i:]))
+	for i := range text {
+		sum += uint32(text[i]) << (8 * (1 - i%2))
 	}
-	binary.BigEndian.PutUint16(ip[10:], ^uint16(sum+sum>>16))
+	return ^uint16(sum + sum>>16)
+}
+
+// encapsulated is a packet of a client's on its way to the gateway.
+func encapsulated(vni uint32, client netip.Addr, kind uint16, packet []byte) []byte {
 	out := binary.BigEndian.AppendUint32([]byte{8, 0, 0, 0}, vni<<8)
-	out = append(append(out, overlay.MAC(way.Gateway)...), overlay.MAC(from.Addr())...)
-	return append(append(append(out, 0x08, 0x00), ip...), udp...)
+	out = append(append(out, overlay.MAC(way.Gateway)...), overlay.MAC(client)...)
+	return append(binary.BigEndian.AppendUint16(out, kind), packet...)
 }
 
 // inject sends frames of one length from a pod to an end of the overlay, as one packet that the kernel cuts where it likes.

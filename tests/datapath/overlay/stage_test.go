@@ -28,8 +28,9 @@ var (
 		Peer: netip.MustParseAddr("10.42.0.7"), VNI: 42, Port: 4790, Beats: 4791, MTU: 1320,
 		Direct: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd42::/48")},
 	}
-	rules = overlay.Guard{Device: "eth0", Overlay: "vxlan0", Cluster: way.Direct, Gateways: []netip.Addr{way.Peer}, Port: way.Port, Beats: way.Beats, Inbound: []uint16{8080}}
-	ours  = overlay.Gateway{
+	rules  = overlay.Guard{Device: "eth0", Overlay: "vxlan0", Cluster: way.Direct, Gateways: []netip.Addr{way.Peer}, Port: way.Port, Beats: way.Beats, Inbound: []uint16{8080}}
+	server = netip.MustParseAddrPort("192.0.2.2:51820") // of a VPN, in the world
+	ours   = overlay.Gateway{
 		Device: "eth0", Overlay: "vxlan0", Tunnel: "tun0", Address: netip.PrefixFrom(way.Gateway, 20), VNI: way.VNI, Port: way.Port, Beats: way.Beats, MTU: way.MTU, Cluster: way.Direct,
 		Blocks: []overlay.Block{
 			{Name: "qbittorrent", Addresses: netip.MustParsePrefix("172.16.0.16/28")},
@@ -43,6 +44,8 @@ type stage struct {
 	*testing.T
 	node, world, pod *ns.NS
 	gateway          *end
+	mtu              int                               // of pods; 0: Ethernet's
+	tunnel           func(gateway *ns.NS, name string) // joins it to the world
 }
 
 // end is a gateway's pod.
@@ -62,6 +65,7 @@ func newStage(t *testing.T) *stage {
 // newWorld has no pods yet.
 func newWorld(t *testing.T) *stage {
 	s := &stage{T: t, node: ns.New(t), world: ns.New(t)}
+	s.tunnel = s.plain
 	s.node.Own(t, "198.18.0.0/15", "2001:db8:113::/64", "10.43.0.0/16")
 	s.node.Forward(t)
 	s.world.Own(t, "198.18.0.0/15", "10.42.0.0/16")
@@ -76,6 +80,10 @@ func (s *stage) join(v4, v6 string) *ns.NS {
 	s.Helper()
 	pod, name := ns.New(s.T), "p"+v4[len("10.42."):]
 	ns.Veth(s.T, pod, "eth0", s.node, name)
+	if s.mtu != 0 {
+		pod.MTU(s.T, "eth0", s.mtu)
+		s.node.MTU(s.T, name, s.mtu)
+	}
 	pod.Addr(s.T, "eth0", v4+"/32", v6+"/128")
 	s.node.Addr(s.T, name, "169.254.1.1/32", "fe80::1/64")
 	s.node.Route(s.T, name, v4+"/32")
@@ -105,8 +113,8 @@ func (s *stage) gatewayAt(v4 string) *end {
 	return e
 }
 
-// tunnel joins a gateway to the world.
-func (s *stage) tunnel(gateway *ns.NS, name string) {
+// plain is a tunnel that encrypts nothing.
+func (s *stage) plain(gateway *ns.NS, name string) {
 	s.Helper()
 	ns.Veth(s.T, gateway, "tun0", s.world, name)
 	gateway.Addr(s.T, "tun0", "10.2.0.2/32")
@@ -171,7 +179,7 @@ func (s *stage) set(pod *ns.NS, c overlay.Client) {
 			return err
 		}
 		defer h.Close()
-		if err := client.SetUp(h, c); err != nil {
+		if err := client.SetUp(h, c, false); err != nil {
 			return err
 		}
 		return client.Point(h, c, c.Peer)

@@ -90,6 +90,12 @@ func (n *NS) Up(t *testing.T, name string) {
 	require.NoError(t, n.links.LinkSetUp(n.link(t, name)))
 }
 
+// MTU says how much an interface takes at once, in bytes.
+func (n *NS) MTU(t *testing.T, name string, bytes int) {
+	t.Helper()
+	require.NoError(t, n.links.LinkSetMTU(n.link(t, name), bytes))
+}
+
 // Delete takes an interface away.
 func (n *NS) Delete(t *testing.T, name string) {
 	t.Helper()
@@ -113,6 +119,14 @@ func (n *NS) Addr(t *testing.T, name string, addresses ...string) {
 func (n *NS) Default(t *testing.T, name, via string) {
 	t.Helper()
 	require.NoError(t, n.links.RouteReplace(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Gw: net.ParseIP(via)}))
+}
+
+// Neighbour says that an address is behind an interface, at the one of another namespace: nobody is asked.
+func (n *NS) Neighbour(t *testing.T, name, address string, other *NS, otherName string) {
+	t.Helper()
+	require.NoError(t, n.links.NeighSet(&netlink.Neigh{
+		LinkIndex: n.link(t, name).Attrs().Index, State: netlink.NUD_PERMANENT, IP: net.ParseIP(address), HardwareAddr: other.link(t, otherName).Attrs().HardwareAddr,
+	}))
 }
 
 // Own makes every address of a network this namespace's own.
@@ -149,6 +163,16 @@ func (n *NS) Via(t *testing.T, name, network, router string) {
 	_, dst, err := net.ParseCIDR(network)
 	require.NoError(t, err)
 	require.NoError(t, n.links.RouteReplace(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Dst: dst, Gw: net.ParseIP(router), Flags: int(netlink.FLAG_ONLINK)}))
+}
+
+// From is Via, with the address that is sent from.
+func (n *NS) From(t *testing.T, name, network, router, own string) {
+	t.Helper()
+	_, dst, err := net.ParseCIDR(network)
+	require.NoError(t, err)
+	require.NoError(t, n.links.RouteReplace(&netlink.Route{
+		LinkIndex: n.link(t, name).Attrs().Index, Dst: dst, Gw: net.ParseIP(router), Src: net.ParseIP(own), Flags: int(netlink.FLAG_ONLINK),
+	}))
 }
 
 // VXLAN makes one by hand, with one other end: its address in it, and the pod that it is in.

@@ -40,6 +40,7 @@ type Beat struct {
 	Number uint64     // drawn by the sender, never 0
 	Echo   uint64     // the newest number that the sender has heard of the other; 0: none
 	Tunnel bool       // of a gateway: packets come back through its tunnel
+	Six    bool       // of a gateway: IPv6 may go through it too
 }
 
 // MinKey is the least that a key has, in bytes.
@@ -51,6 +52,8 @@ const Size = 4 + 1 + 1 + 2 + 4 + 8 + 8 + tag
 const (
 	tag     = 16 // of the 32 bytes of HMAC-SHA-256, as RFC 4868 cuts it
 	version = 1
+
+	flagTunnel, flagSix = 1 << 0, 1 << 1
 )
 
 var magic = [4]byte{'c', 'v', 'p', 'n'}
@@ -63,7 +66,10 @@ func (b Beat) Seal(key []byte, own netip.Addr) []byte {
 	out := append(make([]byte, 0, Size), magic[:]...)
 	flags := uint16(0)
 	if b.Tunnel {
-		flags = 1
+		flags |= flagTunnel
+	}
+	if b.Six {
+		flags |= flagSix
 	}
 	out = append(out, version, byte(b.From))
 	out = binary.BigEndian.AppendUint16(out, flags)
@@ -81,8 +87,9 @@ func Open(key, packet []byte, from Role, at netip.Addr) (Beat, error) {
 	if [4]byte(packet) != magic || packet[4] != version || Role(packet[5]) != from {
 		return Beat{}, ErrForeign
 	}
+	flags := binary.BigEndian.Uint16(packet[6:])
 	b := Beat{
-		From: from, Tunnel: binary.BigEndian.Uint16(packet[6:])&1 == 1, Client: netip.AddrFrom4([4]byte(packet[8:])),
+		From: from, Tunnel: flags&flagTunnel != 0, Six: flags&flagSix != 0, Client: netip.AddrFrom4([4]byte(packet[8:])),
 		Number: binary.BigEndian.Uint64(packet[12:]), Echo: binary.BigEndian.Uint64(packet[20:]),
 	}
 	if b.Number == 0 {

@@ -19,6 +19,7 @@ type End struct {
 	Own    netip.Addr // the address of the pod that this end is in
 	Client netip.Addr // the overlay address of the client of the two
 	Tunnel bool       // what a gateway tells
+	Six    bool       // and this
 	Counts Counts
 
 	numbers   []uint64 // drawn, the newest last; answers are late where packets are
@@ -40,7 +41,7 @@ func (e *End) Next() []byte {
 }
 
 func (e *End) seal(number, echo uint64) []byte {
-	return Beat{From: e.Role, Client: e.Client, Number: number, Echo: echo, Tunnel: e.Role == Gateway && e.Tunnel}.Seal(e.Key, e.Own)
+	return Beat{From: e.Role, Client: e.Client, Number: number, Echo: echo, Tunnel: e.Role == Gateway && e.Tunnel, Six: e.Role == Gateway && e.Six}.Seal(e.Key, e.Own)
 }
 
 // Verdict is what a packet means.

@@ -16,8 +16,9 @@ import (
 )
 
 // SetUp makes the interface, and the way to it. What is there already and right stays as it is, with its connections. It leads to
-// no pod yet: Point does, when one has proven to be the gateway.
-func SetUp(h route.Handle, c overlay.Client) error {
+// no pod yet: Point does, when one has proven to be the gateway. IPv6 goes the same way if the gateway's tunnel has it (six);
+// otherwise it is refused at once.
+func SetUp(h route.Handle, c overlay.Client, six bool) error {
 	if err := c.Check(); err != nil {
 		return fmt.Errorf("cannot set up the overlay: %w", err)
 	}
@@ -36,6 +37,9 @@ func SetUp(h route.Handle, c overlay.Client) error {
 	if err := way(h, c, link); err != nil {
 		return fmt.Errorf("cannot lay the way through %s: %w", c.Overlay, err)
 	}
+	if err := way6(h, c, link, six); err != nil {
+		return fmt.Errorf("cannot lay the way of IPv6 through %s: %w", c.Overlay, err)
+	}
 	return nil
 }
 
@@ -52,6 +56,28 @@ func way(h route.Handle, c overlay.Client, link netlink.Link) error {
 		return err
 	}
 	return h.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: c.Gateway.AsSlice(), Table: tableOverlay, Protocol: route.Protocol})
+}
+
+// way6 is the way of IPv6. Where there is none, what the rules lay is left: a dead end.
+func way6(h route.Handle, c overlay.Client, link netlink.Link, six bool) error {
+	carried, err := h.Carry6(link, c.VNI, c.Address.Addr())
+	if err != nil || !carried {
+		return err
+	}
+	if err := h.Know6(link, c.VNI, c.Gateway); err != nil {
+		return err
+	}
+	out := &netlink.Route{
+		LinkIndex: link.Attrs().Index, Gw: overlay.Six(c.VNI, c.Gateway).AsSlice(), Flags: int(netlink.FLAG_ONLINK),
+		Src: overlay.Six(c.VNI, c.Address.Addr()).AsSlice(), Dst: route.Everything(netlink.FAMILY_V6), Table: tableOverlay, Protocol: route.Protocol,
+	}
+	if six {
+		return h.RouteReplace(out)
+	}
+	if err := h.RouteDel(out); err != nil && !route.Absent(err) {
+		return err
+	}
+	return nil
 }
 
 // Point leads the overlay to the gateway's pod, wherever it led before. Interface, address and routes stay.

@@ -138,7 +138,7 @@ func (k *Keeper) lay() error {
 	if k.wire == nil {
 		return k.unread
 	}
-	if err := SetUp(k.Handle, k.config.Client); err != nil {
+	if err := SetUp(k.Handle, k.config.Client, k.state.IPv6); err != nil {
 		return errors.Join(k.unread, err)
 	}
 	if !k.trusted() {
@@ -235,6 +235,10 @@ func (k *Keeper) hear(p wire.Packet) {
 		k.state.Moves++
 	}
 	k.state.Peer, k.state.Heard, k.state.Tunnel = p.From, p.Came, b.Tunnel
+	if k.state.IPv6 != b.Six {
+		k.state.IPv6 = b.Six
+		k.failed(k.lay())
+	}
 	if lost { // at once: until it hears us the gateway does not know where we are
 		k.Log.Info("the gateway is heard", "pod", p.From, "tunnel", b.Tunnel)
 		k.wire.Send(k.end.Next(), p.From)

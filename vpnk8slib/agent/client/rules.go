@@ -58,12 +58,12 @@ func order(c overlay.Client, family int) []*netlink.Rule {
 	mesh := route.Rule(family, ruleMesh, meshTable)
 	mesh.Mark, mesh.Mask = meshMark, &mask
 	all := []*netlink.Rule{mesh, reply, local, route.Rule(family, ruleDirect, tableDirect), route.Rule(family, ruleOverlay, tableOverlay)}
-	if family == netlink.FAMILY_V4 {
-		own := route.Rule(family, ruleOwn, tableOverlay)
-		own.Src = route.Host(c.Address.Addr())
-		all = append(all, own)
+	own := route.Rule(family, ruleOwn, tableOverlay)
+	own.Src = route.Host(c.Address.Addr())
+	if family == netlink.FAMILY_V6 {
+		own.Src = route.Host(overlay.Six(c.VNI, c.Address.Addr()))
 	}
-	return all
+	return append(all, own)
 }
 
 // direct leads the cluster's networks by the pod's own interface, to the router that the CNI has named.

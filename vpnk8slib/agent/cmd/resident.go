@@ -63,7 +63,9 @@ func (r *resident) rules() (overlay.Guard, error) {
 	if err == nil {
 		if c.Client != nil {
 			own, _ := c.Client.Of(*r.pod) // a pod without an address of its own is guarded all the same
-			c.Guard.Own = own.Address.Addr()
+			if c.Guard.Own = own.Address.Addr(); c.Guard.Own.IsValid() {
+				c.Guard.Own6 = overlay.Six(own.VNI, c.Guard.Own)
+			}
 		}
 		if c.Names != nil || r.resolving.Load() == nil { // once there, it stays: the guard leads questions there
 			r.resolving.Store(c.Names)

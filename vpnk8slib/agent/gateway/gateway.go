@@ -25,10 +25,12 @@ type Gateway struct {
 
 	pins map[netip.Addr]netip.Addr // the pod of each client's address
 
-	laid   string        // what the rules look like in the kernel
-	at     uint32        // the firewall's generation when they were seen so; 0: not seen
-	pinned *nftables.Set // the set of the pins
-	link   netlink.Link  // the interface of the clients
+	laid    string        // what the rules look like in the kernel
+	at      uint32        // the firewall's generation when they were seen so; 0: not seen
+	pinned  *nftables.Set // the set of the pins
+	link    netlink.Link  // the interface of the clients
+	carried bool          // it has IPv6
+	six     error         // why their IPv6 is not led into the tunnel; nil: it is
 }
 
 var errNotSetUp = errors.New("the overlay's interface is not there yet")
@@ -38,7 +40,7 @@ func New(h route.Handle, o overlay.Gateway) (*Gateway, error) {
 	if err := o.Check(); err != nil {
 		return nil, fmt.Errorf("cannot be a gateway: %w", err)
 	}
-	return &Gateway{config: o, handle: h, pins: map[netip.Addr]netip.Addr{}}, nil
+	return &Gateway{config: o, handle: h, pins: map[netip.Addr]netip.Addr{}, six: errNoTunnel6}, nil
 }
 
 // SetUp makes the gateway's end, and makes it again where somebody has changed it. What is there already and right stays as it
@@ -122,7 +124,11 @@ func (g *Gateway) Unpin(client netip.Addr) error {
 
 // lead leads to a client's pod.
 func (g *Gateway) lead(client, pod netip.Addr) error {
-	return errors.Join(g.handle.Know(g.link, client), g.handle.Lead(g.link, client, pod))
+	err := errors.Join(g.handle.Know(g.link, client), g.handle.Lead(g.link, client, pod))
+	if g.carried {
+		err = errors.Join(err, g.handle.Know6(g.link, g.config.VNI, client))
+	}
+	return err
 }
 
 // Remove takes away the interface and the rules, and nothing of anybody else's. The routes that are left lead nowhere.

@@ -63,6 +63,11 @@ func (k *Keeper) State() overlay.GatewayState {
 			state.Clients[client] = overlay.ClientSeen{Pod: t.pod, Heard: t.heard}
 		}
 	}
+	if k.gateway != nil {
+		if state.IPv6 = k.gateway.six == nil; !state.IPv6 && k.gateway.six != errNoTunnel6 {
+			state.NoIPv6 = k.gateway.six.Error()
+		}
+	}
 	var err error
 	if state.Dropped, err = Dropped(); err != nil && state.Error == "" {
 		state.Error = err.Error()
@@ -192,7 +197,7 @@ func (k *Keeper) hear(p wire.Packet) {
 		return // and forgotten, if it was the first: whoever sends anything takes no memory
 	}
 	k.talks[client] = t
-	t.end.Tunnel = k.Tunnel()
+	t.end.Tunnel, t.end.Six = k.Tunnel(), k.gateway.six == nil
 	if verdict == beat.Stale {
 		k.met = time.Now()
 		k.wire.Send(t.end.Answer(b), p.From)
@@ -233,7 +238,7 @@ func (k *Keeper) call() {
 		if !t.pod.IsValid() || !t.heard.IsZero() && since < silent || now.Sub(t.called) < every {
 			continue
 		}
-		t.called, t.end.Tunnel = now, k.Tunnel()
+		t.called, t.end.Tunnel, t.end.Six = now, k.Tunnel(), k.gateway.six == nil
 		k.wire.Send(t.end.Next(), t.pod)
 	}
 }

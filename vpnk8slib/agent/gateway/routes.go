@@ -3,11 +3,14 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 const (
@@ -21,16 +24,26 @@ const (
 
 // routes lay what is left when an interface goes, and the rules that ask the tables.
 func (g *Gateway) routes() error {
-	clients := route.Net(g.config.Address.Masked())
-	if err := g.handle.DeadEnd(tableBack, clients); err != nil {
-		return err
+	for _, clients := range []netip.Prefix{g.config.Address.Masked(), overlay.Sixes(g.config.VNI)} {
+		family := netlink.FAMILY_V4
+		if clients.Addr().Is6() {
+			if family = netlink.FAMILY_V6; !route.HaveIPv6() {
+				continue
+			}
+		}
+		if err := g.handle.DeadEnd(tableBack, route.Net(clients)); err != nil {
+			return err
+		}
+		if err := g.handle.DeadEnd(tableOut, route.Everything(family)); err != nil {
+			return err
+		}
+		back, out := route.Rule(family, ruleBack, tableBack), route.Rule(family, ruleOut, tableOut)
+		back.Dst, out.IifName = route.Net(clients), g.config.Overlay
+		if err := g.handle.Order(family, back, out); err != nil {
+			return err
+		}
 	}
-	if err := g.handle.DeadEnd(tableOut, route.Everything(netlink.FAMILY_V4)); err != nil {
-		return err
-	}
-	back, out := route.Rule(netlink.FAMILY_V4, ruleBack, tableBack), route.Rule(netlink.FAMILY_V4, ruleOut, tableOut)
-	back.Dst, out.IifName = clients, g.config.Overlay
-	return g.handle.Order(netlink.FAMILY_V4, back, out)
+	return nil
 }
 
 // overlay makes the interface of the clients.
@@ -47,6 +60,15 @@ func (g *Gateway) overlay(device netlink.Link) (netlink.Link, error) {
 	if err := g.handle.RouteReplace(back); err != nil {
 		return nil, err
 	}
+	if g.carried, err = g.handle.Carry6(link, c.VNI, c.Address.Addr()); err != nil {
+		return nil, err
+	}
+	if g.carried {
+		back.Dst, back.Src, back.Scope = route.Net(overlay.Sixes(c.VNI)), overlay.Six(c.VNI, c.Address.Addr()).AsSlice(), netlink.SCOPE_UNIVERSE
+		if err := g.handle.RouteReplace(back); err != nil {
+			return nil, err
+		}
+	}
 	return link, g.handle.Forward(link)
 }
 
@@ -56,6 +78,7 @@ func (g *Gateway) tunnel() error {
 	link, err := g.handle.LinkByName(g.config.Tunnel)
 	var absent netlink.LinkNotFoundError
 	if errors.As(err, &absent) {
+		g.six = errNoTunnel6
 		return nil
 	}
 	if err == nil && link.Attrs().RawFlags&unix.IFF_UP != 0 {
@@ -64,6 +87,40 @@ func (g *Gateway) tunnel() error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot lead clients into %s: %w", g.config.Tunnel, err)
+	}
+	return g.tunnel6(link)
+}
+
+var (
+	errNoTunnel6  = errors.New("the tunnel has no IPv6")
+	errNoForward6 = errors.New("this pod may not forward IPv6: allow the kubelet the sysctl net.ipv6.conf.all.forwarding, or leave out the tunnel's IPv6 address")
+	errNarrow     = fmt.Errorf("IPv6 needs packets of %d bytes, and the overlay takes less", overlay.MinSix)
+)
+
+// tunnel6 leads clients' IPv6 into the tunnel, if it has any. The kernel forwards no IPv6 unless it is told so for the whole pod,
+// and by no other way than /proc/sys (linux/net/ipv6/ip6_output.c, ip6_forward), which is read-only in a container like this.
+func (g *Gateway) tunnel6(link netlink.Link) error {
+	addresses, err := g.handle.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return fmt.Errorf("cannot list the addresses of %s: %w", g.config.Tunnel, err)
+	}
+	out := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: route.Everything(netlink.FAMILY_V6), Table: tableOut, Protocol: route.Protocol}
+	switch {
+	case !slices.ContainsFunc(addresses, func(a netlink.Addr) bool { return a.IP.IsGlobalUnicast() }):
+		g.six = errNoTunnel6
+	case !g.carried:
+		g.six = errNarrow
+	case !route.Forwards6():
+		g.six = errNoForward6
+	default:
+		if err := g.handle.RouteReplace(out); err != nil {
+			return fmt.Errorf("cannot lead clients' IPv6 into %s: %w", g.config.Tunnel, err)
+		}
+		g.six = nil
+		return nil
+	}
+	if err := g.handle.RouteDel(out); err != nil && !route.Absent(err) {
+		return fmt.Errorf("cannot lead clients' IPv6 away from %s: %w", g.config.Tunnel, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Table is the name of the table: what bears it is ours, and nothing else is.
@@ -49,13 +50,21 @@ func (g *Gateway) lay() error {
 	}
 	g.pinned = begun.Set(table, pinned, nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr), nftables.Set{Concatenation: true}, pins)
 
-	var networks []nftables.SetElement
-	for _, p := range g.config.Cluster {
-		if p.Addr().Is4() { // nothing else is carried
-			networks = append(networks, nft.Interval(p)...)
+	cluster, clients := map[byte]*nftables.Set{}, map[byte]*nftables.Set{}
+	sixes := overlay.Sixes(g.config.VNI)
+	for _, f := range nft.Families {
+		networks, theirs := []nftables.SetElement{}, nft.Interval(g.config.Address.Masked())
+		if f.Number == unix.NFPROTO_IPV6 {
+			theirs = nft.Interval(sixes)
 		}
+		for _, p := range g.config.Cluster {
+			if f.Has(p.Addr()) {
+				networks = append(networks, nft.Interval(p)...)
+			}
+		}
+		cluster[f.Number] = begun.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
+		clients[f.Number] = begun.Set(table, "clients"+f.Name, f.Kind, nftables.Set{Interval: true}, theirs)
 	}
-	cluster := begun.Set(table, "cluster", nftables.TypeIPAddr, nftables.Set{Interval: true}, networks)
 
 	// Behind the assembly of fragments (-400), before anything is made of what is in the encapsulation.
 	inside := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Port), nft.Iif(g.config.Device))
@@ -63,11 +72,14 @@ func (g *Gateway) lay() error {
 	// it came from, which the mark remembers.
 	filter("pins", nftables.ChainHookPrerouting, -300,
 		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(g.pinned), nft.MarkSource(), nft.Accept()),
+		nft.Rule(inside, nft.Carries(unix.ETH_P_IPV6), nft.CarriesFrom6(sixes, g.pinned), nft.MarkSource(), nft.Accept()),
 		drop(Spoofed, inside),
 		nft.Rule(from, nft.MarkedFrom(g.pinned), nft.Mark(0), nft.Accept()),
+		nft.Rule(from, nft.MarkedFrom6(sixes, g.pinned), nft.Mark(0), nft.Accept()),
 		drop(Spoofed, from))
 	filter("forward", nftables.ChainHookForward, 0,
-		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster)),
+		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster[unix.NFPROTO_IPV4])),
+		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV6, true, cluster[unix.NFPROTO_IPV6])),
 		nft.Rule(nft.Begins(), from, out, nft.Clamp()),
 		nft.Rule(from, out, nft.Accept()),
 		nft.Rule(nft.Iif(g.config.Tunnel), nft.Oif(g.config.Overlay), nft.State(nft.Established|nft.Related), nft.Accept()),
@@ -85,11 +97,14 @@ func (g *Gateway) lay() error {
 		drop(Local, from),
 		nft.Rule(nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related), nft.Accept()),
 		drop(Unasked, nft.Iif(g.config.Tunnel)))...)
-	clients := begun.Set(table, "clients", nftables.TypeIPAddr, nftables.Set{Interval: true}, nft.Interval(g.config.Address.Masked()))
-	theirs := nft.Rule(out, nft.Within(unix.NFPROTO_IPV4, false, clients))
-	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, nft.Rule(theirs, nft.Masquerade()))
+	var masqueraded, bare []nft.Words
+	for _, f := range nft.Families {
+		theirs := nft.Rule(out, nft.Within(f.Number, false, clients[f.Number]))
+		masqueraded, bare = append(masqueraded, nft.Rule(theirs, nft.Masquerade())), append(bare, drop(Bare, theirs))
+	}
+	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, masqueraded...)
 	// Conntrack translates no packet that it makes nothing of, nor one of a connection that began without these rules.
-	filter("bare", nftables.ChainHookPostrouting, 300, drop(Bare, theirs))
+	filter("bare", nftables.ChainHookPostrouting, 300, bare...)
 	if err := begun.Commit(); err != nil {
 		return err
 	}

@@ -260,11 +260,15 @@ func (t *transaction) inward() []nft.Words {
 		device(encapsulation)
 	}
 	for _, name := range t.open() {
-		to := nft.Words{}
-		if name == t.Overlay && t.Own.IsValid() { // who sends to another of this pod's addresses has been let in nowhere
-			to = nft.To(t.Own)
+		if name != t.Overlay || !t.Own.IsValid() {
+			rules = append(rules, nft.Rule(nft.Iif(name), nft.Accept()))
+			continue
 		}
-		rules = append(rules, nft.Rule(nft.Iif(name), to, nft.Accept()))
+		for _, own := range []netip.Addr{t.Own, t.Own6} { // who sends to another of this pod's addresses has been let in nowhere
+			if own.IsValid() {
+				rules = append(rules, nft.Rule(nft.Iif(name), nft.To(own), nft.Accept()))
+			}
+		}
 	}
 	device(nft.State(nft.Established | nft.Related))
 	if t.Beats != 0 {

@@ -220,10 +220,11 @@ func Redirect(port uint16) Words {
 // Ping is `icmp type echo-request`.
 func Ping() Words { return icmp(unix.NFPROTO_IPV4, 8) }
 
-// Where the encapsulation has what, behind its UDP header (RFC 7348): 8 bytes of its own, an Ethernet header of 14, IPv4.
+// Where the encapsulation has what, behind its UDP header (RFC 7348): 8 bytes of its own, an Ethernet header of 14, IPv4 or IPv6.
 const (
-	innerType   = 8 + 8 + 12
-	innerSource = 8 + 8 + 14 + 12
+	innerType    = 8 + 8 + 12
+	innerSource  = 8 + 8 + 14 + 12
+	innerSource6 = 8 + 8 + 14 + 8
 )
 
 // Carries is a VXLAN packet of a frame of an EtherType.
@@ -236,6 +237,31 @@ func CarriesFrom(set *nftables.Set) Words {
 	return Rule(Family(unix.NFPROTO_IPV4), Words{
 		&expr.Payload{DestRegister: 9, Base: expr.PayloadBaseTransportHeader, Offset: innerSource, Len: 4}, // NFT_REG32_01
 		address(unix.NFPROTO_IPV4, false, 1),
+		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
+	})
+}
+
+// CarriesFrom6 is CarriesFrom, of a packet in it whose IPv6 source is the twin of an address of the set: in that network, which has
+// 96 bits.
+func CarriesFrom6(network netip.Prefix, set *nftables.Set) Words {
+	return Rule(Family(unix.NFPROTO_IPV4), within96(expr.PayloadBaseTransportHeader, innerSource6, network), Words{
+		&expr.Payload{DestRegister: 9, Base: expr.PayloadBaseTransportHeader, Offset: innerSource6 + 12, Len: 4}, // NFT_REG32_01
+		address(unix.NFPROTO_IPV4, false, 1),
+		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
+	})
+}
+
+// within96 is an IPv6 address in a network of 96 bits.
+func within96(base expr.PayloadBase, offset uint32, network netip.Prefix) Words {
+	return is(&expr.Payload{DestRegister: 1, Base: base, Offset: offset, Len: 12}, network.Addr().AsSlice()[:12])
+}
+
+// MarkedFrom6 is MarkedFrom, of the twin of an address of the set.
+func MarkedFrom6(network netip.Prefix, set *nftables.Set) Words {
+	const source = 8
+	return Rule(Family(unix.NFPROTO_IPV6), within96(expr.PayloadBaseNetworkHeader, source, network), Words{
+		&expr.Payload{DestRegister: 9, Base: expr.PayloadBaseNetworkHeader, Offset: source + 12, Len: 4}, // NFT_REG32_01
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
 		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
 	})
 }

@@ -10,6 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Forwards6 says whether this pod forwards IPv6.
+func Forwards6() bool {
+	now, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding")
+	return err == nil && strings.TrimSpace(string(now)) == "1"
+}
+
 // Forward lets IPv4 packets that an interface receives go on by another, unless they may already: to say it tells everybody who
 // watches interfaces of a change. It is said by netlink, which asks for NET_ADMIN
 // alone: /proc/sys is read-only in a container that is not privileged (linux/net/ipv4/devinet.c, inet_set_link_af).

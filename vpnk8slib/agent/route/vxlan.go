@@ -81,8 +81,24 @@ func like(have netlink.Link, want *netlink.Vxlan) bool {
 }
 
 // Know makes an overlay address a neighbour: its hardware address is never asked for.
-func (h Handle) Know(link netlink.Link, a netip.Addr) error {
-	return h.NeighSet(&netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: overlay.MAC(a)})
+func (h Handle) Know(link netlink.Link, a netip.Addr) error { return h.know(link, a, a) }
+
+func (h Handle) know(link netlink.Link, as, a netip.Addr) error {
+	return h.NeighSet(&netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: as.AsSlice(), HardwareAddr: overlay.MAC(a)})
+}
+
+// Carry6 gives an interface an address's twin; false: it takes too little at once, or the kernel has no IPv6.
+func (h Handle) Carry6(link netlink.Link, vni uint32, a netip.Addr) (bool, error) {
+	if link.Attrs().MTU < overlay.MinSix || !HaveIPv6() {
+		return false, nil
+	}
+	own := netip.PrefixFrom(overlay.Six(vni, a), 128)
+	return true, h.AddrReplace(link, &netlink.Addr{IPNet: Net(own), Flags: unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD})
+}
+
+// Know6 is Know, of an address's twin.
+func (h Handle) Know6(link netlink.Link, vni uint32, a netip.Addr) error {
+	return h.know(link, overlay.Six(vni, a), a)
 }
 
 // Lead leads the packets to an overlay address to a pod, wherever they were led before: the kernel keeps one pod for the
