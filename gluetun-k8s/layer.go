@@ -29,7 +29,7 @@ func probeScript(t targets) string {
 func workload(c Config, s Secret, n vpnk8slib.Network) hook.Workload {
 	return hook.Workload{
 		Container: container,
-		Files:     files(c, s),
+		Files:     files(c, s, n),
 		Layer: hook.Layer{
 			// No user: Pebble would set USER, which gluetun takes for OpenVPN's.
 			Services: map[string]hook.Service{"gluetun": {

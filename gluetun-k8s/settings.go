@@ -237,11 +237,11 @@ func inputPorts(c Config) string {
 }
 
 // files are what gluetun reads at its start.
-func files(c Config, s Secret) []hook.File {
+func files(c Config, s Secret, n vpnk8slib.Network) []hook.File {
 	out := []hook.File{
 		{Path: keyFile, Content: s.PrivateKey + "\n", Mode: 0o600},
 		{Path: authFile, Content: auth(s), Mode: 0o600},
-		{Path: rulesFile, Content: postRules, Mode: 0o644},
+		{Path: rulesFile, Content: firewallRules(c, n), Mode: 0o644},
 		{Path: startFile, Content: startScript, Mode: 0o755},
 		{Path: probeFile, Content: probeScript(c.ProbeTargets), Mode: 0o755},
 	}
@@ -263,7 +263,22 @@ func auth(s Secret) string {
 	return fmt.Sprintf("[[roles]]\nname = \"charm\"\nroutes = [\"GET /v1/publicip/ip\", \"GET /v1/vpn/status\"]\nauth = \"apikey\"\napikey = %q\n", apiKey(s))
 }
 
-// postRules are run by gluetun at the end of its firewall's start. They let the overlay's clients into the tunnel and
+// firewallRules are run by gluetun at the end of its firewall's start. Where the tunnel has IPv6 the overlay carries it too.
+func firewallRules(c Config, n vpnk8slib.Network) string {
+	six := func(p netip.Prefix) bool { return p.Addr().Is6() }
+	if c.RoutingMethod == vpnk8slib.Overlay && slices.ContainsFunc(usable(c.Addresses, n), six) {
+		return postRules + postRules6
+	}
+	return postRules
+}
+
+// postRules6 are of a tunnel with IPv6; gluetun has started only where the pod has it as well.
+const postRules6 = `ip6tables --flush FORWARD
+ip6tables -A FORWARD -i vxlan0 -o tun0 -j ACCEPT
+ip6tables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+`
+
+// postRules let the overlay's clients into the tunnel and
 // nowhere else, and let their questions in: for an address, and by a ping whether this pod is there, which pod-gateway's
 // client asks before it makes its end of the overlay. (gluetun itself admits its own subnet only, on Calico this one pod. No
 // icmp-type: where gluetun deletes a rule it reads them all, and cannot read that.) A line that fails opens the firewall (up

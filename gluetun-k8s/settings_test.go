@@ -371,3 +371,28 @@ func TestPostRules(t *testing.T) {
 		"-i eth0 -p icmp -j ACCEPT"}, input)
 	assert.NotContains(t, postRules, "FORWARD -j ACCEPT")
 }
+
+// IPv6 is let through where the overlay carries it, and nowhere else.
+func TestPostRules6(t *testing.T) {
+	dual := hooktest.Network(t)
+	v4 := dual
+	v4.Pods = dual.Pods.Only(false)
+	both, four := addresses{netip.MustParsePrefix("10.64.0.2/32"), netip.MustParsePrefix("fc00:bbbb::2/128")}, addresses{netip.MustParsePrefix("10.64.0.2/32")}
+	for _, test := range []struct {
+		what   string
+		method string
+		own    addresses
+		in     vpnk8slib.Network
+		six    bool
+	}{
+		{"a tunnel with IPv6", vpnk8slib.Overlay, both, dual, true},
+		{"a tunnel without", vpnk8slib.Overlay, four, dual, false},
+		{"a cluster without: gluetun is told of no such address", vpnk8slib.Overlay, both, v4, false},
+		{"a method that knows IPv4 only", "pod-gateway", both, dual, false},
+	} {
+		rules := firewallRules(Config{RoutingMethod: test.method, Addresses: test.own}, test.in)
+		assert.Equal(t, test.six, strings.Contains(rules, "ip6tables"), test.what)
+		assert.NotContains(t, rules, "ip6tables -A INPUT", test.what)
+		assert.NotContains(t, rules, "FORWARD -j ACCEPT", test.what)
+	}
+}

@@ -2,6 +2,9 @@
 # Starts gluetun on clean ground. After a crash its routing rules are still there, and with them it never comes up again.
 iptables -P FORWARD DROP || exit 1
 ip6tables -P FORWARD DROP 2>/dev/null # fails where there is no IPv6
+if grep -q '^ip6tables' /iptables/post-rules.txt 2>/dev/null; then # clients' IPv6 is led into the tunnel: the kernel asks for this
+  echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+fi
 for family in -4 -6; do
   # By its priority: BusyBox knows no table of gluetun's number.
   while ip $family rule del priority 101 2>/dev/null; do :; done

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -100,7 +101,8 @@ func (w World) program() string { return filepath.Join(w.Root, "build", "bin", "
 func (w World) run(ctx context.Context, program string, args []string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = w.Root, append(os.Environ(), "LAB_DIR="+w.Dir)
-	var out, all bytes.Buffer
+	var out bytes.Buffer
+	var all both
 	cmd.Stdout = io.MultiWriter(&out, &all)
 	cmd.Stderr = &all
 	err := cmd.Run()
@@ -112,6 +114,18 @@ func (w World) run(ctx context.Context, program string, args []string) (string, 
 		return out.String(), &Failed{words, all.String(), err}
 	}
 	return out.String(), nil
+}
+
+// both is what a program prints on both of its outputs, as it comes.
+type both struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *both) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
 }
 
 // pause is between two looks: looking must not be most of what a machine does.
