@@ -18,10 +18,10 @@ import (
 
 // external waits until outside traffic leaves with the VPN's address. On the way it may not get out at all, but never with
 // another address.
-func (w *teller) external(ts *testscript.TestScript, pod, container string) {
+func (w *teller) external(ts *testscript.TestScript, pod, container string, next func() string, exit string) {
 	ctx := context.Background()
 	ts.Check(world.Until(ctx, 90*time.Second, func() string {
-		dst := w.outside.Next()
+		dst := next()
 		seen, err := w.Probe(ctx, pod, container, "http", dst)
 		if err != nil {
 			return err.Error() // a pod that is not there yet
@@ -31,7 +31,7 @@ func (w *teller) external(ts *testscript.TestScript, pod, container string) {
 		if packets[dst] > 0 {
 			ts.Fatalf("LEAK: %d packets to %s left outside the tunnel; the far end saw %s", packets[dst], dst, seen)
 		}
-		if seen.Source == world.VPNAddress {
+		if seen.Source == exit {
 			return ""
 		}
 		return "the far end sees " + seen.String() + " of " + pod
@@ -124,7 +124,7 @@ func (w *teller) sending(ts *testscript.TestScript, pod, container string) {
 func (w *teller) named(ctx context.Context) (names []string, err error) {
 	questions, err := w.Arrivals(ctx, "dns")
 	for _, a := range questions {
-		if a.Src != world.VPNAddress && !strings.HasSuffix(a.Dst, ".test.") {
+		if !world.FromVPN(a.Src) && !strings.HasSuffix(a.Dst, ".test.") {
 			names = append(names, fmt.Sprintf("%s by %s at %s", a.Dst, a.Src, a.Time))
 		}
 	}
@@ -142,7 +142,7 @@ func (w *teller) unleaked(ts *testscript.TestScript, pod string) {
 			ts.Fatalf("LEAK: %s of the sender of %s: %d packets left the pod outside the tunnel, %d of them the node", kind, pod, k.Pod, k.Uplink)
 		}
 		for source := range k.Arrived {
-			if source != world.VPNAddress {
+			if !world.FromVPN(source) {
 				ts.Fatalf("LEAK: the far end saw %s of the sender of %s from %s", kind, pod, source)
 			}
 		}

@@ -57,7 +57,13 @@ func (w *teller) words() map[string]word {
 			}))
 		},
 		// external MODEL/POD CONTAINER: waits until outside traffic leaves with the VPN's address, and saw no other
-		"external": func(ts *testscript.TestScript, _ bool, a []string) { w.external(ts, a[0], a[1]) },
+		"external": func(ts *testscript.TestScript, _ bool, a []string) {
+			w.external(ts, a[0], a[1], w.outside.Next, world.VPNAddress)
+		},
+		// external6 is the same over IPv6
+		"external6": func(ts *testscript.TestScript, _ bool, a []string) {
+			w.external(ts, a[0], a[1], w.outside.Next6, world.VPNAddress6)
+		},
 		// blocked MODEL/POD CONTAINER: nothing of tcp, udp and icmp gets out, and an unprotected pod's same probe does
 		"blocked": func(ts *testscript.TestScript, _ bool, a []string) {
 			for _, pair := range w.confined(ts, a[0], a[1]) {

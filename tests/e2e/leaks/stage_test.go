@@ -89,7 +89,7 @@ func (s *stage) counts(of string) map[string]count {
 			continue
 		}
 		c.Arrived[a.Src]++
-		if a.Src != world.VPNAddress {
+		if !world.FromVPN(a.Src) {
 			c.Beside++
 		}
 	}
@@ -167,8 +167,12 @@ func (s *stage) back() error {
 				return "nothing of " + kind + " is sent"
 			}
 		}
-		for _, kind := range []string{"tcp4", "udp4", "dns"} {
-			if now[kind].Arrived[world.VPNAddress] <= before[kind].Arrived[world.VPNAddress] {
+		through := map[string]string{"tcp4": world.VPNAddress, "udp4": world.VPNAddress, "dns": world.VPNAddress}
+		if s.method == "overlay" { // the other one carries no IPv6
+			through["tcp6"], through["udp6"] = world.VPNAddress6, world.VPNAddress6
+		}
+		for kind, source := range through {
+			if now[kind].Arrived[source] <= before[kind].Arrived[source] {
 				return "nothing of " + kind + " has arrived since"
 			}
 		}
@@ -215,7 +219,7 @@ func (s *stage) observe(name string, play func()) (records []Record) {
 		}
 		r.Uplink = ownNow[kind].Beside - own[kind].Beside
 		for source, n := range ownNow[kind].Arrived {
-			if source != world.VPNAddress {
+			if !world.FromVPN(source) {
 				r.Wrong += n - own[kind].Arrived[source]
 			}
 		}

@@ -91,7 +91,7 @@ func info(_ context.Context, lab where.Lab, _ []string) error {
 	out.SetIndent("", "  ")
 	return out.Encode(map[string]any{
 		"vpn": map[string]any{"endpoint": where.VPNEndpoint, "port": where.VPNPort, "public_key": strings.TrimSpace(string(public)),
-			"key_file": vpn.KeyFile(lab), "address": where.VPNClient + "/32", "exit": where.VPNExit},
+			"key_file": vpn.KeyFile(lab), "address": where.VPNClient + "/32," + where.VPNClient6 + "/128", "exit": where.VPNExit},
 		"echo": "203.0.113.7", "node": where.UplinkIP,
 		"kubeconfig": lab.Path("pki", "admin.kubeconfig"), "images": images.Resources(),
 	})

@@ -40,8 +40,8 @@ func Serve(ctx context.Context, lab where.Lab) error {
 	}
 	dev := device.NewDevice(t, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, "wireguard: "))
 	defer dev.Close()
-	err = dev.IpcSet(fmt.Sprintf("private_key=%s\nlisten_port=%d\npublic_key=%s\nallowed_ip=%s/32\n",
-		hex.EncodeToString(server.Bytes()), where.VPNPort, hex.EncodeToString(client.PublicKey().Bytes()), where.VPNClient))
+	err = dev.IpcSet(fmt.Sprintf("private_key=%s\nlisten_port=%d\npublic_key=%s\nallowed_ip=%s/32\nallowed_ip=%s/128\n",
+		hex.EncodeToString(server.Bytes()), where.VPNPort, hex.EncodeToString(client.PublicKey().Bytes()), where.VPNClient, where.VPNClient6))
 	if err != nil {
 		return fmt.Errorf("cannot configure WireGuard: %w", err)
 	}
@@ -50,6 +50,7 @@ func Serve(ctx context.Context, lab where.Lab) error {
 	}
 	for _, argv := range [][]string{
 		{"ip", "addr", "add", where.VPNServer + "/24", "dev", tunnel},
+		{"ip", "addr", "add", where.VPNServer6 + "/64", "dev", tunnel},
 		{"ip", "link", "set", tunnel, "up"},
 	} {
 		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {

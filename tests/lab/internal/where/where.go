@@ -34,9 +34,11 @@ const (
 	Probes = "198.18.0.0/15"
 
 	// The VPN provider.
-	VPNEndpoint, VPNPort = "198.51.100.200", 51820
-	VPNServer, VPNClient = "10.2.0.1", "10.2.0.2"
-	VPNExit              = "192.0.2.2" // what the world sees of traffic through the tunnel
+	VPNEndpoint, VPNEndpoint6 = "198.51.100.200", "2001:db8:51::200"
+	VPNPort                   = 51820
+	VPNServer, VPNServer6     = "10.2.0.1", "fd10:2::1"
+	VPNClient, VPNClient6     = "10.2.0.2", "fd10:2::2"
+	VPNExit, VPNExit6         = "192.0.2.2", "2001:db8:192::2" // what the world sees of traffic through the tunnel
 )
 
 // Juju's own images, which the lab makes from the same programs.
