@@ -30,6 +30,7 @@ type Observed struct {
 	Pod       vpnk8slib.Pod
 	Container hook.Seen
 	Tunnel    Tunnel
+	Shared    []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
 	Consumers []vpnk8slib.Consumer
 	Leases    vpnk8slib.Leases             // of consumers that an overlay routes
 	Secrets   map[string]string            // with their keys: URIs by relation
@@ -82,6 +83,9 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		ClusterCIDRs: o.Config.ClusterCIDRs, Services: hook.KnownServices(), Controllers: o.Controllers, ResolvConf: resolvConf,
 	})
 	hook.KeepServices(o.View.Network)
+	if o.ViewErr == nil {
+		o.choose(app)
+	}
 	if unsettled(o) == nil && o.Config.RoutingMethod == vpnk8slib.Overlay {
 		if o.ViewErr, err = o.lease(look, env, app); err != nil {
 			return o, err
@@ -95,6 +99,18 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
 	}
 	return o, err
+}
+
+// choose fills in what the operator leaves to the charm. An option that is refused is not one that was left.
+func (o *Observed) choose(app vpnk8slib.App) {
+	c := &o.Config
+	o.Shared = make([]string, 2)
+	if !refused(*o, "vxlan-id") {
+		c.VXLANID, o.Shared[0] = o.View.VXLANID(app, c.VXLANID)
+	}
+	if !refused(*o, "vxlan-ip-network") {
+		c.Overlay, o.Shared[1] = o.View.OverlayNetwork(app, c.Overlay, c.RoutingMethod, taken(*c, o.View.Network))
+	}
 }
 
 // lease reads what consumers have of the overlay: from the cluster, and from Juju.
@@ -322,8 +338,10 @@ func status(o Observed) hook.Status {
 	}
 }
 
-// notes are what the operator should know of the consumers.
-func notes(o Observed) (notes []string) {
+// notes are what the operator should know of other gateways and of the consumers. Whoever set what another gateway has is told,
+// and goes on: an overlay that is shared leads nobody astray, and one that is taken down leads nobody out.
+func notes(o Observed) []string {
+	notes := slices.Clone(o.Shared)
 	for _, c := range o.Consumers {
 		var invalid *vpnk8slib.InvalidError
 		switch {

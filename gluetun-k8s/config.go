@@ -27,10 +27,10 @@ type Config struct {
 	Resolvers       resolvers                `json:"dns-resolvers" validate:"min=1"`
 	DNSOverTLS      bool                     `json:"dns-over-tls"`
 	Overrides       overrides                `json:"custom-overrides"`
-	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs"` // empty: discovered
-	VXLANID         int                      `json:"vxlan-id" validate:"min=1,max=16777215"`
+	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs"`                          // empty: discovered
+	VXLANID         int                      `json:"vxlan-id" validate:"min=0,max=16777215"` // 0: chosen
 	VXLANPort       int                      `json:"vxlan-port" validate:"min=1,max=65535"`
-	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network" validate:"required"`
+	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network"` // empty: chosen
 	RoutingMethod   string                   `json:"routing-method" validate:"oneof=pod-gateway overlay"`
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image"`

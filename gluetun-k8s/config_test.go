@@ -59,7 +59,10 @@ func TestOverlayOption(t *testing.T) {
 	c, err := configured(t, map[string]any{"vxlan-ip-network": "192.168.77"})
 	require.NoError(t, err)
 	assert.Equal(t, "192.168.77.0/24", c.Overlay.Prefix().String())
-	for _, value := range []string{"", "172.16", "172.16.0.0/24", "8.8.8", "$(id)"} {
+	c, err = configured(t, map[string]any{"vxlan-ip-network": "", "vxlan-id": 0})
+	require.NoError(t, err, "left to the charm")
+	assert.False(t, c.Overlay.Prefix().IsValid())
+	for _, value := range []string{"172.16", "172.16.0.0/24", "8.8.8", "$(id)"} {
 		_, err := configured(t, map[string]any{"vxlan-ip-network": value})
 		assert.ErrorContains(t, err, "write the first three octets of a private network, such as 172.16.0: juju config <application> vxlan-ip-network=...", value)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -129,4 +130,38 @@ func TestObserveWhatWasSaid(t *testing.T) {
 	require.NoError(t, err)
 	assert.ErrorContains(t, o.ViewErr, "cluster-cidrs")
 	assert.Equal(t, map[string]map[string]string{"vpn-gateway:8": {"config": "{}"}}, o.Said)
+}
+
+// What the operator leaves open is this gateway's own, and off everything that the cluster and the tunnel have.
+func TestObserveChoosesTheOverlay(t *testing.T) {
+	open := func(more map[string]any) map[string]any {
+		options := map[string]any{"vpn-provider": "mullvad", "vxlan-id": 0, "vxlan-ip-network": ""}
+		maps.Copy(options, more)
+		return options
+	}
+	_, see := inPod(t, "nameserver 10.43.0.10\n", open(nil))
+	first := see()
+	assert.NotZero(t, first.Config.VXLANID)
+	assert.True(t, netip.MustParsePrefix("172.16.0.0/12").Overlaps(first.Config.Overlay.Prefix()))
+	assert.Equal(t, []string{"", ""}, first.Shared)
+
+	_, see = inPod(t, "nameserver 10.43.0.10\n", open(map[string]any{"wireguard-addresses": first.Config.Overlay.String() + ".2/32"}))
+	assert.NotEqual(t, first.Config.Overlay, see().Config.Overlay, "the tunnel has it")
+	_, see = inPod(t, "nameserver 10.43.0.10\n", open(map[string]any{"dns-resolvers": first.Config.Overlay.String() + ".53"}))
+	assert.NotEqual(t, first.Config.Overlay, see().Config.Overlay, "a resolver behind the tunnel has it")
+
+	c, see := inPod(t, "nameserver 10.43.0.10\n", open(map[string]any{"vxlan-id": 7}))
+	c.objects["GatewayConfig"] = `{"items": [{"metadata": {"name": "gluetun-vpn-gateway", "namespace": "vpn", "labels": {"app.kubernetes.io/name": "gluetun"}},
+		"data": {"settings.sh": "VXLAN_ID='7'\nVXLAN_IP_NETWORK='` + first.Config.Overlay.String() + `'\n"}}]}`
+	o := see()
+	assert.Equal(t, 7, o.Config.VXLANID)
+	assert.Equal(t, []string{fmt.Sprintf("vxlan-id 7 is that of vpn/gluetun as well: juju config -m downloads gluetun vxlan-id=%d", first.Config.VXLANID), ""}, o.Shared)
+	assert.NotEqual(t, first.Config.Overlay, o.Config.Overlay)
+
+	_, err := configured(t, open(map[string]any{"vxlan-id": -1, "vxlan-ip-network": "8.8.8"}))
+	require.Error(t, err)
+	o = see()
+	assert.Len(t, hook.Refusals(o.ConfigErr), 2)
+	assert.Zero(t, o.Config.VXLANID, "nobody knows what was meant")
+	assert.False(t, o.Config.Overlay.Prefix().IsValid())
 }

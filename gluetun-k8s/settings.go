@@ -124,25 +124,13 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 // were discovered are the cluster's own and stay what they are: kubeadm's Services lie within Mullvad's network. What the
 // operator typed can be mended, and 10.0.0.0/8 is quickly typed.
 func apart(c Config, n vpnk8slib.Network, app string) error {
-	inside := providers[c.Provider].inside
-	tunnel := slices.Clone(c.Addresses)
-	if inside.IsValid() {
-		tunnel = slices.Insert(tunnel, 0, inside)
-	}
-	taken := n
-	taken.Pods = slices.Clone(n.Pods)
-	for _, p := range tunnel {
-		taken.Pods = append(taken.Pods, p.Masked())
-	}
-	if c.EndpointIP.IsValid() {
-		taken.Pods = append(taken.Pods, netip.PrefixFrom(c.EndpointIP.Addr, c.EndpointIP.BitLen()))
-	}
-	if p, overlaps := c.overlay().Overlaps(taken); overlaps {
-		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel has: juju config %s vxlan-ip-network=%s", c.Overlay, p, app, vpnk8slib.FreeOverlay(taken))
+	beside := taken(c, n)
+	if p, overlaps := c.overlay().Overlaps(beside); overlaps {
+		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel has: juju config %s vxlan-ip-network=%s", c.Overlay, p, app, vpnk8slib.FreeOverlay(beside))
 	}
 	for _, p := range c.ClusterCIDRs {
-		for _, a := range tunnel {
-			if p.Overlaps(a) && (a != inside || p.Contains(a.Addr())) {
+		for _, a := range c.tunnel() {
+			if p.Overlaps(a) && (a != providers[c.Provider].inside || p.Contains(a.Addr())) {
 				return fmt.Errorf("cluster-cidrs has %s, in which the tunnel's %s would be lost: juju config %s cluster-cidrs=<the cluster's pod and service networks only>", p, a, app)
 			}
 		}
@@ -150,13 +138,35 @@ func apart(c Config, n vpnk8slib.Network, app string) error {
 	return nil
 }
 
-// overlay is the network that the routing method takes.
-func (c Config) overlay() vpnk8slib.OverlayNetwork {
-	if c.RoutingMethod == vpnk8slib.Overlay {
-		return c.Overlay.Wide()
+// taken is the cluster's network with what the tunnel's two sides have beside it, and what is asked for behind the tunnel: the
+// overlay can be in none of it.
+func taken(c Config, n vpnk8slib.Network) vpnk8slib.Network {
+	n.Pods = slices.Clone(n.Pods)
+	for _, p := range c.tunnel() {
+		n.Pods = append(n.Pods, p.Masked())
 	}
-	return c.Overlay
+	hosts := []netip.Addr{c.EndpointIP.Addr}
+	for _, a := range slices.Concat(c.ProbeTargets, targets(c.Resolvers)) {
+		hosts = append(hosts, a.Addr())
+	}
+	for _, a := range hosts {
+		if a.IsValid() {
+			n.Pods = append(n.Pods, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return n
 }
+
+// tunnel is what is known of the addresses inside the tunnel: the provider's, and of this end.
+func (c Config) tunnel() []netip.Prefix {
+	if inside := providers[c.Provider].inside; inside.IsValid() {
+		return slices.Concat([]netip.Prefix{inside}, c.Addresses)
+	}
+	return c.Addresses
+}
+
+// overlay is the network that the routing method takes.
+func (c Config) overlay() vpnk8slib.OverlayNetwork { return c.Overlay.By(c.RoutingMethod) }
 
 // usable leaves IPv6 addresses out where the pod has none: gluetun refuses to start with one (settings/wireguard.go), and
 // providers write both on one line.

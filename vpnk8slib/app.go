@@ -36,8 +36,12 @@ func (a App) labels() map[string]string {
 	return map[string]string{nameLabel: a.Name, "app.kubernetes.io/managed-by": "juju"}
 }
 
-// nameLabel selects an application's pods; Juju puts it on every one of them.
-const nameLabel = "app.kubernetes.io/name"
+const (
+	// nameLabel selects an application's pods; Juju puts it on every one of them.
+	nameLabel = "app.kubernetes.io/name"
+	// gatewayLabel is on the ConfigMap of every gateway: by it they find each other's.
+	gatewayLabel = Domain + "gateway"
+)
 
 func (a App) podLabels() map[string]string { return map[string]string{nameLabel: a.Name} }
 

@@ -62,6 +62,7 @@ func TestBadProviderData(t *testing.T) {
 		{"backticks for a name", with(`gluetun-endpoints.vpn.svc.cluster.local`, "`reboot`.vpn.svc"), "gateway_dns_name must be a full DNS name"},
 		{"a quote in the name", with(`gluetun-endpoints.vpn.svc.cluster.local`, `a';reboot;'.vpn`), "gateway_dns_name must be a full DNS name"},
 		{"a newline in the name", with(`gluetun-endpoints.vpn.svc.cluster.local`, `a.vpn\nreboot`), "gateway_dns_name must be a full DNS name"},
+		{"no overlay", with(`"172.16.0"`, `""`), "vxlan_ip_network is required"},
 		{"a command for a network", with(`"172.16.0"`, `"$(reboot)"`), `cannot use overlay network "$(reboot)"`},
 		{"a public overlay", with(`"172.16.0"`, `"203.0.113"`), `cannot use overlay network "203.0.113"`},
 		{"no network", with(`10.1.0.0/16,10.152.183.0/24`, ``), "cluster_cidrs is required"},

@@ -48,5 +48,7 @@ func GatewayPlans(g Gateway) (protect, release Plan, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return f.plan(g.App, g.App.gatewayConfig(), []string{g.Workload}), nil, nil
+	protect = f.plan(g.App, g.App.gatewayConfig(), []string{g.Workload})
+	protect[0].Apply.Metadata.Labels[gatewayLabel] = "true" // the settings come first
+	return protect, nil, nil
 }

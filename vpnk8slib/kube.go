@@ -55,6 +55,7 @@ func NewKube(config *rest.Config) (Kube, error) {
 // resources are the kinds that are read or written here, and where the API server serves them.
 var resources = map[string]struct{ api, plural string }{
 	"ConfigMap":           {"/api/v1", "configmaps"},
+	gatewayConfigs:        {"/api/v1", "configmaps"},
 	"Node":                {"/api/v1", "nodes"},
 	"Pod":                 {"/api/v1", "pods"},
 	"Secret":              {"/api/v1", "secrets"},
@@ -68,6 +69,12 @@ var resources = map[string]struct{ api, plural string }{
 	"CiliumNode":          {"/apis/cilium.io/v2", "ciliumnodes"},
 	"IPPool":              {"/apis/crd.projectcalico.org/v1", "ippools"},
 }
+
+// gatewayConfigs is the kind by which the ConfigMaps of gateways are listed, of all applications and in all namespaces.
+const gatewayConfigs = "GatewayConfig"
+
+// listed are labels: of these kinds only the objects that bear one are listed.
+var listed = map[string]string{gatewayConfigs: gatewayLabel}
 
 func path(kind, namespace, name string) (string, error) {
 	r, ok := resources[kind]
@@ -100,7 +107,11 @@ func (k Kube) read(ctx context.Context, verb, object, kind, namespace, name stri
 	if err != nil {
 		return fmt.Errorf("cannot %s %s: %w", verb, object, err)
 	}
-	answer := k.client.Get().AbsPath(p).Do(ctx)
+	request := k.client.Get().AbsPath(p)
+	if label := listed[kind]; label != "" {
+		request = request.Param("labelSelector", label)
+	}
+	answer := request.Do(ctx)
 	if err := answer.Error(); err != nil { // Raw's says "unknown": it does not read what the API server says
 		return refused(verb, object, k.app, err)
 	}

@@ -2,6 +2,7 @@ package vpnk8slib
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -16,6 +17,8 @@ type method interface {
 	gateway(g Gateway) (fragment, error)
 	// offer is what the gateway publishes to one consumer; see Gateway.Offer.
 	offer(g Gateway, c Consumer, secret string) (ProviderData, error)
+	// claims is what the files of a gateway's ConfigMap say of its overlay; zero where they are another method's.
+	claims(files map[string]string) (vxlanID int, network netip.Prefix)
 }
 
 // methods in the order of preference of a gateway that is not told which to use.

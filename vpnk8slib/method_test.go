@@ -26,6 +26,7 @@ func (carrierPigeon) gateway(Gateway) (fragment, error) {
 	return fragment{containers: []container{{Name: "loft"}}}, nil
 }
 func (carrierPigeon) offer(g Gateway, _ Consumer, _ string) (ProviderData, error) { return g.Data, nil }
+func (carrierPigeon) claims(map[string]string) (int, netip.Prefix)                { return 0, netip.Prefix{} }
 
 // A new method is one value: its name is announced, its data read and refused, both ends patched, and nothing else knows of it.
 func TestAThirdMethod(t *testing.T) {

@@ -51,26 +51,44 @@ func apart(overlay netip.Prefix, n Network, gateway string) error {
 
 // FreeOverlay is the first overlay network that overlaps nothing of the cluster's, as wide as the method overlay has it; the
 // default where none is left.
-func FreeOverlay(n Network) OverlayNetwork {
-	taken := n.Direct()
+func FreeOverlay(n Network) OverlayNetwork { return freeOverlay(0, n.Direct()) }
+
+// freeOverlay begins with the start-th network of those that there are, and goes around.
+func freeOverlay(start int, taken CIDRs) OverlayNetwork {
 	for _, private := range []string{"172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8"} {
 		all := netip.MustParsePrefix(private)
-		for p := netip.PrefixFrom(all.Addr(), 24); all.Contains(p.Addr()); p = after(p) {
-			o := OverlayNetwork{p}
-			if !slices.ContainsFunc(taken, o.Wide().prefix.Overlaps) {
-				return o
+		there := 1 << (overlayBits - all.Bits())
+		for n := range there {
+			p := ahead(netip.PrefixFrom(all.Addr(), overlayBits), (start+n)%there)
+			if !slices.ContainsFunc(taken, p.Overlaps) {
+				return narrow(p)
 			}
 		}
 	}
 	return DefaultOverlay()
 }
 
+// narrow is the overlay network that p begins with.
+func narrow(p netip.Prefix) OverlayNetwork {
+	return OverlayNetwork{netip.PrefixFrom(p.Addr(), DefaultOverlay().prefix.Bits()).Masked()}
+}
+
 // after is the IPv4 network of the same length behind p.
-func after(p netip.Prefix) netip.Prefix {
+func after(p netip.Prefix) netip.Prefix { return ahead(p, 1) }
+
+// ahead is the n-th of them behind p.
+func ahead(p netip.Prefix, n int) netip.Prefix {
 	b := p.Addr().As4()
-	n := binary.BigEndian.Uint32(b[:]) + 1<<(32-p.Bits())
-	binary.BigEndian.PutUint32(b[:], n)
+	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])+uint32(n)<<(32-p.Bits()))
 	return netip.PrefixFrom(netip.AddrFrom4(b), p.Bits())
+}
+
+// By is the network that a routing method takes.
+func (o OverlayNetwork) By(method string) OverlayNetwork {
+	if method == Overlay {
+		return o.Wide()
+	}
+	return o
 }
 
 // Wide is the network of the method overlay: the /20 that holds it.
@@ -95,8 +113,11 @@ func (o OverlayNetwork) String() string {
 // MarshalText writes the form on the wire.
 func (o OverlayNetwork) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// UnmarshalText reads the form on the wire.
+// UnmarshalText reads the form on the wire; an empty text is no network.
 func (o *OverlayNetwork) UnmarshalText(b []byte) (err error) {
-	*o, err = ParseOverlayNetwork(string(b))
+	*o = OverlayNetwork{}
+	if len(b) > 0 {
+		*o, err = ParseOverlayNetwork(string(b))
+	}
 	return err
 }

@@ -2,6 +2,7 @@ package vpnk8slib
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -150,6 +151,14 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 		labels:   outsideTheMesh(),
 	}
 	return f.withAgent(g.Network, g.AgentImage, "gateway", config, g.Leases.Keys)
+}
+
+func (byOverlay) claims(files map[string]string) (vxlanID int, network netip.Prefix) {
+	var kept overlay.Config
+	if json.Unmarshal([]byte(files[agentFile]), &kept) != nil || kept.Gateway == nil {
+		return 0, netip.Prefix{}
+	}
+	return int(kept.Gateway.VNI), kept.Gateway.Address
 }
 
 // GatewayNames is the port on which a gateway answers its clients for names, on its address in the overlay.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -137,6 +138,17 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 		workload: &securityContext{Privileged: ptr(true)},
 		labels:   outsideTheMesh(),
 	}, nil
+}
+
+func (podGateway) claims(files map[string]string) (vxlanID int, network netip.Prefix) {
+	settings := map[string]string{}
+	for line := range strings.Lines(files["settings.sh"]) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		settings[name] = strings.Trim(value, "'")
+	}
+	vxlanID, _ = strconv.Atoi(settings["VXLAN_ID"])
+	o, _ := ParseOverlayNetwork(settings["VXLAN_IP_NETWORK"])
+	return vxlanID, o.prefix
 }
 
 // networks is what a pod goes on reaching over its own interface, for direct.sh. In a mesh the kubelet's questions for

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// DefaultVXLANID is the network identifier where the gateway says none.
+	// DefaultVXLANID is the network identifier where a gateway's data say none; ours say theirs.
 	DefaultVXLANID = 42
 	// VXLANPort is the UDP port that our gateways publish: neither the kernel's 8472 nor the 4789 that CNIs use.
 	VXLANPort = 4790
@@ -89,7 +89,7 @@ func (d ProviderData) numbered() error {
 	case d.VXLANPort < 1:
 		return fmt.Errorf("vxlan_port is %d, and must be at least 1; %d is this library's own", d.VXLANPort, VXLANPort)
 	case d.VXLANID < 1:
-		return fmt.Errorf("vxlan_id is %d, and must be at least 1; %d is the default", d.VXLANID, DefaultVXLANID)
+		return fmt.Errorf("vxlan_id is %d, and must be at least 1", d.VXLANID)
 	default:
 		return nil
 	}

@@ -9,13 +9,15 @@ type list[T any] struct {
 }
 
 type seenMetadata struct {
-	Name   string            `json:"name"`
-	UID    string            `json:"uid"`
-	Labels map[string]string `json:"labels"`
+	Name      string            `json:"name"`
+	Namespace string            `json:"namespace"`
+	UID       string            `json:"uid"`
+	Labels    map[string]string `json:"labels"`
 }
 
 type seenConfigMap struct {
-	Data map[string]string `json:"data"`
+	Metadata seenMetadata      `json:"metadata"`
+	Data     map[string]string `json:"data"`
 }
 
 type seenAccount struct {

@@ -59,12 +59,18 @@ func ownPod(ctx context.Context, r Reader, a App) (p seenPod, err error) {
 type GatewayView struct {
 	Network Network
 	Owner   types.UID // of the application's ServiceAccount
+	Claim   Claim     // what the gateway has had of an overlay so far
+	Others  Claims    // of the cluster's other gateways
 }
 
 // ObserveGateway reads what a gateway decides from. A *ForbiddenError says that the application is not trusted.
-func ObserveGateway(ctx context.Context, r Reader, a App, o Overrides) (GatewayView, error) {
-	v, err := observe(ctx, r, a, o)
-	return v, told(err, a.Name)
+func ObserveGateway(ctx context.Context, r Reader, a App, o Overrides) (v GatewayView, err error) {
+	defer func() { err = told(err, a.Name) }()
+	if v, err = observe(ctx, r, a, o); err != nil {
+		return v, err
+	}
+	v.Claim, v.Others, err = observeClaims(ctx, r, a)
+	return v, err
 }
 
 // observe reads what both ends need.
