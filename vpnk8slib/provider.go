@@ -25,7 +25,7 @@ type ProviderData struct {
 	GatewayDNSName string         `json:"gateway_dns_name" validate:"required,max=253,fqdn"` // of the active unit: two addresses behind one name break pod-gateway
 	VXLANID        int            `json:"vxlan_id" validate:"min=1,max=16777215"`
 	VXLANIPNetwork OverlayNetwork `json:"vxlan_ip_network" validate:"required"`
-	VXLANPort      int            `json:"vxlan_port" validate:"min=1,max=65535"` // absent in what is read: 8472
+	VXLANPort      int            `json:"vxlan_port" validate:"min=1,max=65535,ne=53"` // absent in what is read: 8472
 	ClusterCIDRs   CIDRs          `json:"cluster_cidrs" validate:"min=1"`
 	ClusterDNSIP   netip.Addr     `json:"cluster_dns_ip" validate:"required,ip"`
 	VPNConnected   bool           `json:"vpn_connected"`

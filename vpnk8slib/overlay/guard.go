@@ -66,8 +66,8 @@ func (g Guard) Check() error {
 	if g.Own6.IsValid() && !plain(g.Own6) {
 		return fmt.Errorf("own6 must be an address, not %s", g.Own6)
 	}
-	if g.Port == 0 {
-		return errors.New("port must be the port of the encapsulation, not 0")
+	if g.Port == 0 || g.Port == 53 || g.Port == g.Names { // those of questions for names are judged by other rules
+		return fmt.Errorf("port must be the port of the encapsulation, not %d", g.Port)
 	}
 	if err := cluster(g.Cluster); err != nil {
 		return err

@@ -158,13 +158,17 @@ type Figures struct {
 
 func TestFigures(t *testing.T) {
 	f := Figures{Recover: map[string]Spread{}}
-	for _, n := range []int{20, 1} { // what is told once is of the client that is alone
-		f.Recover[fmt.Sprint(n)], f.Detect, f.Reinit, f.Setup = measure(t, n)
+	of := func(what string, take func(t *testing.T)) { // whatever one has started ends before the next
+		require.True(t, t.Run(what, take))
 	}
-	throughput(t, &f)
-	fifty(t, &f)
-	f.Away = away(t)
-	f.Resets = loss(t)
+	for _, n := range []int{20, 1} { // what is told once is of the client that is alone
+		of(fmt.Sprintf("%d clients", n), func(t *testing.T) { f.Recover[fmt.Sprint(n)], f.Detect, f.Reinit, f.Setup = measure(t, n) })
+	}
+	of("throughput", func(t *testing.T) { throughput(t, &f) })
+	of("encrypted", func(t *testing.T) { encrypted(t, &f) })
+	of("50 clients", func(t *testing.T) { fifty(t, &f) })
+	of("a minute away", func(t *testing.T) { f.Away = away(t) })
+	of("loss", func(t *testing.T) { f.Resets = loss(t) })
 	image, err := os.Stat("../../../build/images/vpn-agent.tar")
 	require.NoError(t, err)
 	f.ImageMB = float64(image.Size()) / 1e6
@@ -263,33 +267,40 @@ func against(t *testing.T, ways ...sender) (ratios []float64) {
 	return ratios
 }
 
-// throughput is compared with ways that nobody guards.
-func throughput(t *testing.T, f *Figures) {
-	ours := func(s *stage) sender {
-		s.gatewayAgent("10.42.0.7", nil)
-		client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
-		s.through(client.NS)
-		return sender{s, client.NS}
-	}
-	hand := func(s *stage, masquerade bool) sender {
-		pod, _ := s.byHand(masquerade)
-		require.Eventually(t, func() bool { _, err := s.ask(pod, "198.18.0.1:443", moment); return err == nil }, patience, moment)
-		return sender{s, pod}
-	}
-	r := against(t, ours(newWorld(t)), hand(newWorld(t), false), hand(newWorld(t), true))
-	f.VSVXLAN, f.VSMasquerade = r[0], r[1]
+// ours is the way through two agents.
+func (s *stage) ours() sender {
+	s.Helper()
+	s.gatewayAgent("10.42.0.7", nil)
+	client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.through(client.NS)
+	return sender{s, client.NS}
+}
 
-	encrypted := func() *stage {
+// hand is a way that nobody guards.
+func (s *stage) hand(masquerade bool) sender {
+	s.Helper()
+	pod, _ := s.byHand(masquerade)
+	require.Eventually(s, func() bool { _, err := s.ask(pod, "198.18.0.1:443", moment); return err == nil }, patience, moment)
+	return sender{s, pod}
+}
+
+func throughput(t *testing.T, f *Figures) {
+	r := against(t, newWorld(t).ours(), newWorld(t).hand(false), newWorld(t).hand(true))
+	f.VSVXLAN, f.VSMasquerade = r[0], r[1]
+}
+
+func encrypted(t *testing.T, f *Figures) {
+	world := func() *stage {
 		s := newWorld(t)
 		s.tunnel, s.mtu = s.wireguard, 1450
 		return s
 	}
-	alone := encrypted()
+	alone := world()
 	_, gateway := alone.byHand(true)
-	mine := ours(encrypted())
-	r = against(t, mine, hand(encrypted(), true), sender{alone, gateway})
+	ours := world().ours()
+	r := against(t, ours, world().hand(true), sender{alone, gateway})
 	f.VSHandmade, f.VSTunnel = r[0], r[1]
-	f.Fragments = fragments(t, mine.pod) + fragments(t, mine.node)
+	f.Fragments = fragments(t, ours.pod) + fragments(t, ours.node)
 }
 
 // fragments counts those that were made inside a namespace.

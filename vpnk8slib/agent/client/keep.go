@@ -43,6 +43,7 @@ type Keeper struct {
 	led    bool            // the overlay leads to a pod
 	found  chan netip.Addr // by name
 	asked  time.Time
+	looked time.Time // when what had come was heard
 	sent   time.Time // the last beat
 	met    time.Time // when anything new was heard
 }
@@ -57,7 +58,13 @@ func (k *Keeper) State() overlay.ClientState {
 }
 
 // lost says whether nobody is known to be where the overlay leads.
-func (k *Keeper) lost() bool { return time.Since(k.state.Heard) > beat.Lost }
+func (k *Keeper) lost() bool {
+	at := k.looked // what has come since is not heard yet
+	if time.Since(at) > beat.Lost {
+		at = time.Now()
+	}
+	return at.Sub(k.state.Heard) > beat.Lost
+}
 
 const (
 	trust = 5 * time.Second        // so long packets are sent to a gateway that is not heard: then its address may be another pod's
@@ -67,7 +74,9 @@ const (
 // Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
 // The error is that of a process that may open nothing more.
 func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
+	k.mu.Lock()
 	k.found, k.met = make(chan netip.Addr, 1), time.Now()
+	k.mu.Unlock()
 	defer func() { k.wire.Close() }()
 	return round.Rounds{
 		Locker: &k.mu, Changes: []<-chan struct{}{route.Watch(ctx)}, Failed: k.failed,
@@ -81,17 +90,20 @@ func (k *Keeper) meet(ctx context.Context) time.Duration {
 	if k.wire == nil { // it could not be opened, and is tried again
 		return beat.AtRest
 	}
-	more := k.wire.Each(k.hear)
+	many := k.wire.Each(k.hear)
+	k.looked = time.Now()
 	select {
 	case pod := <-k.found: // which is asked whether it is the gateway
 		k.wire.Send(k.end.Next(), pod)
 	default:
 	}
 	if time.Since(k.sent) > beat.Every-beat.Meeting/2 { // rounds do not come on the dot
-		k.sent = time.Now()
+		if k.sent = k.sent.Add(beat.Every); time.Since(k.sent) > beat.Every { // one that came late makes the next no later
+			k.sent = time.Now()
+		}
 		k.beat(ctx)
 	}
-	if more || time.Since(k.met) < beat.Meets {
+	if many || time.Since(k.met) < beat.Meets {
 		return beat.Meeting
 	}
 	return beat.AtRest
@@ -221,7 +233,7 @@ func (k *Keeper) hear(p wire.Packet) {
 		k.wire.Send(k.end.Answer(b), p.From)
 		return
 	}
-	lost, moved := k.lost(), p.From != k.state.Peer
+	lost, moved := p.Came.Sub(k.state.Heard) > beat.Lost, p.From != k.state.Peer
 	if moved && !lost {
 		return
 	}

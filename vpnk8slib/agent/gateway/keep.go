@@ -86,7 +86,9 @@ const (
 // Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
 // The error is that of a process that may open nothing more.
 func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
+	k.mu.Lock()
 	k.talks, k.met = map[netip.Addr]*talk{}, time.Now()
+	k.mu.Unlock()
 	defer func() { k.wire.Close() }()
 	return round.Rounds{
 		Locker: &k.mu, Changes: []<-chan struct{}{route.Watch(ctx), nft.Watch(ctx)}, Failed: k.failed,
@@ -100,9 +102,9 @@ func (k *Keeper) meet() time.Duration {
 	if k.wire == nil { // it could not be opened, and is tried again
 		return beat.Gather
 	}
-	more := k.wire.Each(k.hear)
+	many := k.wire.Each(k.hear)
 	k.call()
-	if more || time.Since(k.met) < beat.Meets {
+	if many || time.Since(k.met) < beat.Meets {
 		return beat.Meeting
 	}
 	return beat.Gather
@@ -199,7 +201,9 @@ func (k *Keeper) hear(p wire.Packet) {
 	k.talks[client] = t
 	t.end.Tunnel, t.end.Six = k.Tunnel(), k.gateway.six == nil
 	if verdict == beat.Stale {
-		k.met = time.Now()
+		if time.Since(t.heard) > beat.Lost {
+			k.met = time.Now()
+		}
 		k.wire.Send(t.end.Answer(b), p.From)
 		return
 	}

@@ -126,6 +126,7 @@ type transaction struct {
 	kernel
 	pass     uint32
 	gateways map[string]*nftables.Set // by the name of the family
+	cluster  map[string]*nftables.Set
 }
 
 const gateways = "gateways" // the name of their sets, before the family's
@@ -137,9 +138,16 @@ func (t *transaction) judge() {
 		accept := nftables.ChainPolicyAccept // the last rule drops, and counts
 		return &nftables.Chain{Table: table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept}
 	}
-	t.gateways = map[string]*nftables.Set{}
+	t.gateways, t.cluster = map[string]*nftables.Set{}, map[string]*nftables.Set{}
 	for _, f := range nft.Families {
 		t.gateways[f.Name] = t.addresses(table, gateways+f.Name, f.Kind, f.Has)
+		var networks []nftables.SetElement
+		for _, p := range t.Cluster {
+			if f.Has(p.Addr()) {
+				networks = append(networks, nft.Interval(p)...)
+			}
+		}
+		t.cluster[f.Name] = t.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
 	}
 	// After conntrack (-200), before anybody's redirect (-100).
 	begun := nft.Rule(nft.Iif(t.Device), nft.State(nft.New))
@@ -170,12 +178,21 @@ func (t *transaction) apart(hook hooked) {
 	comes, goes := hook("comes", nftables.ChainHookPrerouting, -301), hook("goes", nftables.ChainHookOutput, -301)
 	// Who may send these is said by address, and what is in the encapsulation is tracked by itself: a connection of its own would say
 	// nothing, cost time for each packet, and be one more for whoever sends anything here.
-	for _, p := range []uint16{t.Port, t.Beats} {
-		if p != 0 {
-			end := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(p))
-			t.Chain(comes, nft.Rule(end, nft.Iif(t.Device), nft.Untracked()))
-			t.Chain(goes, nft.Rule(end, nft.Oif(t.Device), nft.Untracked()))
+	untracked := func(in, out nft.Words) {
+		t.Chain(comes, nft.Rule(in, nft.Iif(t.Device), nft.Untracked()))
+		t.Chain(goes, nft.Rule(out, nft.Oif(t.Device), nft.Untracked()))
+	}
+	encapsulation := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
+	if t.Router != "" {
+		untracked(encapsulation, encapsulation)
+	} else {
+		for _, f := range nft.Families {
+			untracked(nft.Rule(encapsulation, nft.Within(f.Number, false, t.gateways[f.Name])), nft.Rule(encapsulation, nft.Within(f.Number, true, t.gateways[f.Name])))
 		}
+	}
+	if t.Beats != 0 { // both ends have the same port
+		beats := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Beats), nft.Sport(t.Beats))
+		untracked(beats, beats)
 	}
 	if t.Names == 0 || !t.zones {
 		return
@@ -272,7 +289,9 @@ func (t *transaction) inward() []nft.Words {
 	}
 	device(nft.State(nft.Established | nft.Related))
 	if t.Beats != 0 {
-		device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Beats))
+		for _, f := range nft.Families {
+			device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Beats), nft.Within(f.Number, false, t.cluster[f.Name]))
+		}
 	}
 	device(nft.Connection(Declared))
 	// Neighbours ask for addresses; routers that advertise themselves (134) and redirect (137) are not heard.
@@ -300,6 +319,9 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		for _, f := range nft.Families { // an answer that nobody waited for: the kernel sends it back to the resolver it seems to be from
 			held(nft.Unreachable(f.Number, false, 53))
 		}
+		for _, p := range transports { // of whoever was not led to the agent at all
+			held(nft.Proto(p), nft.Dport(53), nft.NotOif("lo"), nft.NotRoot())
+		}
 		for _, p := range transports { // who has taken the agent's port while it was away
 			held(nft.Proto(p), nft.Sport(t.Names), nft.Oif("lo"), nft.NotRoot())
 		}
@@ -313,20 +335,14 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	// Answers, to whom has asked over this interface first. One that was asked through the tunnel never goes on here.
 	device(nft.Reply(), nft.Connection(Entered))
 	for _, f := range nft.Families {
-		var networks, services []nftables.SetElement
-		for _, p := range t.Cluster {
-			if f.Has(p.Addr()) {
-				networks = append(networks, nft.Interval(p)...)
-			}
-		}
+		var services []nftables.SetElement
 		for _, s := range t.Outside {
 			if f.Has(s.Addr()) {
 				services = append(services, nftables.SetElement{Key: append(s.Addr().AsSlice(), byte(s.Port()>>8), byte(s.Port()), 0, 0)})
 			}
 		}
-		cluster := t.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
 		outside := t.Set(table, "outside"+f.Name, nftables.MustConcatSetType(f.Kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)
-		device(nft.Within(f.Number, true, cluster))
+		device(nft.Within(f.Number, true, t.cluster[f.Name]))
 		device(nft.Proto(unix.IPPROTO_TCP), nft.Towards(f.Number, outside))
 		device(nft.Proto(unix.IPPROTO_UDP), nft.Towards(f.Number, outside))
 	}

@@ -50,6 +50,12 @@ func Iif(name string) Words {
 func Oif(name string) Words {
 	return is(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, ifname(name))
 }
+
+// NotOif is `oifname != name`.
+func NotOif(name string) Words {
+	return Words{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: ifname(name)}}
+}
+
 func Proto(p byte) Words  { return is(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, []byte{p}) }
 func Family(f byte) Words { return is(&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, []byte{f}) }
 

@@ -48,7 +48,10 @@ func (r Rounds) Run(ctx context.Context) error {
 			}
 		}
 		if err := timer.Wait(r.once(&changed, &looked, &laid)); err != nil {
-			return nil // ctx has ended
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
 		}
 	}
 }

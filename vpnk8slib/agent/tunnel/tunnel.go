@@ -46,8 +46,11 @@ func (w *Watcher) Run(ctx context.Context, config func() *overlay.Gateway) error
 		if c := config(); c != nil {
 			w.look(ctx, c)
 		}
-		if timer.Wait(every) != nil {
-			return nil // ctx has ended
+		if err := timer.Wait(every); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
 		}
 	}
 }

@@ -29,8 +29,7 @@ type Wire struct {
 	told [64]byte            // what the kernel tells beside it
 }
 
-// kept is how much the kernel keeps until it is read, in bytes: more than anybody sends between two looks. It gives less where
-// that is above what the node allows.
+// kept is how much the kernel keeps until it is read, in bytes: more than anybody sends between two looks.
 const kept = 1 << 20
 
 // Open opens it.
@@ -43,7 +42,9 @@ func Open(at netip.AddrPort) (*Wire, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot hear heartbeats: %w", err)
 	}
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, kept)
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, kept) != nil { // for which NET_ADMIN must be the node's
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, kept)
+	}
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	if err == nil {
 		err = unix.Bind(fd, end(at))
@@ -62,16 +63,17 @@ func end(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// Each hears the packets that have come, and says whether there may be more: whoever sends many keeps nothing else from being done.
-// A packet's text is the wire's again when hear returns.
-func (w *Wire) Each(hear func(Packet)) (more bool) {
-	for range 1024 {
-		n, told, _, from, err := unix.Recvmsg(w.fd, w.text[:], w.told[:], 0)
+// Each hears the packets that have come, and says whether they were so many that it should be called again soon: whoever sends many
+// keeps nothing else from being done, and nobody from being heard. A packet's text is the wire's again when hear returns.
+func (w *Wire) Each(hear func(Packet)) (many bool) {
+	const most, few = 1024, 128 // where the node lets a socket keep little, it keeps a few hundred
+	for n := range most {
+		size, told, _, from, err := unix.Recvmsg(w.fd, w.text[:], w.told[:], 0)
 		switch err {
 		case unix.EAGAIN:
-			return false
+			return n > few
 		case nil:
-			hear(Packet{From: address(from), Text: w.text[:n], Came: came(w.told[:told])})
+			hear(Packet{From: address(from), Text: w.text[:size], Came: came(w.told[:told])})
 		default: // an answer of somebody's network to what was sent
 		}
 	}
@@ -87,8 +89,8 @@ func came(told []byte) time.Time {
 			continue
 		}
 		at := time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
-		if ago := now.Sub(at); ago > 0 && ago < time.Second {
-			return now.Add(-ago)
+		if ago := now.Sub(at); ago > 0 {
+			return now.Add(-min(ago, time.Minute)) // a clock that was set makes one packet old, and no other
 		}
 	}
 	return now
