@@ -291,3 +291,43 @@ func TestTheGatewaysAddressGetsAnotherOwner(t *testing.T) {
 	s.gatewayAgent("10.42.0.8", map[netip.Addr]netip.Addr{way.Address.Addr(): netip.MustParseAddr("10.42.0.5")})
 	s.through(pod.NS)
 }
+
+// The port that the gateway chose is taken in a client's pod: it says so, stays where it was, and goes on when another is chosen.
+func TestAHeartbeatPortThatIsTaken(t *testing.T) {
+	s := newWorld(t)
+	s.gatewayAgent("10.42.0.7", nil)
+	pod := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.through(pod.NS)
+	const taken = 6881
+	require.NoError(t, pod.Do(t, func() error {
+		c, err := net.ListenUDP("udp", &net.UDPAddr{Port: taken})
+		if err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+		}
+		return err
+	}))
+	choose := func(port uint16) {
+		c := pod.config
+		end := *c.Client
+		c.Client, end.Beats, c.Guard.Beats = &end, port, port
+		pod.Configure(c)
+	}
+	choose(taken)
+	report := pod.later("it says so", func(r overlay.Report) bool { return r.Client.Error != "" })
+	assert.Contains(t, report.Client.Error, "address already in use")
+	choose(way.Beats)
+	report = pod.later("it goes on", func(r overlay.Report) bool { return r.Client.Error == "" && !r.Client.Lost })
+	assert.Zero(t, report.Client.Moves)
+	pod.Delete(t, "vxlan0")
+	s.through(pod.NS)
+}
+
+// later waits for what the agent finds when it looks at its configuration again.
+func (m *member) later(what string, holds func(overlay.Report) bool) overlay.Report {
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(moment) {
+		if r := m.Report(); holds(r) {
+			return r
+		}
+	}
+	return m.Until(what, holds)
+}

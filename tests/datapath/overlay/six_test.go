@@ -106,6 +106,18 @@ func TestIPv6IsNotForwarded(t *testing.T) {
 	s.refused6(pod.NS)
 }
 
+// Where IPv6 is switched off in a pod, IPv4 goes its way.
+func TestIPv6IsSwitchedOff(t *testing.T) {
+	s := newWorld6(t)
+	s.off, s.tunnel = true, s.plain
+	gateway := s.gatewayAgent("10.42.0.7", nil)
+	pod := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.through(pod.NS)
+	report := gateway.Until("the tunnel is looked at", func(r overlay.Report) bool { return r.Gateway.Tunnel })
+	assert.Empty(t, report.Gateway.Error)
+	assert.Empty(t, pod.Report().Client.Error)
+}
+
 // Nobody sends IPv6 in another's name either, nor to the cluster or to another client.
 func TestNobodySendsInAnothersName6(t *testing.T) {
 	s := newWorld6(t)

@@ -44,6 +44,7 @@ type stage struct {
 	*testing.T
 	node, world, pod *ns.NS
 	gateway          *end
+	off              bool                              // new interfaces of pods have no IPv6
 	mtu              int                               // of pods; 0: Ethernet's
 	tunnel           func(gateway *ns.NS, name string) // joins it to the world
 }
@@ -91,6 +92,9 @@ func (s *stage) join(v4, v6 string) *ns.NS {
 	pod.Route(s.T, "eth0", "169.254.1.1/32")
 	pod.Default(s.T, "eth0", "169.254.1.1")
 	pod.Default(s.T, "eth0", "fe80::1")
+	if s.off {
+		pod.Sysctl(s.T, "net/ipv6/conf/default/disable_ipv6", "1")
+	}
 	return pod
 }
 

@@ -197,14 +197,15 @@ func (n *NS) VXLAN(t *testing.T, name string, vni, port, mtu int, own, other, po
 // Forward makes it a router, which answers for all.
 func (n *NS) Forward(t *testing.T) {
 	t.Helper()
-	require.NoError(t, n.Do(t, func() error {
-		for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
-			if err := os.WriteFile("/proc/sys/"+name, []byte("1"), 0); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
+	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
+		n.Sysctl(t, name, "1")
+	}
+}
+
+// Sysctl sets one, by its path.
+func (n *NS) Sysctl(t *testing.T, path, value string) {
+	t.Helper()
+	require.NoError(t, n.Do(t, func() error { return os.WriteFile("/proc/sys/"+path, []byte(value), 0) }))
 }
 
 // Index is an interface's number: another one is another interface.

@@ -43,6 +43,7 @@ type Keeper struct {
 	led    bool            // the overlay leads to a pod
 	found  chan netip.Addr // by name
 	asked  time.Time
+	turned bool      // IPv6 has come or gone, and its way is not laid
 	looked time.Time // when what had come was heard
 	sent   time.Time // the last beat
 	met    time.Time // when anything new was heard
@@ -92,6 +93,11 @@ func (k *Keeper) meet(ctx context.Context) time.Duration {
 	}
 	many := k.wire.Each(k.hear)
 	k.looked = time.Now()
+	if k.turned {
+		err := k.lay()
+		k.failed(err)
+		k.turned = err != nil
+	}
 	select {
 	case pod := <-k.found: // which is asked whether it is the gateway
 		k.wire.Send(k.end.Next(), pod)
@@ -248,8 +254,7 @@ func (k *Keeper) hear(p wire.Packet) {
 	}
 	k.state.Peer, k.state.Heard, k.state.Tunnel = p.From, p.Came, b.Tunnel
 	if k.state.IPv6 != b.Six {
-		k.state.IPv6 = b.Six
-		k.failed(k.lay())
+		k.state.IPv6, k.turned = b.Six, true
 	}
 	if lost { // at once: until it hears us the gateway does not know where we are
 		k.Log.Info("the gateway is heard", "pod", p.From, "tunnel", b.Tunnel)

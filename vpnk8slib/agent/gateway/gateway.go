@@ -66,11 +66,12 @@ func (g *Gateway) setUp() error {
 	if err := g.routes(); err != nil {
 		return err
 	}
+	carried := g.carried
 	link, err := g.overlay(device)
 	if err != nil {
 		return fmt.Errorf("cannot make %s: %w", g.config.Overlay, err)
 	}
-	another := g.link == nil || g.link.Attrs().Index != link.Attrs().Index
+	another := g.link == nil || g.link.Attrs().Index != link.Attrs().Index || g.carried && !carried
 	g.link = link
 	if another { // which knows nobody
 		for client, pod := range g.pins {

@@ -94,7 +94,7 @@ func (g *Gateway) tunnel() error {
 var (
 	errNoTunnel6  = errors.New("the tunnel has no IPv6")
 	errNoForward6 = errors.New("this pod may not forward IPv6: allow the kubelet the sysctl net.ipv6.conf.all.forwarding, or leave out the tunnel's IPv6 address")
-	errNarrow     = fmt.Errorf("IPv6 needs packets of %d bytes, and the overlay takes less", overlay.MinSix)
+	errNarrow     = fmt.Errorf("the overlay's interface has no IPv6: it is disabled in this pod, or the tunnel takes less than %d bytes at once", overlay.MinSix)
 )
 
 // tunnel6 leads clients' IPv6 into the tunnel, if it has any. The kernel forwards no IPv6 unless it is told so for the whole pod,

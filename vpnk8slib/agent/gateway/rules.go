@@ -102,6 +102,8 @@ func (g *Gateway) lay() error {
 		theirs := nft.Rule(out, nft.Within(f.Number, false, clients[f.Number]))
 		masqueraded, bare = append(masqueraded, nft.Rule(theirs, nft.Masquerade())), append(bare, drop(Bare, theirs))
 	}
+	// A tunnel that has just lost its IPv6 address: the kernel takes another of this pod's.
+	bare = append(bare, drop(Bare, out, nft.Within(unix.NFPROTO_IPV6, false, cluster[unix.NFPROTO_IPV6])))
 	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, masqueraded...)
 	// Conntrack translates no packet that it makes nothing of, nor one of a connection that began without these rules.
 	filter("bare", nftables.ChainHookPostrouting, 300, bare...)

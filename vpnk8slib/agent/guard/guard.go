@@ -183,12 +183,12 @@ func (t *transaction) apart(hook hooked) {
 		t.Chain(goes, nft.Rule(out, nft.Oif(t.Device), nft.Untracked()))
 	}
 	encapsulation := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
+	ends := t.gateways
 	if t.Router != "" {
-		untracked(encapsulation, encapsulation)
-	} else {
-		for _, f := range nft.Families {
-			untracked(nft.Rule(encapsulation, nft.Within(f.Number, false, t.gateways[f.Name])), nft.Rule(encapsulation, nft.Within(f.Number, true, t.gateways[f.Name])))
-		}
+		ends = t.cluster
+	}
+	for _, f := range nft.Families { // to anybody else a port is as good as another
+		untracked(nft.Rule(encapsulation, nft.Within(f.Number, false, ends[f.Name])), nft.Rule(encapsulation, nft.Within(f.Number, true, ends[f.Name])))
 	}
 	if t.Beats != 0 { // both ends have the same port
 		beats := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Beats), nft.Sport(t.Beats))

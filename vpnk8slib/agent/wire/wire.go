@@ -113,13 +113,18 @@ func (w *Wire) Send(text []byte, to netip.Addr) {
 	}
 }
 
-// Move is a socket at an address: this one if it is there, or another in its place. It may be nil, and is when there is an error.
+// Move is a socket at an address: this one if it is there, or another in its place. It may be nil; where the other cannot be opened
+// it stays.
 func (w *Wire) Move(at netip.AddrPort) (*Wire, error) {
 	if w != nil && w.At == at {
 		return w, nil
 	}
+	next, err := Open(at)
+	if err != nil {
+		return w, err
+	}
 	w.Close()
-	return Open(at)
+	return next, nil
 }
 
 // Close closes it, if there is one.
