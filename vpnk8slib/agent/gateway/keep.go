@@ -201,7 +201,7 @@ func (k *Keeper) hear(p wire.Packet) {
 	k.talks[client] = t
 	t.end.Tunnel, t.end.Six = k.Tunnel(), k.gateway.six == nil
 	if verdict == beat.Stale {
-		if time.Since(t.heard) > beat.Lost {
+		if time.Since(t.heard) > silent {
 			k.met = time.Now()
 		}
 		k.wire.Send(t.end.Answer(b), p.From)
