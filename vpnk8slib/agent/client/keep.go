@@ -68,8 +68,9 @@ func (k *Keeper) lost() bool {
 }
 
 const (
-	trust = 5 * time.Second        // so long packets are sent to a gateway that is not heard: then its address may be another pod's
-	asks  = 500 * time.Millisecond // how often the name is asked for while the gateway is lost
+	trust  = 5 * time.Second        // so long packets are sent to a gateway that is not heard: then its address may be another pod's
+	awaits = 10 * time.Minute       // so long a call of a gateway that is lost is expected
+	asks   = 500 * time.Millisecond // how often the name is asked for while the gateway is lost
 )
 
 // Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
@@ -109,10 +110,14 @@ func (k *Keeper) meet(ctx context.Context) time.Duration {
 		}
 		k.beat(ctx)
 	}
-	if many || time.Since(k.met) < beat.Meets {
+	switch {
+	case many || time.Since(k.met) < beat.Meets:
 		return beat.Meeting
+	case k.lost() && time.Since(k.state.Heard) < awaits: // its successor calls
+		return beat.Awaiting
+	default:
+		return beat.AtRest
 	}
-	return beat.AtRest
 }
 
 // follow reads the configuration, and lays what it says.
