@@ -97,7 +97,7 @@ func (b bench) deploy(ctx context.Context) error {
 	d := world.Deploy{World: b.World}
 	for _, step := range []func() error{
 		func() error { return d.Bundle(ctx, downloads, "downloads") },
-		func() error { return d.Subscribe(ctx, downloads) },
+		func() error { return d.Subscribe(ctx, downloads, "gluetun", 0) },
 		func() error { return d.Bundle(ctx, core, "core") },
 		func() error { return b.active(ctx) },
 	} {

@@ -161,7 +161,7 @@ func TestTheFourFlows(t *testing.T) {
 	require.NoError(t, err)
 	p.kube, err = vpnk8slib.NewKube(config)
 	require.NoError(t, err)
-	key, err := os.ReadFile(info.VPN.KeyFile)
+	key, err := os.ReadFile(info.VPN.Subscriptions[0].KeyFile)
 	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "objects.yaml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, objects, strings.TrimSpace(string(key)), info.VPN.PublicKey), 0o600))

@@ -31,10 +31,14 @@ func (w *teller) words() map[string]word {
 				}))
 			}
 		},
-		// deploy MODEL APP: one of our charms, with the lab's images and, for gluetun, without its key
-		"deploy": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.App(ctx, a[0], a[1])) },
-		// subscribe MODEL: adds the lab's VPN key as a Juju secret, grants it to gluetun and configures it
-		"subscribe": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Subscribe(ctx, a[0])) },
+		// deploy MODEL CHARM [APP]: one of our charms, with the lab's images and, for gluetun, without its key
+		"deploy": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.As(ctx, a[0], a[1], a[len(a)-1])) },
+		// subscribe MODEL: adds a key of the lab's VPN as a Juju secret, grants it to gluetun and configures it
+		"subscribe": func(ts *testscript.TestScript, _ bool, a []string) {
+			ts.Check(deploy.Subscribe(ctx, a[0], "gluetun", 0))
+		},
+		// resubscribe MODEL APP: the same with the other subscription, for another gateway
+		"resubscribe": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Subscribe(ctx, a[0], a[1], 1)) },
 		// rekey MODEL: puts the subscription's key into its secret again
 		"rekey": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Rekey(ctx, a[0])) },
 		// pack FOLDER: zips a folder of the story as FOLDER.charm

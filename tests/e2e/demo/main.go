@@ -85,7 +85,7 @@ func (r *Report) run(ctx context.Context, w world.World) error {
 	}{
 		{"lab up: a Kubernetes node, a pretend internet, a VPN provider, a Juju controller", func() error { return w.Up(ctx) }},
 		{"juju deploy bundles/downloads", func() error { return d.Bundle(ctx, downloads, "downloads") }},
-		{"juju add-secret, grant-secret, config: the VPN subscription", func() error { return d.Subscribe(ctx, downloads) }},
+		{"juju add-secret, grant-secret, config: the VPN subscription", func() error { return d.Subscribe(ctx, downloads, "gluetun", 0) }},
 		{"juju deploy bundles/core, integrated across models", func() error { return d.Bundle(ctx, core, "core") }},
 		{"gluetun is connected", func() error { return w.WaitStatus(ctx, 5*time.Minute, downloads, "gluetun/0", "active", "") }},
 		{"qbittorrent is routed", func() error { return w.WaitStatus(ctx, 5*time.Minute, downloads, "qbittorrent/0", "active", "") }},

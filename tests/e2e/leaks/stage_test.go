@@ -37,7 +37,6 @@ type stage struct {
 	deploy        world.Deploy
 	names         map[string]*names // by pod
 	announcer     announcer
-	key           string // the secret of the subscription
 	said          string // by the gateway, before it talked rubbish
 }
 

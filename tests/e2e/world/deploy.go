@@ -17,8 +17,11 @@ type Info struct {
 		Endpoint  string `json:"endpoint"` // address of the provider's end
 		Port      int    `json:"port"`
 		PublicKey string `json:"public_key"`
-		KeyFile   string `json:"key_file"` // the client's private key, 0600
-		Address   string `json:"address"`  // the client's address in the tunnel, with /32
+		// Subscriptions are of one tunnel each.
+		Subscriptions []struct {
+			KeyFile string `json:"key_file"` // the private key, 0600
+			Address string `json:"address"`  // in the tunnel: with /32, and after a comma the same of IPv6
+		} `json:"subscriptions"`
 	} `json:"vpn"`
 	Echo       string            `json:"echo"`       // an HTTP echo outside
 	Images     map[string]string `json:"images"`     // resource name: image
@@ -74,11 +77,11 @@ func (i Info) ImageOptions() map[string]string {
 	return options
 }
 
-// GatewayOptions are gluetun's options for the lab's provider, all but the key.
-func (i Info) GatewayOptions() map[string]string {
+// GatewayOptions are gluetun's options for a subscription at the lab's provider, all but the key.
+func (i Info) GatewayOptions(subscription int) map[string]string {
 	return map[string]string{
 		"vpn-provider":         "custom",
-		"wireguard-addresses":  i.VPN.Address,
+		"wireguard-addresses":  i.VPN.Subscriptions[subscription].Address,
 		"wireguard-public-key": i.VPN.PublicKey,
 		"vpn-endpoint-ip":      i.VPN.Endpoint,
 		"vpn-endpoint-port":    fmt.Sprint(i.VPN.Port),
@@ -88,50 +91,42 @@ func (i Info) GatewayOptions() map[string]string {
 	}
 }
 
-// Key adds the subscription's private key as a Juju secret and returns its URI.
-func (d Deploy) Key(ctx context.Context, model string) (string, error) {
-	uri, err := d.putKey(ctx, model, "add-secret")
-	return strings.TrimSpace(uri), err
-}
-
-// Rekey makes it the secret's newest revision.
+// Rekey makes the first subscription's private key its secret's newest revision.
 func (d Deploy) Rekey(ctx context.Context, model string) error {
-	_, err := d.putKey(ctx, model, "update-secret")
+	_, err := d.putKey(ctx, model, "update-secret", 0)
 	return err
 }
 
-func (d Deploy) putKey(ctx context.Context, model, command string) (string, error) {
+// secret is the name of the Juju secret with a subscription's private key.
+func secret(subscription int) string { return [...]string{"vpn-key", "second-key"}[subscription] }
+
+func (d Deploy) putKey(ctx context.Context, model, command string, subscription int) (string, error) {
 	info, err := d.Info(ctx)
 	if err != nil {
 		return "", err
 	}
-	key, err := os.ReadFile(info.VPN.KeyFile)
+	key, err := os.ReadFile(info.VPN.Subscriptions[subscription].KeyFile)
 	if err != nil {
 		return "", fmt.Errorf("cannot read the subscription's key: %w", err)
 	}
-	return d.Juju(ctx, command, "-m", model, "vpn-key", "private-key="+strings.TrimSpace(string(key)))
+	return d.Juju(ctx, command, "-m", model, secret(subscription), "private-key="+strings.TrimSpace(string(key)))
 }
 
-// Subscribe gives gluetun the lab's subscription.
-func (d Deploy) Subscribe(ctx context.Context, model string) error {
-	uri, err := d.Key(ctx, model)
+// Subscribe gives a gateway one of the lab's subscriptions: its key as a secret, the grant, and options.
+func (d Deploy) Subscribe(ctx context.Context, model, app string, subscription int) error {
+	uri, err := d.putKey(ctx, model, "add-secret", subscription)
 	if err != nil {
 		return err
 	}
-	return d.Grant(ctx, model, "gluetun", uri)
-}
-
-// Grant gives a gateway the subscription whose key is in a secret: the grant, and options.
-func (d Deploy) Grant(ctx context.Context, model, app, uri string) error {
-	if _, err := d.Juju(ctx, "grant-secret", "-m", model, "vpn-key", app); err != nil {
+	if _, err := d.Juju(ctx, "grant-secret", "-m", model, secret(subscription), app); err != nil {
 		return err
 	}
 	info, err := d.Info(ctx)
 	if err != nil {
 		return err
 	}
-	args := []string{"config", "-m", model, app, "wireguard-private-key-secret=" + uri}
-	for name, value := range info.GatewayOptions() {
+	args := []string{"config", "-m", model, app, "wireguard-private-key-secret=" + strings.TrimSpace(uri)}
+	for name, value := range info.GatewayOptions(subscription) {
 		args = append(args, name+"="+value)
 	}
 	_, err = d.Juju(ctx, args...)

@@ -89,9 +89,13 @@ func info(_ context.Context, lab where.Lab, _ []string) error {
 	}
 	out := json.NewEncoder(os.Stdout)
 	out.SetIndent("", "  ")
+	var subscriptions []map[string]string
+	for _, s := range vpn.Subscriptions {
+		subscriptions = append(subscriptions, map[string]string{"key_file": s.KeyFile(lab), "address": s.Address + "/32," + s.Address6 + "/128"})
+	}
 	return out.Encode(map[string]any{
 		"vpn": map[string]any{"endpoint": where.VPNEndpoint, "port": where.VPNPort, "public_key": strings.TrimSpace(string(public)),
-			"key_file": vpn.KeyFile(lab), "address": where.VPNClient + "/32," + where.VPNClient6 + "/128", "exit": where.VPNExit},
+			"subscriptions": subscriptions, "exit": where.VPNExit},
 		"echo": "203.0.113.7", "node": where.UplinkIP,
 		"kubeconfig": lab.Path("pki", "admin.kubeconfig"), "images": images.Resources(),
 	})

@@ -1,4 +1,4 @@
-// Package vpn is the lab's VPN provider: a WireGuard server with one subscription, by wireguard-go.
+// Package vpn is the lab's VPN provider: a WireGuard server with two subscriptions, by wireguard-go.
 package vpn
 
 import (
@@ -20,17 +20,21 @@ import (
 
 const tunnel = "wg0"
 
-// KeyFile is where the subscription's private key is kept, and PublicFile the server's public one.
-func KeyFile(lab where.Lab) string    { return lab.Path("vpn", "client.key") }
+// Subscription is what a subscriber has.
+type Subscription struct{ name, Address, Address6 string }
+
+// Subscriptions are those that the provider knows: a tunnel each.
+var Subscriptions = []Subscription{{"client", where.VPNClient, where.VPNClient6}, {"second", where.VPNSecond, where.VPNSecond6}}
+
+// KeyFile is where its private key is kept.
+func (s Subscription) KeyFile(lab where.Lab) string { return lab.Path("vpn", s.name+".key") }
+
+// PublicFile is where the server's public key is kept.
 func PublicFile(lab where.Lab) string { return lab.Path("vpn", "server.pub") }
 
 // Serve makes new keys, writes the subscriber's part down, and serves until ctx ends.
 func Serve(ctx context.Context, lab where.Lab) error {
 	server, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		return err
-	}
-	client, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return err
 	}
@@ -40,9 +44,21 @@ func Serve(ctx context.Context, lab where.Lab) error {
 	}
 	dev := device.NewDevice(t, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, "wireguard: "))
 	defer dev.Close()
-	err = dev.IpcSet(fmt.Sprintf("private_key=%s\nlisten_port=%d\npublic_key=%s\nallowed_ip=%s/32\nallowed_ip=%s/128\n",
-		hex.EncodeToString(server.Bytes()), where.VPNPort, hex.EncodeToString(client.PublicKey().Bytes()), where.VPNClient, where.VPNClient6))
-	if err != nil {
+	if err := os.MkdirAll(lab.Path("vpn"), 0o700); err != nil {
+		return err
+	}
+	config := fmt.Sprintf("private_key=%s\nlisten_port=%d\n", hex.EncodeToString(server.Bytes()), where.VPNPort)
+	for _, s := range Subscriptions {
+		key, err := ecdh.X25519().GenerateKey(rand.Reader)
+		if err != nil {
+			return err
+		}
+		config += fmt.Sprintf("public_key=%s\nallowed_ip=%s/32\nallowed_ip=%s/128\n", hex.EncodeToString(key.PublicKey().Bytes()), s.Address, s.Address6)
+		if err := write(s.KeyFile(lab), key.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := dev.IpcSet(config); err != nil {
 		return fmt.Errorf("cannot configure WireGuard: %w", err)
 	}
 	if err := dev.Up(); err != nil {
@@ -56,12 +72,6 @@ func Serve(ctx context.Context, lab where.Lab) error {
 		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("cannot run %v: %w: %s", argv, err, out)
 		}
-	}
-	if err := os.MkdirAll(lab.Path("vpn"), 0o700); err != nil {
-		return err
-	}
-	if err := write(KeyFile(lab), client.Bytes()); err != nil {
-		return err
 	}
 	if err := write(PublicFile(lab), server.PublicKey().Bytes()); err != nil {
 		return err
