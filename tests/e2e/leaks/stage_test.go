@@ -57,6 +57,7 @@ func (s *stage) inside(command ...string) {
 // count is what is known of one kind that one pod sends.
 type count struct {
 	Sent    int            // by its sender now: a new one begins with 0
+	Began   time.Time      // when that one did, nearly; zero: there is none, or one for all time
 	Beside  int            // packets, or questions, that left outside of the tunnel: the pod or the node
 	Arrived map[string]int // by the source that was seen
 }
@@ -76,8 +77,9 @@ func (s *stage) counts(of string) map[string]count {
 	if err != nil {
 		sender = world.Sender{} // there is none now
 	}
+	began := time.Now().Add(-time.Duration(sender.Seconds * float64(time.Second)))
 	for kind, k := range seen {
-		out[kind] = count{Sent: sender.Kinds[kind].Sent, Beside: max(k.Uplink, k.Pod), Arrived: k.Arrived}
+		out[kind] = count{Sent: sender.Kinds[kind].Sent, Began: began, Beside: max(k.Uplink, k.Pod), Arrived: k.Arrived}
 	}
 	c := count{Arrived: map[string]int{}}
 	c.Sent = s.names[of].asked()
@@ -213,7 +215,8 @@ func (s *stage) observe(name string, play func()) (records []Record) {
 	ownNow, plainNow := s.look()
 	for _, kind := range append(slices.Sorted(maps.Keys(trackers)), kinds...) {
 		r := Record{Scenario: name, Method: s.method, Probe: kind, Held: float64(int(held*10)) / 10}
-		if r.Sent = ownNow[kind].Sent - own[kind].Sent; r.Sent < 0 {
+		r.Sent = ownNow[kind].Sent - own[kind].Sent
+		if ownNow[kind].Began.Sub(own[kind].Began) > 2*time.Second { // of another sender
 			r.Sent = ownNow[kind].Sent
 		}
 		r.Uplink = ownNow[kind].Beside - own[kind].Beside
