@@ -38,7 +38,7 @@ const (
 	VPNPort                   = 51820
 	VPNServer, VPNServer6     = "10.2.0.1", "fd10:2::1"
 	VPNClient, VPNClient6     = "10.2.0.2", "fd10:2::2"
-	VPNSecond, VPNSecond6     = "10.2.0.3", "fd10:2::3" // of another subscription
+	VPNSecond, VPNSecond6     = "10.2.0.3", "fd10:2::3"        // of another subscription
 	VPNExit, VPNExit6         = "192.0.2.2", "2001:db8:192::2" // what the world sees of traffic through the tunnel
 )
 
