@@ -4,6 +4,7 @@ package overlay
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -116,6 +117,15 @@ func TestIPv6IsSwitchedOff(t *testing.T) {
 	report := gateway.Until("the tunnel is looked at", func(r overlay.Report) bool { return r.Gateway.Tunnel })
 	assert.Empty(t, report.Gateway.Error)
 	assert.Empty(t, pod.Report().Client.Error)
+	require.NoError(t, pod.Do(t, func() error {
+		link, err := net.InterfaceByName("vxlan0")
+		if err != nil {
+			return err
+		}
+		have, err := link.Addrs()
+		assert.Len(t, have, 1, "it is switched off indeed: there is the IPv4 address alone")
+		return err
+	}))
 }
 
 // Nobody sends IPv6 in another's name either, nor to the cluster or to another client.

@@ -28,6 +28,10 @@ func is(load expr.Any, value []byte) Words {
 	return Words{load, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: value}}
 }
 
+func isNot(load expr.Any, value []byte) Words {
+	return Words{load, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: value}}
+}
+
 // some is `LOAD & bits != 0`.
 func some(load expr.Any, bits uint32) Words {
 	zero := binaryutil.NativeEndian.PutUint32(0)
@@ -53,7 +57,7 @@ func Oif(name string) Words {
 
 // NotOif is `oifname != name`.
 func NotOif(name string) Words {
-	return Words{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: ifname(name)}}
+	return isNot(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, ifname(name))
 }
 
 func Proto(p byte) Words  { return is(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, []byte{p}) }
@@ -189,10 +193,7 @@ func Unreachable(f byte, to bool, p uint16) Words {
 
 // NotDport is `th dport != p`.
 func NotDport(p uint16) Words {
-	return Words{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, p)},
-	}
+	return isNot(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, binary.BigEndian.AppendUint16(nil, p))
 }
 
 // icmp is `icmp type kind`, of a family.
@@ -209,10 +210,7 @@ func ICMPv6(t byte) Words { return icmp(unix.NFPROTO_IPV6, t) }
 
 // NotRoot is `meta skuid != 0`: of a socket of any other user.
 func NotRoot() Words {
-	return Words{
-		&expr.Meta{Key: expr.MetaKeySKUID, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(0)},
-	}
+	return isNot(&expr.Meta{Key: expr.MetaKeySKUID, Register: 1}, binaryutil.NativeEndian.PutUint32(0))
 }
 
 // Redirect is `redirect to :port`: to this namespace's own loopback, of what it sends itself.
@@ -240,36 +238,29 @@ func Carries(t uint16) Words {
 
 // CarriesFrom is a VXLAN packet whose IPv4 source, and the one of the packet in it, are together in a set.
 func CarriesFrom(set *nftables.Set) Words {
-	return Rule(Family(unix.NFPROTO_IPV4), Words{
-		&expr.Payload{DestRegister: 9, Base: expr.PayloadBaseTransportHeader, Offset: innerSource, Len: 4}, // NFT_REG32_01
-		address(unix.NFPROTO_IPV4, false, 1),
-		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
-	})
+	return Rule(Family(unix.NFPROTO_IPV4), together(address(unix.NFPROTO_IPV4, false, 1), inside(innerSource), set))
 }
 
 // CarriesFrom6 is CarriesFrom, of a packet in it whose IPv6 source is the twin of an address of the set: in that network, which has
 // 96 bits.
 func CarriesFrom6(network netip.Prefix, set *nftables.Set) Words {
-	return Rule(Family(unix.NFPROTO_IPV4), within96(expr.PayloadBaseTransportHeader, innerSource6, network), Words{
-		&expr.Payload{DestRegister: 9, Base: expr.PayloadBaseTransportHeader, Offset: innerSource6 + 12, Len: 4}, // NFT_REG32_01
-		address(unix.NFPROTO_IPV4, false, 1),
-		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
-	})
+	return Rule(Family(unix.NFPROTO_IPV4), within96(expr.PayloadBaseTransportHeader, innerSource6, network),
+		together(address(unix.NFPROTO_IPV4, false, 1), inside(innerSource6+12), set))
+}
+
+// together is `first . second @set`: what is loaded into register 1, and into the 32 bits behind it (NFT_REG32_01).
+func together(first, second expr.Any, set *nftables.Set) Words {
+	return Words{second, first, &expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID}}
+}
+
+// inside loads an IPv4 address, or what of a twin is one, from the packet that is carried.
+func inside(offset uint32) expr.Any {
+	return &expr.Payload{DestRegister: 9, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 4}
 }
 
 // within96 is an IPv6 address in a network of 96 bits.
 func within96(base expr.PayloadBase, offset uint32, network netip.Prefix) Words {
 	return is(&expr.Payload{DestRegister: 1, Base: base, Offset: offset, Len: 12}, network.Addr().AsSlice()[:12])
-}
-
-// MarkedFrom6 is MarkedFrom, of the twin of an address of the set.
-func MarkedFrom6(network netip.Prefix, set *nftables.Set) Words {
-	const source = 8
-	return Rule(Family(unix.NFPROTO_IPV6), within96(expr.PayloadBaseNetworkHeader, source, network), Words{
-		&expr.Payload{DestRegister: 9, Base: expr.PayloadBaseNetworkHeader, Offset: source + 12, Len: 4}, // NFT_REG32_01
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
-		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
-	})
 }
 
 // MarkSource is `meta mark set ip saddr`.
@@ -279,11 +270,15 @@ func MarkSource() Words {
 
 // MarkedFrom is a packet whose mark, as MarkSource sets it, and IPv4 source are together in a set.
 func MarkedFrom(set *nftables.Set) Words {
-	return Rule(Family(unix.NFPROTO_IPV4), Words{
-		address(unix.NFPROTO_IPV4, false, 9), // NFT_REG32_01
-		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
-		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
-	})
+	return Rule(Family(unix.NFPROTO_IPV4), together(&expr.Meta{Key: expr.MetaKeyMARK, Register: 1}, address(unix.NFPROTO_IPV4, false, 9), set))
+}
+
+// MarkedFrom6 is MarkedFrom, of the twin of an address of the set.
+func MarkedFrom6(network netip.Prefix, set *nftables.Set) Words {
+	const source = 8
+	twin := &expr.Payload{DestRegister: 9, Base: expr.PayloadBaseNetworkHeader, Offset: source + 12, Len: 4}
+	return Rule(Family(unix.NFPROTO_IPV6), within96(expr.PayloadBaseNetworkHeader, source, network),
+		together(&expr.Meta{Key: expr.MetaKeyMARK, Register: 1}, twin, set))
 }
 
 // Begins is `tcp flags syn / syn,rst`: a segment that opens a connection.

@@ -11,9 +11,12 @@ import (
 )
 
 // Forwards6 says whether this pod forwards IPv6.
-func Forwards6() bool {
-	now, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding")
-	return err == nil && strings.TrimSpace(string(now)) == "1"
+func Forwards6() bool { return sysctl("ipv6/conf/all/forwarding") == "1" }
+
+// sysctl reads one of the network's; empty where there is none.
+func sysctl(name string) string {
+	text, _ := os.ReadFile("/proc/sys/net/" + name)
+	return strings.TrimSpace(string(text))
 }
 
 // Forward lets IPv4 packets that an interface receives go on by another, unless they may already: to say it tells everybody who
@@ -21,7 +24,7 @@ func Forwards6() bool {
 // alone: /proc/sys is read-only in a container that is not privileged (linux/net/ipv4/devinet.c, inet_set_link_af).
 func (h Handle) Forward(link netlink.Link) error {
 	name := link.Attrs().Name
-	if now, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + name + "/forwarding"); err == nil && strings.TrimSpace(string(now)) == "1" {
+	if sysctl("ipv4/conf/"+name+"/forwarding") == "1" {
 		return nil
 	}
 	const inetConf, forwarding = 1, 1 // IFLA_INET_CONF (linux/if_link.h), IPV4_DEVCONF_FORWARDING (linux/ip.h)

@@ -3,8 +3,6 @@ package route
 import (
 	"errors"
 	"net/netip"
-	"os"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -92,8 +90,7 @@ func (h Handle) know(link netlink.Link, as, a netip.Addr) error {
 // Carry6 gives an interface an address's twin; false: it takes too little at once, or has no IPv6.
 func (h Handle) Carry6(link netlink.Link, vni uint32, a netip.Addr) (bool, error) {
 	// A kernel with IPv6 may be told to have none on some interfaces, or on all: its addresses are refused then.
-	off, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + link.Attrs().Name + "/disable_ipv6")
-	if err != nil || strings.TrimSpace(string(off)) != "0" || link.Attrs().MTU < overlay.MinSix {
+	if sysctl("ipv6/conf/"+link.Attrs().Name+"/disable_ipv6") != "0" || link.Attrs().MTU < overlay.MinSix {
 		return false, nil
 	}
 	own := netip.PrefixFrom(overlay.Six(vni, a), 128)
