@@ -11,7 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,9 +21,10 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// prober asks the world again and again, and notes when it was answered last.
+// prober asks the world again and again, and notes when it was answered.
 type prober struct {
-	answered atomic.Int64 // nanoseconds since 1970
+	mu       sync.Mutex
+	answered []time.Time
 }
 
 func (s *stage) prober(pod *ns.NS) *prober {
@@ -55,7 +56,9 @@ func (s *stage) prober(pod *ns.NS) *prober {
 				default:
 				}
 				if err == nil {
-					p.answered.Store(time.Now().UnixNano())
+					p.mu.Lock()
+					p.answered = append(p.answered, time.Now())
+					p.mu.Unlock()
 				}
 			}
 		}()
@@ -64,13 +67,20 @@ func (s *stage) prober(pod *ns.NS) *prober {
 	return p
 }
 
-// since waits for an answer after a moment, and says how long after.
+// since waits for the first answer after a moment, and says how long after. What was before is forgotten.
 func (p *prober) since(t *testing.T, from time.Time) time.Duration {
 	t.Helper()
 	for time.Since(from) < 20*time.Second {
-		if at := p.answered.Load(); at > from.UnixNano() {
-			return time.Duration(at - from.UnixNano())
+		p.mu.Lock()
+		after := slices.IndexFunc(p.answered, from.Before)
+		if after >= 0 {
+			p.answered = p.answered[after:]
+			first := p.answered[0]
+			p.mu.Unlock()
+			return first.Sub(from)
 		}
+		p.answered = nil
+		p.mu.Unlock()
 		time.Sleep(time.Millisecond)
 	}
 	require.Fail(t, "nobody answers")
@@ -133,7 +143,7 @@ type Figures struct {
 	Recover map[string]Spread `json:"recover_s"` // by the number of clients; from the start of the new gateway's agent
 	Detect  Spread            `json:"detect_gateway_s"`
 	Reinit  Spread            `json:"reinit_s"`
-	Setup   Spread            `json:"setup_s"` // from the start of the client's agent
+	Setup   map[string]Spread `json:"setup_s"` // by the number of clients that start at once; from the start of the first one's agent
 	// VSVXLAN is the overlay's throughput to the world, over that of a VXLAN without a rule, the same way; the median of pairs.
 	VSVXLAN float64 `json:"vs_vxlan"`
 	// VSMasquerade is the same against a VXLAN whose gateway masquerades, and forwards nothing else: what any gateway must do.
@@ -157,12 +167,15 @@ type Figures struct {
 }
 
 func TestFigures(t *testing.T) {
-	f := Figures{Recover: map[string]Spread{}}
+	f := Figures{Recover: map[string]Spread{}, Setup: map[string]Spread{}}
 	of := func(what string, take func(t *testing.T)) { // whatever one has started ends before the next
 		require.True(t, t.Run(what, take))
 	}
 	for _, n := range []int{20, 1} { // what is told once is of the client that is alone
-		of(fmt.Sprintf("%d clients", n), func(t *testing.T) { f.Recover[fmt.Sprint(n)], f.Detect, f.Reinit, f.Setup = measure(t, n) })
+		of(fmt.Sprintf("%d clients", n), func(t *testing.T) {
+			key := fmt.Sprint(n)
+			f.Recover[key], f.Detect, f.Reinit, f.Setup[key] = measure(t, n)
+		})
 	}
 	of("throughput", func(t *testing.T) { throughput(t, &f) })
 	of("encrypted", func(t *testing.T) { encrypted(t, &f) })
@@ -208,6 +221,7 @@ func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
 		p.since(t, began)
 	}
 	var recoveries, detections, reinits, setups []time.Duration
+	var peer netip.Addr
 	for trial := range 20 {
 		seen := pods(gateway)
 		require.Len(t, seen, n)
@@ -216,7 +230,8 @@ func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
 		members[0].Until("lost", func(r overlay.Report) bool { return r.Client.Lost })
 		detections = append(detections, time.Since(gone))
 		time.Sleep(300 * time.Millisecond)
-		gateway = s.gatewayAgent(fmt.Sprintf("10.42.0.%d", 8+trial), seen, crowd)
+		address := fmt.Sprintf("10.42.0.%d", 8+trial)
+		gateway, peer = s.gatewayAgent(address, seen, crowd), netip.MustParseAddr(address)
 		from := gateway.Started
 		for _, p := range probers {
 			recoveries = append(recoveries, p.since(t, from))
@@ -227,13 +242,20 @@ func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
 		m.Delete(t, "vxlan0")
 		reinits = append(reinits, probers[trial%n].since(t, time.Now()))
 	}
-	for trial := range 5 {
-		m := members[trial%n]
-		m.Kill()
-		m.Delete(t, "vxlan0")
+	for range 5 {
+		for _, m := range members {
+			m.Kill()
+			m.Delete(t, "vxlan0")
+			m.config.Client.Peer = peer // the charm has heard by then
+			m.Configure(m.config)
+		}
 		time.Sleep(100 * time.Millisecond)
-		m.Start()
-		setups = append(setups, probers[trial%n].since(t, m.Started))
+		for _, m := range members {
+			m.Start()
+		}
+		for _, p := range probers {
+			setups = append(setups, p.since(t, members[0].Started))
+		}
 	}
 	return spread(recoveries), spread(detections), spread(reinits), spread(setups)
 }

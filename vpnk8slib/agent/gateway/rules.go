@@ -50,42 +50,40 @@ func (g *Gateway) lay() error {
 	}
 	g.pinned = begun.Set(table, pinned, nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr), nftables.Set{Concatenation: true}, pins)
 
-	cluster, clients := map[byte]*nftables.Set{}, map[byte]*nftables.Set{}
-	sixes := overlay.Sixes(g.config.VNI)
+	cluster := map[byte]*nftables.Set{}
 	for _, f := range nft.Families {
-		networks, theirs := []nftables.SetElement{}, nft.Interval(g.config.Address.Masked())
-		if f.Number == unix.NFPROTO_IPV6 {
-			theirs = nft.Interval(sixes)
-		}
+		var networks []nftables.SetElement
 		for _, p := range g.config.Cluster {
 			if f.Has(p.Addr()) {
 				networks = append(networks, nft.Interval(p)...)
 			}
 		}
 		cluster[f.Number] = begun.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
-		clients[f.Number] = begun.Set(table, "clients"+f.Name, f.Kind, nftables.Set{Interval: true}, theirs)
 	}
 
+	sixes := overlay.Sixes(g.config.VNI)
 	// Behind the assembly of fragments (-400), before anything is made of what is in the encapsulation.
 	inside := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Port), nft.Iif(g.config.Device))
 	// A datagram may be several to the kernel still, and be cut behind this: so what comes out is judged again, by the pod that
 	// it came from, which the mark remembers.
 	filter("pins", nftables.ChainHookPrerouting, -300,
 		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(g.pinned), nft.MarkSource(), nft.Accept()),
-		nft.Rule(inside, nft.Carries(unix.ETH_P_IPV6), nft.CarriesFrom6(sixes, g.pinned), nft.MarkSource(), nft.Accept()),
-		drop(Spoofed, inside),
 		nft.Rule(from, nft.MarkedFrom(g.pinned), nft.Mark(0), nft.Accept()),
+		nft.Rule(inside, nft.Carries(unix.ETH_P_IPV6), nft.CarriesFrom6(sixes, g.pinned), nft.MarkSource(), nft.Accept()),
 		nft.Rule(from, nft.MarkedFrom6(sixes, g.pinned), nft.Mark(0), nft.Accept()),
+		drop(Spoofed, inside),
 		drop(Spoofed, from))
+	tunnel, known := nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related)
 	filter("forward", nftables.ChainHookForward, 0,
+		nft.Rule(from, out, known, nft.Accept()), // most are
+		nft.Rule(tunnel, nft.Oif(g.config.Overlay), known, nft.Accept()),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster[unix.NFPROTO_IPV4])),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV6, true, cluster[unix.NFPROTO_IPV6])),
 		nft.Rule(nft.Begins(), from, out, nft.Clamp()),
 		nft.Rule(from, out, nft.Accept()),
-		nft.Rule(nft.Iif(g.config.Tunnel), nft.Oif(g.config.Overlay), nft.State(nft.Established|nft.Related), nft.Accept()),
 		drop(Between, from, nft.Oif(g.config.Overlay)),
 		drop(Beyond, from),
-		drop(Unasked, nft.Iif(g.config.Tunnel)),
+		drop(Unasked, tunnel),
 		drop(Forward))
 	own := []nft.Words{nft.Rule(inside, nft.Accept()), nft.Rule(nft.Ping(), from, nft.Accept())}
 	if g.config.Names != 0 {
@@ -95,15 +93,15 @@ func (g *Gateway) lay() error {
 	}
 	filter("input", nftables.ChainHookInput, 0, append(own,
 		drop(Local, from),
-		nft.Rule(nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related), nft.Accept()),
-		drop(Unasked, nft.Iif(g.config.Tunnel)))...)
-	var masqueraded, bare []nft.Words
-	for _, f := range nft.Families {
-		theirs := nft.Rule(out, nft.Within(f.Number, false, clients[f.Number]))
-		masqueraded, bare = append(masqueraded, nft.Rule(theirs, nft.Masquerade())), append(bare, drop(Bare, theirs))
+		nft.Rule(tunnel, known, nft.Accept()),
+		drop(Unasked, tunnel))...)
+	var masqueraded []nft.Words
+	bare := []nft.Words{nft.Rule(nft.NotOif(g.config.Tunnel), nft.Accept())}
+	for _, clients := range []netip.Prefix{g.config.Address.Masked(), sixes} {
+		masqueraded, bare = append(masqueraded, nft.Rule(out, nft.From(clients), nft.Masquerade())), append(bare, drop(Bare, nft.From(clients)))
 	}
 	// A tunnel that has just lost its IPv6 address: the kernel takes another of this pod's.
-	bare = append(bare, drop(Bare, out, nft.Within(unix.NFPROTO_IPV6, false, cluster[unix.NFPROTO_IPV6])))
+	bare = append(bare, drop(Bare, nft.Within(unix.NFPROTO_IPV6, false, cluster[unix.NFPROTO_IPV6])))
 	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, masqueraded...)
 	// Conntrack translates no packet that it makes nothing of, nor one of a connection that began without these rules.
 	filter("bare", nftables.ChainHookPostrouting, 300, bare...)

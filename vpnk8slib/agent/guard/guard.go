@@ -149,13 +149,11 @@ func (t *transaction) judge() {
 		}
 		t.cluster[f.Name] = t.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
 	}
-	// After conntrack (-200), before anybody's redirect (-100).
-	begun := nft.Rule(nft.Iif(t.Device), nft.State(nft.New))
-	marks := []nft.Words{nft.Rule(begun, nft.MarkConnection(Entered))}
-	for _, p := range t.Inbound { // behind a mesh's redirect its own port is all that is to be seen
-		marks = append(marks, nft.Rule(begun, nft.Proto(unix.IPPROTO_TCP), nft.Dport(p), nft.MarkConnection(Declared)))
+	// After conntrack (-200), before anybody's redirect (-100): behind a mesh's, its own port is all that is to be seen.
+	mark := hook("mark", nftables.ChainHookPrerouting, -150)
+	for _, p := range t.Inbound {
+		t.Chain(mark, nft.Rule(nft.Proto(unix.IPPROTO_TCP), nft.Dport(p), nft.State(nft.New), nft.Iif(t.Device), nft.MarkConnection(Declared)))
 	}
-	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), marks...)
 	t.apart(hook)
 	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
 	marked := hook("marked", nftables.ChainHookOutput, -150)
@@ -270,11 +268,12 @@ func (t *transaction) inward() []nft.Words {
 		rules = append(rules, nft.Rule(append(parts, nft.Iif(t.Device), nft.Accept())...))
 	}
 	encapsulation := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
-	for _, f := range nft.Families {
-		device(encapsulation, nft.Within(f.Number, false, t.gateways[f.Name]))
-	}
 	if t.Router != "" { // from whom, the other table knows
 		device(encapsulation)
+	} else {
+		for _, f := range nft.Families {
+			device(encapsulation, nft.Within(f.Number, false, t.gateways[f.Name]))
+		}
 	}
 	for _, name := range t.open() {
 		if name != t.Overlay || !t.Own.IsValid() {
@@ -288,6 +287,7 @@ func (t *transaction) inward() []nft.Words {
 		}
 	}
 	device(nft.State(nft.Established | nft.Related))
+	rules = append(rules, nft.Rule(nft.State(nft.New), nft.Iif(t.Device), nft.MarkConnection(Entered)))
 	if t.Beats != 0 {
 		for _, f := range nft.Families {
 			device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Beats), nft.Within(f.Number, false, t.cluster[f.Name]))
@@ -332,6 +332,9 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	device := func(parts ...nft.Words) {
 		rules = append(rules, nft.Rule(append(parts, nft.Oif(t.Device), nft.Mark(t.pass), nft.Accept())...))
 	}
+	for _, f := range nft.Families { // the encapsulation is among it
+		device(nft.Within(f.Number, true, t.cluster[f.Name]))
+	}
 	// Answers, to whom has asked over this interface first. One that was asked through the tunnel never goes on here.
 	device(nft.Reply(), nft.Connection(Entered))
 	for _, f := range nft.Families {
@@ -342,7 +345,6 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 			}
 		}
 		outside := t.Set(table, "outside"+f.Name, nftables.MustConcatSetType(f.Kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)
-		device(nft.Within(f.Number, true, t.cluster[f.Name]))
 		device(nft.Proto(unix.IPPROTO_TCP), nft.Towards(f.Number, outside))
 		device(nft.Proto(unix.IPPROTO_UDP), nft.Towards(f.Number, outside))
 	}

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 
 	"github.com/google/nftables"
@@ -150,11 +151,26 @@ func Within(f byte, destination bool, set *nftables.Set) Words {
 
 // To is `ip daddr address`.
 func To(a netip.Addr) Words {
-	f := byte(unix.NFPROTO_IPV4)
-	if a.Is6() {
-		f = unix.NFPROTO_IPV6
-	}
+	f := family(a)
 	return Rule(Family(f), is(address(f, true, 1), a.AsSlice()))
+}
+
+// From is `ip saddr network`.
+func From(p netip.Prefix) Words {
+	f, first := family(p.Addr()), p.Masked().Addr().AsSlice()
+	mask := net.CIDRMask(p.Bits(), 8*len(first))
+	return Rule(Family(f), Words{
+		address(f, false, 1),
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: uint32(len(first)), Mask: mask, Xor: make([]byte, len(first))},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: first},
+	})
+}
+
+func family(a netip.Addr) byte {
+	if a.Is4() {
+		return unix.NFPROTO_IPV4
+	}
+	return unix.NFPROTO_IPV6
 }
 
 // Towards is `ip daddr . th dport @set`, of TCP and UDP.
