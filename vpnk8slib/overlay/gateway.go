@@ -27,6 +27,8 @@ type Gateway struct {
 	Cluster []netip.Prefix `json:"cluster"`
 	// Blocks are who may be a client. Each of its addresses belongs to one pod at a time, which has proven to know the key.
 	Blocks []Block `json:"blocks"`
+	// Ports grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody does.
+	Ports netip.Addr `json:"ports,omitzero"`
 	// Pod is the name of the pod that has the tunnel: the agent of another one has no clients. Empty: every one has.
 	Pod string `json:"pod,omitempty"`
 	// Seen are the pods of clients as an earlier gateway knew them: they are told that there is a new one. Nothing else is
@@ -38,6 +40,7 @@ type Gateway struct {
 type Block struct {
 	Name      string       `json:"name"` // of the application, and of the file that holds its key
 	Addresses netip.Prefix `json:"addresses"`
+	Port      bool         `json:"port,omitempty"` // it wants a port of the provider's
 }
 
 // Check says what is wrong, and names the field.
@@ -56,6 +59,9 @@ func (g Gateway) Check() error {
 	}
 	if err := errors.Join(ports("probes", g.Probes), ports("resolvers", g.Resolvers)); err != nil {
 		return err
+	}
+	if g.Ports.IsValid() && (!plain(g.Ports) || !g.Ports.Is4()) {
+		return fmt.Errorf("ports must be an IPv4 address, not %s", g.Ports)
 	}
 	for _, p := range g.Cluster {
 		if p.Overlaps(g.Address.Masked()) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/gateway"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/names"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/ports"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tunnel"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -30,7 +31,8 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 	}
 	defer h.Close()
 	var truth tunnel.Watcher
-	keeper := &gateway.Keeper{Log: r.log, Handle: h, Tunnel: truth.Up}
+	granted := &ports.Keeper{Log: r.log, Tunnel: truth.Up}
+	keeper := &gateway.Keeper{Log: r.log, Handle: h, Tunnel: truth.Up, Ports: granted.Leased}
 	var current atomic.Pointer[overlay.Gateway] // as it was read last
 	deaf := map[string]bool{}                   // those whose key was not there, to say it once
 	read := func() (gateway.Config, error) {
@@ -65,6 +67,7 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		r.guarding(r.rules),
 		func(ctx context.Context) error { return keeper.Run(ctx, read) },
 		func(ctx context.Context) error { return truth.Run(ctx, current.Load) },
+		func(ctx context.Context) error { return granted.Run(ctx, current.Load) },
 		func(ctx context.Context) error { return resolve(ctx, r.log, current.Load) })
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
@@ -23,7 +24,8 @@ type Gateway struct {
 	config overlay.Gateway
 	handle route.Handle
 
-	pins map[netip.Addr]netip.Addr // the pod of each client's address
+	pins      map[netip.Addr]netip.Addr // the pod of each client's address
+	forwarded []Forwarded
 
 	laid    string        // what the rules look like in the kernel
 	at      uint32        // the firewall's generation when they were seen so; 0: not seen
@@ -120,6 +122,29 @@ func (g *Gateway) Unpin(client netip.Addr) error {
 		return fmt.Errorf("cannot unpin %s: %w", client, err)
 	}
 	delete(g.pins, client)
+	return nil
+}
+
+// Forwarded is what comes out of the tunnel at any of some ports, by TCP or UDP over IPv4, and goes to a client.
+type Forwarded struct {
+	Ports []uint16
+	To    netip.AddrPort
+}
+
+// Forward says what is forwarded from now on, and nothing else is. Connections that were forwarded before go on. The client sees who
+// has connected: nothing but its own address is translated.
+func (g *Gateway) Forward(all []Forwarded) error {
+	if reflect.DeepEqual(all, g.forwarded) {
+		return nil
+	}
+	before := g.forwarded
+	if g.forwarded = all; g.pinned == nil { // laid with it then
+		return nil
+	}
+	if err := g.lay(); err != nil {
+		g.forwarded = before
+		return fmt.Errorf("cannot forward ports: %w", err)
+	}
 	return nil
 }
 

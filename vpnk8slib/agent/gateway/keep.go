@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +33,8 @@ type Keeper struct {
 	Handle route.Handle
 	// Tunnel says whether packets come back through the tunnel now; clients are told.
 	Tunnel func() bool
+	// Ports are those that the provider grants, by block; nil: there are none.
+	Ports func() map[string]overlay.Lease
 
 	mu sync.Mutex // of all that follows
 
@@ -63,6 +67,7 @@ func (k *Keeper) State() overlay.GatewayState {
 			state.Clients[client] = overlay.ClientSeen{Pod: t.pod, Heard: t.heard}
 		}
 	}
+	state.Ports = k.leased()
 	if k.gateway != nil {
 		if state.IPv6 = k.gateway.six == nil; !state.IPv6 && k.gateway.six != errNoTunnel6 {
 			state.NoIPv6 = k.gateway.six.Error()
@@ -104,6 +109,9 @@ func (k *Keeper) meet() time.Duration {
 	}
 	many := k.wire.Each(k.hear)
 	k.call()
+	if err := k.forward(); err != nil {
+		k.failed(err)
+	}
 	if many || time.Since(k.met) < beat.Meets {
 		return beat.Meeting
 	}
@@ -142,6 +150,9 @@ func (k *Keeper) take(config Config) error {
 	next, err := New(k.Handle, config.Gateway)
 	if err != nil {
 		return err
+	}
+	if k.gateway != nil {
+		next.forwarded = k.gateway.forwarded
 	}
 	talks := map[netip.Addr]*talk{}
 	for client, t := range k.talks {
@@ -245,6 +256,42 @@ func (k *Keeper) call() {
 		t.called, t.end.Tunnel, t.end.Six = now, k.Tunnel(), k.gateway.six == nil
 		k.wire.Send(t.end.Next(), t.pod)
 	}
+}
+
+// leased are the provider's ports, each with the client that it leads to: the first of its block that is known.
+func (k *Keeper) leased() map[string]overlay.Lease {
+	if k.Ports == nil || k.gateway == nil {
+		return nil
+	}
+	leases := k.Ports()
+	for _, b := range k.config.Blocks {
+		l, ok := leases[b.Name]
+		if !ok {
+			continue
+		}
+		for client := range k.gateway.pins {
+			if b.Addresses.Contains(client) && (!l.Client.IsValid() || client.Less(l.Client)) {
+				l.Client = client
+			}
+		}
+		leases[b.Name] = l
+	}
+	return leases
+}
+
+// forward forwards what comes to these ports.
+func (k *Keeper) forward() error {
+	leases := k.leased()
+	if len(leases) == 0 && len(k.gateway.forwarded) == 0 {
+		return nil
+	}
+	var all []Forwarded
+	for _, name := range slices.Sorted(maps.Keys(leases)) {
+		if l := leases[name]; l.Port != 0 && l.Client.IsValid() {
+			all = append(all, Forwarded{[]uint16{l.Port, l.Inner}, netip.AddrPortFrom(l.Client, l.Port)})
+		}
+	}
+	return k.gateway.Forward(all)
 }
 
 func (k *Keeper) count(v beat.Verdict) {

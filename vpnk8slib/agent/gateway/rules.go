@@ -77,6 +77,7 @@ func (g *Gateway) lay() error {
 	filter("forward", nftables.ChainHookForward, 0,
 		nft.Rule(from, out, known, nft.Accept()), // most are
 		nft.Rule(tunnel, nft.Oif(g.config.Overlay), known, nft.Accept()),
+		nft.Rule(tunnel, nft.Oif(g.config.Overlay), nft.Translated(), nft.Accept()),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster[unix.NFPROTO_IPV4])),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV6, true, cluster[unix.NFPROTO_IPV6])),
 		nft.Rule(nft.Begins(), from, out, nft.Clamp()),
@@ -95,6 +96,15 @@ func (g *Gateway) lay() error {
 		drop(Local, from),
 		nft.Rule(tunnel, known, nft.Accept()),
 		drop(Unasked, tunnel))...)
+	var led []nft.Words
+	for _, f := range g.forwarded {
+		for _, p := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+			for _, port := range f.Ports {
+				led = append(led, nft.Rule(nft.Family(unix.NFPROTO_IPV4), nft.Proto(p), nft.Dport(port), tunnel, nft.LeadTo(f.To)))
+			}
+		}
+	}
+	chain("in", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, -100, led...)
 	var masqueraded []nft.Words
 	bare := []nft.Words{nft.Rule(nft.NotOif(g.config.Tunnel), nft.Accept())}
 	for _, clients := range []netip.Prefix{g.config.Address.Masked(), sixes} {

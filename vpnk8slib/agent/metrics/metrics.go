@@ -35,6 +35,7 @@ var (
 	gatewayTunnel  = desc("gateway_tunnel_up", "1 while packets come back through the tunnel.")
 	gatewayClients = desc("gateway_clients", "Clients that were heard by this gateway or an earlier one.")
 	gatewayRefused = desc("gateway_refused_heartbeats_total", "Heartbeats that were not taken: of nobody with a key here, or late, or sent a second time.", "reason")
+	gatewayPort    = desc("gateway_forwarded_port", "The port of the provider's that leads to an application; 0: it wants one and there is none.", "name")
 	gatewayDropped = desc("gateway_dropped_packets_total", "Packets that the gateway dropped.", "reason")
 )
 
@@ -74,6 +75,9 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 		tell(gatewayClients, prometheus.GaugeValue, float64(len(g.Clients)))
 		count(gatewayRefused, g.Foreign, "foreign")
 		count(gatewayRefused, g.Stale, "stale")
+		for name, l := range g.Ports {
+			tell(gatewayPort, prometheus.GaugeValue, float64(l.Port), name)
+		}
 		for reason, n := range g.Dropped {
 			count(gatewayDropped, n, reason)
 		}

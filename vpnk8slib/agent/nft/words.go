@@ -319,6 +319,21 @@ func Clamp() Words {
 	}
 }
 
+// Translated is `ct status dnat`: of a connection that was led elsewhere than it was for.
+func Translated() Words {
+	const ipsDstNAT = 1 << 5 // IPS_DST_NAT (linux/netfilter/nf_conntrack_common.h)
+	return some(&expr.Ct{Key: expr.CtKeySTATUS, Register: 1}, ipsDstNAT)
+}
+
+// LeadTo is `dnat ip to address:port`.
+func LeadTo(to netip.AddrPort) Words {
+	return Words{
+		&expr.Immediate{Register: 1, Data: to.Addr().AsSlice()},
+		&expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, to.Port())},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2},
+	}
+}
+
 func Masquerade() Words { return Words{&expr.Masq{}} }
 
 // Counted adds to a counter that is named.

@@ -1,0 +1,283 @@
+//go:build datapath
+
+package overlay
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/gateway"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// grants is a provider that grants one port by NAT-PMP, for as long as it likes.
+type grants struct {
+	mu       sync.Mutex
+	udp, tcp uint16
+	lifetime uint32
+	silent   bool
+	ended    int // mappings that were given back
+}
+
+func (g *grants) say(change func(*grants)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	change(g)
+}
+
+// provide answers in the world, at the tunnel's other end.
+func (s *stage) provide(g *grants) {
+	s.Helper()
+	require.NoError(s, s.world.Do(s.T, func() error {
+		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP("198.18.0.1"), Port: 5351})
+		if err != nil {
+			return err
+		}
+		s.Cleanup(func() { _ = c.Close() })
+		go func() {
+			for buf := make([]byte, 64); ; {
+				n, from, err := c.ReadFromUDPAddrPort(buf)
+				if err != nil {
+					return
+				}
+				if answer := g.answer(buf[:n]); answer != nil {
+					_, _ = c.WriteToUDPAddrPort(answer, from)
+				}
+			}
+		}()
+		return nil
+	}))
+}
+
+func (g *grants) answer(ask []byte) []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.silent || len(ask) != 12 {
+		return nil
+	}
+	out := make([]byte, 16)
+	out[1] = 128 + ask[1]
+	copy(out[8:10], ask[4:6])
+	if binary.BigEndian.Uint32(ask[8:]) == 0 {
+		g.ended++
+		return out
+	}
+	port := g.udp
+	if ask[1] == 2 {
+		port = g.tcp
+	}
+	binary.BigEndian.PutUint16(out[10:], port)
+	binary.BigEndian.PutUint32(out[12:], g.lifetime)
+	return out
+}
+
+// leased is what the gateway says of its client's port.
+func leased(r overlay.Report) overlay.Lease {
+	if r.Gateway == nil {
+		return overlay.Lease{}
+	}
+	return r.Gateway.Ports["qbittorrent"]
+}
+
+// peer asks a port of the tunnel's address, from an address of the world's.
+func (s *stage) peer(network, from string, port uint16, wait time.Duration) (said string, err error) {
+	s.Helper()
+	err = s.world.Do(s.T, func() error {
+		local := net.Addr(&net.TCPAddr{IP: net.ParseIP(from)})
+		if network == "udp" {
+			local = &net.UDPAddr{IP: net.ParseIP(from)}
+		}
+		d := net.Dialer{LocalAddr: local, Timeout: wait}
+		c, err := d.Dial(network, fmt.Sprintf("10.2.0.2:%d", port))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(wait))
+		if _, err := c.Write([]byte("who am I?")); err != nil {
+			return err
+		}
+		buf := make([]byte, 64)
+		n, err := c.Read(buf)
+		said = string(buf[:n])
+		return err
+	})
+	return said, err
+}
+
+// mirror answers peers of both protocols with what it sees of them.
+func (s *stage) mirror(m *member, port uint16) {
+	s.Helper()
+	m.Listen(s.T, int(port), func(c net.Conn) {
+		go func() {
+			defer c.Close()
+			for buf := make([]byte, 64); ; {
+				if _, err := c.Read(buf); err != nil {
+					return
+				}
+				if _, err := c.Write([]byte(c.RemoteAddr().(*net.TCPAddr).IP.String())); err != nil {
+					return
+				}
+			}
+		}()
+	})
+	require.NoError(s, m.Do(s.T, func() error {
+		c, err := net.ListenUDP("udp4", &net.UDPAddr{Port: int(port)})
+		if err != nil {
+			return err
+		}
+		s.Cleanup(func() { _ = c.Close() })
+		go func() {
+			for buf := make([]byte, 64); ; {
+				_, from, err := c.ReadFromUDPAddrPort(buf)
+				if err != nil {
+					return
+				}
+				_, _ = c.WriteToUDPAddrPort([]byte(from.Addr().String()), from)
+			}
+		}()
+		return nil
+	}))
+}
+
+// A torrent client behind the gateway has a port of the provider's: peers reach it, and it sees who they are. The provider takes the
+// port away, gives another one, and falls silent.
+func TestAPortOfTheProvider(t *testing.T) {
+	const first, next, other = 40001, 40003, 40002
+	s := newWorld(t)
+	g := &grants{udp: first, tcp: first, lifetime: 4}
+	s.provide(g)
+	client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	ports := []uint16{first, next, other}
+	for _, p := range ports {
+		s.mirror(client, p)
+	}
+	gateway := s.gatewayAgent("10.42.0.7", nil)
+	s.through(client.NS)
+	_, err := s.peer("tcp", "198.18.5.1", first, moment)
+	require.Error(t, err, "nobody has asked for it yet")
+
+	gateway.wantPort()
+	has := func(port uint16) {
+		t.Helper()
+		l := leased(gateway.Until(fmt.Sprint("the port is ", port), func(r overlay.Report) bool { return leased(r).Port == port }))
+		if port == 0 {
+			return
+		}
+		assert.Equal(t, way.Address.Addr(), l.Client)
+		assert.Equal(t, 4, l.Lifetime)
+		assert.Empty(t, l.Error)
+		for _, network := range []string{"tcp", "udp"} {
+			require.Eventually(t, func() bool {
+				said, err := s.peer(network, "198.18.5.1", port, moment)
+				return err == nil && said == "198.18.5.1"
+			}, patience, moment, "a peer by %s, and seen as itself", network)
+		}
+	}
+	refused := func(port uint16) {
+		t.Helper()
+		before := s.unasked(gateway)
+		for _, network := range []string{"tcp", "udp"} {
+			_, err := s.peer(network, "198.18.5.2", port, moment)
+			assert.Error(t, err, "%s to %d", network, port)
+		}
+		assert.Greater(t, s.unasked(gateway), before)
+	}
+	has(first)
+	refused(other)
+
+	g.say(func(g *grants) { g.udp, g.tcp = next, next })
+	has(next)
+	refused(first)
+
+	g.say(func(g *grants) { g.silent = true })
+	has(0)
+	refused(next)
+	gateway.Until("it says why", func(r overlay.Report) bool { return strings.Contains(leased(r).Error, "does not answer") })
+
+	g.say(func(g *grants) { g.silent = false })
+	has(next)
+	gateway.config.Gateway.Blocks[0].Port = false
+	gateway.Configure(gateway.config) // which is read every ten seconds
+	require.Eventually(t, func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.ended == 2 }, 5*patience, moment, "it is given back, of both protocols")
+	has(0)
+	refused(next)
+}
+
+// wantPort starts a gateway again with a provider that grants ports, and a client that wants one.
+func (m *member) wantPort() {
+	m.Kill()
+	m.config.Gateway.Ports = netip.MustParseAddr("198.18.0.1")
+	m.config.Gateway.Blocks[0].Port = true
+	m.Configure(m.config)
+	m.Start()
+}
+
+// unasked counts what came out of the tunnel and was nobody's answer.
+func (s *stage) unasked(m *member) uint64 {
+	s.Helper()
+	return m.Report().Gateway.Dropped[gateway.Unasked]
+}
+
+// A provider that gives other ports for TCP than for UDP gives none that a torrent client could use.
+func TestUnevenPorts(t *testing.T) {
+	s := newWorld(t)
+	s.provide(&grants{udp: 40001, tcp: 40002, lifetime: 60})
+	s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	m := s.gatewayAgent("10.42.0.7", nil)
+	m.wantPort()
+	l := leased(m.Until("it says so", func(r overlay.Report) bool { return leased(r).Error != "" }))
+	assert.Contains(t, l.Error, "other ports for TCP")
+	assert.Zero(t, l.Port)
+}
+
+// A peer has connected to the provider's port. Then the client's end of the overlay goes: what the client says to the peer waits for
+// it, and goes nowhere else.
+func TestAPeerWhileTheOverlayGoes(t *testing.T) {
+	const port = 40001
+	s := newWorld(t)
+	s.provide(&grants{udp: port, tcp: port, lifetime: 60})
+	client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.mirror(client, port)
+	gateway := s.gatewayAgent("10.42.0.7", nil)
+	gateway.wantPort()
+	gateway.Until("there is a port", func(r overlay.Report) bool { return leased(r).Port == port && leased(r).Client.IsValid() })
+	beside, through := s.node.Count(t, "p0.5"), s.world.Count(t, "t0.7")
+
+	var c net.Conn
+	require.NoError(t, s.world.Do(t, func() (err error) {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("198.18.6.6")}, Timeout: patience}
+		c, err = from.Dial("tcp", fmt.Sprintf("10.2.0.2:%d", port))
+		return err
+	}))
+	defer c.Close()
+	talk := func() (string, error) {
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if _, err := c.Write([]byte("who am I?")); err != nil {
+			return "", err
+		}
+		buf := make([]byte, 64)
+		n, err := c.Read(buf)
+		return string(buf[:n]), err
+	}
+	said, err := talk()
+	require.NoError(t, err)
+	require.Equal(t, "198.18.6.6", said)
+	for range 5 {
+		client.Delete(t, "vxlan0")
+		said, err = talk()
+		require.NoError(t, err)
+		require.Equal(t, "198.18.6.6", said)
+	}
+	assert.Positive(t, through.Of("198.18.6.6"), "so it would be counted")
+	assert.Zero(t, beside.Of("198.18.6.6"), "LEAK")
+}
