@@ -207,6 +207,7 @@ func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner, Unit: o.Name}, Data: data, Network: o.View.Network,
 		Workload: container, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
 		AgentImage: o.Config.AgentImage, Leases: o.Leases, Pod: o.Pod.Address, MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
+		Ports: o.Config.portServer(),
 	}
 }
 
@@ -273,8 +274,11 @@ func told(o Observed, data vpnk8slib.ProviderData, c vpnk8slib.Consumer) (vpnk8s
 	if refused(o, "probe-targets") && (up || !known) { // nobody has looked; that it is down the check has said all the same
 		return vpnk8slib.ProviderData{}, vpnk8slib.ErrNotReady
 	}
+	port := vpnk8slib.PortOf(o.Pod.Agent, c)
 	if unsettled(o) == nil {
-		return gateway(o, data).Offer(c, o.Secrets[c.Relation])
+		mine, err := gateway(o, data).Offer(c, o.Secrets[c.Relation])
+		mine.Port = port
+		return mine, err
 	}
 	said, err := vpnk8slib.DecodeProviderData(o.App, o.saidTo(c))
 	if err != nil && o.ViewErr == nil { // nothing was said yet, and the options that are refused may be others
@@ -284,7 +288,7 @@ func told(o Observed, data vpnk8slib.ProviderData, c vpnk8slib.Consumer) (vpnk8s
 		return vpnk8slib.ProviderData{}, err
 	}
 	pod, _, _ := strings.Cut(said.GatewayDNSName, ".")
-	said.VPNConnected, said.ExternalIP = data.VPNConnected, data.ExternalIP
+	said.VPNConnected, said.ExternalIP, said.Port = data.VPNConnected, data.ExternalIP, port
 	if agent := o.Pod.Agent; agent != nil && agent.Gateway != nil && said.Overlay == nil { // this pod has no way for that one
 		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
 	}
@@ -349,6 +353,12 @@ func notes(o Observed) []string {
 			notes = append(notes, invalid.Error())
 		case c.Err == nil && o.Config.RoutingMethod == vpnk8slib.Overlay && !slices.Contains(c.Data.RoutingMethods, vpnk8slib.Overlay):
 			notes = append(notes, fmt.Sprintf("%s cannot be routed by overlay: juju refresh it, or juju config %s routing-method=pod-gateway", c.Data.InstanceName, o.App))
+		case c.Err == nil && c.Data.WantPort && o.Config.RoutingMethod != vpnk8slib.Overlay:
+			notes = append(notes, fmt.Sprintf("%s wants a port, which routing-method=overlay can have: juju config %s routing-method=overlay", c.Data.InstanceName, o.App))
+		case c.Err == nil && c.Data.WantPort && !o.Config.portServer().IsValid():
+			notes = append(notes, fmt.Sprintf("%s wants a port, and nobody is known to grant one: juju config %s nat-pmp-server=<address in the tunnel>", c.Data.InstanceName, o.App))
+		case c.Err == nil && vpnk8slib.NoPort(o.Pod.Agent, c) != "":
+			notes = append(notes, fmt.Sprintf("no port for %s: %s", c.Data.InstanceName, vpnk8slib.NoPort(o.Pod.Agent, c)))
 		case c.Err == nil && len(c.Data.RoutingMethods) == 0 && o.Config.VXLANPort != kernelPort:
 			notes = append(notes, fmt.Sprintf("%s reads no VXLAN port: juju config %s vxlan-port=%d", c.Data.InstanceName, o.App, kernelPort))
 		}

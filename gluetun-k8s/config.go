@@ -25,6 +25,7 @@ type Config struct {
 	Cities          places                   `json:"server-cities"`
 	ProbeTargets    targets                  `json:"probe-targets" validate:"min=1"`
 	Resolvers       resolvers                `json:"dns-resolvers" validate:"min=1"`
+	PortServer      server                   `json:"nat-pmp-server"` // zero: the provider's
 	DNSOverTLS      bool                     `json:"dns-over-tls"`
 	Overrides       overrides                `json:"custom-overrides"`
 	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs"`                          // empty: discovered

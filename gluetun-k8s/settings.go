@@ -117,6 +117,9 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 			return fmt.Errorf("dns-resolvers has %s, which is reached beside the tunnel: juju config %s dns-resolvers=1.1.1.1,9.9.9.9", r.Addr(), app)
 		}
 	}
+	if a := c.PortServer.Addr; a.IsValid() && (!a.Is4() || inside.Contains(a)) {
+		return fmt.Errorf("nat-pmp-server is %s, and must be an IPv4 address that is reached through the tunnel: juju config %s nat-pmp-server=10.2.0.1", a, app)
+	}
 	return apart(c, n, app)
 }
 
@@ -178,6 +181,14 @@ func usable(a addresses, n vpnk8slib.Network) (out addresses) {
 		}
 	}
 	return out
+}
+
+// portServer grants ports; zero: nobody does.
+func (c Config) portServer() netip.Addr {
+	if c.PortServer.IsValid() {
+		return c.PortServer.Addr
+	}
+	return providers[c.Provider].grants
 }
 
 const defaultMTU = 1320
@@ -295,7 +306,7 @@ ip6tables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATE
 // to v3.41.1): the drop that this pod's init container laid is in another table, and stays.
 const postRules = `iptables --flush FORWARD
 iptables -A FORWARD -i vxlan0 -o tun0 -j ACCEPT
-iptables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+iptables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATED,DNAT -j ACCEPT
 iptables -A INPUT -i vxlan0 -p udp --dport 67 -j ACCEPT
 iptables -A INPUT -i vxlan0 -p udp --dport 4792 -j ACCEPT
 iptables -A INPUT -i vxlan0 -p tcp --dport 4792 -j ACCEPT

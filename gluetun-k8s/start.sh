@@ -16,7 +16,8 @@ for v in "" 6; do
   "ip${v}tables-save" -t filter 2>/dev/null | awk '!/^-A/ || !seen[$0]++' | "ip${v}tables-restore" 2>/dev/null
 done
 while iptables -t mangle -D FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu 2>/dev/null; do :; done
-# The tunnel's first packet brings the charm a hook. What comes later the check tells; it is silent about a beginning.
+# The tunnel's first packet brings the charm a hook. What comes later the check tells; it is silent about a beginning. So does each
+# change of the ports that the provider grants, of which the agent beside this container tells on the loopback.
 (
   (
     until /charm-probe.sh; do
@@ -24,6 +25,12 @@ while iptables -t mangle -D FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TC
       sleep 1
     done
     /charm/bin/pebble notify vpn.charmarr.io/tunnel
+    told=
+    while kill -0 $$ 2>/dev/null; do
+      ports=$(wget -q -T 2 -O - http://127.0.0.1:4794/metrics 2>/dev/null | grep ^charmarr_vpn_gateway_forwarded_port)
+      [ "$ports" = "$told" ] || { /charm/bin/pebble notify vpn.charmarr.io/ports && told=$ports; }
+      sleep 2
+    done
   ) &
 )
 exec /gluetun-entrypoint

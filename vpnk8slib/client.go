@@ -36,7 +36,7 @@ func ClientPlans(c Client) (protect, release Plan, err error) {
 	if state == Routed {
 		last = &LastGood{c.Link.Relation, c.Link.Gateway}
 		// What changes by itself is not part of what is kept: no write for a new exit address.
-		last.Gateway.VPNConnected, last.Gateway.ExternalIP = false, ProviderData{}.ExternalIP
+		last.Gateway.VPNConnected, last.Gateway.ExternalIP, last.Gateway.Port = false, ProviderData{}.ExternalIP, nil
 	}
 	if (state == Routed || state == Held) && !c.Breaking {
 		var route Plan

@@ -21,6 +21,7 @@ type Gateway struct {
 	Pod        netip.Addr       // this pod's own address
 	MTU        int              // of what fits through the tunnel, in bytes; 0: not known
 	Probes     []netip.AddrPort // outside, asked through the tunnel whether they answer: TCP
+	Ports      netip.Addr       // who grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody
 	Resolvers  []netip.AddrPort // asked for clients' names, through the tunnel; none: nobody is
 }
 

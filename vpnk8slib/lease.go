@@ -92,6 +92,9 @@ func (l Leases) renew(network netip.Prefix, consumers []Consumer) Leases {
 			out.Seen[client] = pod
 		}
 	}
+	for i, b := range out.Blocks { // the last: with it a block is the same as before
+		out.Blocks[i].Port = slices.ContainsFunc(consumers, func(c Consumer) bool { return LeaseName(c.Relation) == b.Name && c.Data.WantPort })
+	}
 	return out
 }
 

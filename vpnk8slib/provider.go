@@ -37,6 +37,8 @@ type ProviderData struct {
 	Application string `json:"application,omitempty" validate:"omitempty,label"`
 	// DNSResolvers are asked for names outside of the cluster, through the tunnel.
 	DNSResolvers []netip.AddrPort `json:"dns_resolvers,omitempty" validate:"dive,ip"`
+	// Port is the provider's that leads to this consumer; nil: none does now.
+	Port *Port `json:"forwarded_port,omitempty"`
 	// Overlay is what the method overlay needs beside these.
 	Overlay *OverlayData `json:"overlay,omitempty"`
 }

@@ -6,8 +6,10 @@ type RequirerData struct {
 	// RoutingMethods are those that the consumer can be routed with. A consumer that names none is served as charmarr-lib-vpn
 	// 0.5 expects it: pod-gateway.
 	RoutingMethods []string `json:"routing_methods,omitempty" validate:"dive,label"`
-	Namespace      string   `json:"namespace,omitempty" validate:"omitempty,label"`
-	Application    string   `json:"application,omitempty" validate:"omitempty,label"`
+	// WantPort: it would have a port of the provider's lead to it, by TCP and UDP.
+	WantPort    bool   `json:"want_port,omitempty"`
+	Namespace   string `json:"namespace,omitempty" validate:"omitempty,label"`
+	Application string `json:"application,omitempty" validate:"omitempty,label"`
 }
 
 // DecodeRequirerData reads a consumer's application databag. The error is ErrNotReady or an *InvalidError.
