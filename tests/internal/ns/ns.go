@@ -165,6 +165,37 @@ func (n *NS) Via(t *testing.T, name, network, router string) {
 	require.NoError(t, n.links.RouteReplace(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Dst: dst, Gw: net.ParseIP(router), Flags: int(netlink.FLAG_ONLINK)}))
 }
 
+// Another is Via, beside the routes to that network that are there.
+func (n *NS) Another(t *testing.T, name, network, router string, metric int) {
+	t.Helper()
+	_, dst, err := net.ParseCIDR(network)
+	require.NoError(t, err)
+	require.NoError(t, n.links.RouteAdd(&netlink.Route{
+		LinkIndex: n.link(t, name).Attrs().Index, Dst: dst, Gw: net.ParseIP(router), Priority: metric, Flags: int(netlink.FLAG_ONLINK),
+	}))
+}
+
+// Less takes one route to a network away, and no second one.
+func (n *NS) Less(t *testing.T, name, network string) {
+	t.Helper()
+	_, dst, err := net.ParseCIDR(network)
+	require.NoError(t, err)
+	require.NoError(t, n.links.RouteDel(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Dst: dst}))
+}
+
+// Routers are those that IPv6's default routes lead to.
+func (n *NS) Routers(t *testing.T) (all []string) {
+	t.Helper()
+	routes, err := n.links.RouteList(nil, netlink.FAMILY_V6)
+	require.NoError(t, err)
+	for _, r := range routes {
+		if ones, _ := r.Dst.Mask.Size(); ones == 0 && r.Gw != nil {
+			all = append(all, r.Gw.String())
+		}
+	}
+	return all
+}
+
 // From is Via, with the address that is sent from.
 func (n *NS) From(t *testing.T, name, network, router, own string) {
 	t.Helper()
@@ -192,6 +223,28 @@ func (n *NS) VXLAN(t *testing.T, name string, vni, port, mtu int, own, other, po
 		e.LinkIndex, e.HardwareAddr = v.Index, mac(other)
 		require.NoError(t, n.links.NeighSet(e))
 	}
+}
+
+// Learning makes an end of a VXLAN as pod-gateway's scripts do: who sends is learned, and all that is not known goes to one pod.
+func (n *NS) Learning(t *testing.T, name string, vni, port int, own string, mac net.HardwareAddr, pod string) {
+	t.Helper()
+	address, err := netlink.ParseAddr(own)
+	require.NoError(t, err)
+	v := &netlink.Vxlan{LinkAttrs: netlink.LinkAttrs{Name: name, HardwareAddr: mac}, VxlanId: vni, Port: port, Learning: true, UDPCSum: true}
+	require.NoError(t, n.links.LinkAdd(v))
+	require.NoError(t, n.links.AddrAdd(v, address))
+	require.NoError(t, n.links.LinkSetUp(v))
+	require.NoError(t, n.links.NeighAppend(&netlink.Neigh{
+		LinkIndex: v.Index, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT, Flags: netlink.NTF_SELF, IP: net.ParseIP(pod), HardwareAddr: make(net.HardwareAddr, 6),
+	}))
+}
+
+// Known says whose hardware address an address has behind an interface.
+func (n *NS) Known(t *testing.T, name, address string, mac net.HardwareAddr) {
+	t.Helper()
+	require.NoError(t, n.links.NeighSet(&netlink.Neigh{
+		LinkIndex: n.link(t, name).Attrs().Index, State: netlink.NUD_PERMANENT, IP: net.ParseIP(address), HardwareAddr: mac,
+	}))
 }
 
 // Forward makes it a router, which answers for all.
