@@ -110,7 +110,9 @@ func TestSeveralWaysOut(t *testing.T) {
 	} {
 		s := newStage(t)
 		c.lay(s.pod)
-		send := func() { require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr(c.to)) }), c.name) }
+		send := func() {
+			require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr(c.to)) }), c.name)
+		}
 		send()
 		before := s.counted.Until(c.to)
 		require.Positive(t, before, "without the guard: %s", c.name)

@@ -198,3 +198,14 @@ func (s *stage) guarded(pod *ns.NS, c overlay.Client) {
 	require.NoError(s, pod.Do(s.T, func() error { return guard.Install(g) }))
 	s.set(pod, c)
 }
+
+// dropped is what a pod's guard has dropped.
+func (s *stage) dropped(pod *ns.NS, counter string) (n uint64) {
+	s.Helper()
+	require.NoError(s, pod.Do(s.T, func() error {
+		all, err := guard.Dropped()
+		n = all[counter]
+		return err
+	}))
+	return n
+}
