@@ -49,14 +49,7 @@ func TestAPeerIsSeenAsItIs(t *testing.T) {
 	require.Error(t, err)
 	require.Greater(t, s.gateway.dropped(t, gateway.Unasked), before, "what nobody has asked for is not forwarded")
 
-	require.NoError(t, s.gateway.Do(t, func() error { // forwarded, then
-		conn, err := nftables.New()
-		if err != nil {
-			return err
-		}
-		conn.FlushChain(&nftables.Chain{Table: &nftables.Table{Name: gateway.Table, Family: nftables.TableFamilyINet}, Name: "forward"})
-		return conn.Flush()
-	}))
+	s.gateway.empty(t, "forward")
 	said, err := s.ask(s.world, "10.2.0.2:6881", patience)
 	require.NoError(t, err)
 	assert.Equal(t, "pod sees 198.18.0.1", said)
@@ -64,4 +57,17 @@ func TestAPeerIsSeenAsItIs(t *testing.T) {
 	said, err = s.ask(s.world, "10.2.0.2:6881", patience)
 	require.NoError(t, err)
 	assert.Equal(t, "pod sees "+way.Gateway.String(), said, "masquerading everywhere, as pod-gateway does")
+}
+
+// empty takes the rules out of a chain of the gateway's.
+func (e *end) empty(t *testing.T, chain string) {
+	t.Helper()
+	require.NoError(t, e.Do(t, func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		conn.FlushChain(&nftables.Chain{Table: &nftables.Table{Name: gateway.Table, Family: nftables.TableFamilyINet}, Name: chain})
+		return conn.Flush()
+	}))
 }

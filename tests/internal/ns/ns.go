@@ -183,6 +183,18 @@ func (n *NS) Less(t *testing.T, name, network string) {
 	require.NoError(t, n.links.RouteDel(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Dst: dst}))
 }
 
+// NoRules takes away IPv4's rules for what comes in by an interface.
+func (n *NS) NoRules(t *testing.T, name string) {
+	t.Helper()
+	rules, err := n.links.RuleList(netlink.FAMILY_V4)
+	require.NoError(t, err)
+	for _, r := range rules {
+		if r.IifName == name {
+			require.NoError(t, n.links.RuleDel(&r))
+		}
+	}
+}
+
 // Routers are those that IPv6's default routes lead to.
 func (n *NS) Routers(t *testing.T) (all []string) {
 	t.Helper()
