@@ -26,13 +26,15 @@ type GuardState struct {
 
 // ClientState is how a pod's end of the overlay stands.
 type ClientState struct {
-	Peer   netip.Addr `json:"peer,omitzero"`   // the gateway's pod
-	Heard  time.Time  `json:"heard,omitzero"`  // when it was heard last
-	Lost   bool       `json:"lost"`            // it is not heard now
-	Tunnel bool       `json:"tunnel"`          // it said that packets come back through its tunnel
-	IPv6   bool       `json:"ipv6"`            // it said that IPv6 may go through its tunnel too
-	Moves  int        `json:"moves"`           // how often the overlay was led to another pod
-	Error  string     `json:"error,omitempty"` // why it is not as it should be
+	Peer    netip.Addr `json:"peer,omitzero"`   // the gateway's pod
+	Heard   time.Time  `json:"heard,omitzero"`  // when it was heard last
+	Lost    bool       `json:"lost"`            // it is not heard now
+	Tunnel  bool       `json:"tunnel"`          // it said that packets come back through its tunnel
+	IPv6    bool       `json:"ipv6"`            // it said that IPv6 may go through its tunnel too
+	Moves   int        `json:"moves"`           // how often the overlay was led to another pod
+	Foreign uint64     `json:"foreign"`         // heartbeats that no gateway with this key has made
+	Stale   uint64     `json:"stale"`           // heartbeats that were late, or sent a second time
+	Error   string     `json:"error,omitempty"` // why it is not as it should be
 }
 
 // GatewayState is how the gateway's end stands.

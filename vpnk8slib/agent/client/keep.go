@@ -151,7 +151,7 @@ func (k *Keeper) take(config Config) error {
 	k.config, k.met = config, time.Now()
 	if !same { // another overlay: nobody of it was heard yet
 		k.end = beat.End{Role: beat.Client, Key: config.Key, Own: own, Client: config.Address.Addr()}
-		k.state = overlay.ClientState{Peer: config.Peer, Moves: k.state.Moves}
+		k.state = overlay.ClientState{Peer: config.Peer, Moves: k.state.Moves, Foreign: k.state.Foreign, Stale: k.state.Stale}
 	}
 	return nil
 }
@@ -236,8 +236,10 @@ func (k *Keeper) hear(p wire.Packet) {
 	b, verdict := k.end.Hear(p.Text, p.From)
 	switch verdict {
 	case beat.Foreign:
+		k.state.Foreign++
 		return
 	case beat.Stale:
+		k.state.Stale++
 		if k.lost() {
 			k.met = time.Now()
 		}

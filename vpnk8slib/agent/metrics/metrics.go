@@ -28,9 +28,10 @@ var (
 	guardRepairs  = desc("guard_repairs_total", "How often the guard was laid again because somebody else had changed it.")
 	guardDropped  = desc("guard_dropped_packets_total", "Packets that the guard dropped.", "reason")
 
-	clientHeard  = desc("client_gateway_heard", "1 while the gateway's heartbeats are heard.")
-	clientTunnel = desc("client_tunnel_up", "1 while the gateway says that packets come back through its tunnel.")
-	clientMoves  = desc("client_moves_total", "How often the overlay was led to another pod.")
+	clientHeard   = desc("client_gateway_heard", "1 while the gateway's heartbeats are heard.")
+	clientTunnel  = desc("client_tunnel_up", "1 while the gateway says that packets come back through its tunnel.")
+	clientMoves   = desc("client_moves_total", "How often the overlay was led to another pod.")
+	clientRefused = desc("client_refused_heartbeats_total", "Heartbeats that were not taken: of no gateway with this key, or late, or sent a second time.", "reason")
 
 	gatewayTunnel  = desc("gateway_tunnel_up", "1 while packets come back through the tunnel.")
 	gatewayClients = desc("gateway_clients", "Clients that were heard by this gateway or an earlier one.")
@@ -69,6 +70,8 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 		is(clientHeard, !c.Lost)
 		is(clientTunnel, c.Tunnel && !c.Lost)
 		count(clientMoves, uint64(c.Moves))
+		count(clientRefused, c.Foreign, "foreign")
+		count(clientRefused, c.Stale, "stale")
 	}
 	if g := r.Gateway; g != nil {
 		is(gatewayTunnel, g.Tunnel)

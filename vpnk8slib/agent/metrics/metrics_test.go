@@ -27,11 +27,13 @@ func TestMetrics(t *testing.T) {
 	assert.NotContains(t, text, "client_", "a pod without an end of the overlay has none to tell of")
 	assert.NotContains(t, text, "gateway_")
 
-	r.Client = &overlay.ClientState{Lost: true, Tunnel: true, Moves: 3}
+	r.Client = &overlay.ClientState{Lost: true, Tunnel: true, Moves: 3, Foreign: 8, Stale: 9}
 	text = ask(r)
 	assert.Contains(t, text, "charmarr_vpn_client_gateway_heard 0\n")
 	assert.Contains(t, text, "charmarr_vpn_client_tunnel_up 0\n", "who is not heard says nothing of its tunnel")
 	assert.Contains(t, text, "charmarr_vpn_client_moves_total 3\n")
+	assert.Contains(t, text, `charmarr_vpn_client_refused_heartbeats_total{reason="foreign"} 8`)
+	assert.Contains(t, text, `charmarr_vpn_client_refused_heartbeats_total{reason="stale"} 9`)
 
 	r.Client, r.Gateway = nil, &overlay.GatewayState{
 		Tunnel: true, Foreign: 4, Stale: 5, Dropped: map[string]uint64{"spoofed": 6},
