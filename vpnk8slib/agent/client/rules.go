@@ -53,7 +53,10 @@ func order(c overlay.Client, family int) []*netlink.Rule {
 	reply := route.Rule(family, ruleReply, unix.RT_TABLE_MAIN)
 	reply.Mark, reply.Mask = bit, &bit
 	local := route.Rule(family, ruleLocal, unix.RT_TABLE_MAIN)
-	local.SuppressPrefixlen = 0
+	local.SuppressPrefixlen = 7 // what holds more than 10.0.0.0/8 is no network that a pod is in: some lead out by halves of the world
+	if family == netlink.FAMILY_V6 {
+		local.SuppressPrefixlen = 6 // than fc00::/7
+	}
 	mask := uint32(meshMask)
 	mesh := route.Rule(family, ruleMesh, meshTable)
 	mesh.Mark, mesh.Mask = meshMark, &mask
