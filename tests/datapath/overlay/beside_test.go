@@ -64,6 +64,11 @@ func TestTheGatewaysOwnTrafficStaysInside(t *testing.T) {
 	require.Error(t, err)
 	assert.Greater(t, g.Report().Guard.Dropped[guard.Out], before)
 	assert.Zero(t, out.Of("198.18.0.1"), "LEAK")
+	own := server.Addr().String()
+	_ = g.Do(t, func() error { return bound("udp", nil)(netip.AddrPortFrom(server.Addr(), 443)) })
+	assert.Zero(t, out.Of(own), "LEAK: another port of its server's")
+	require.NoError(t, g.Do(t, func() error { return bound("udp", nil)(server) }))
+	assert.Positive(t, out.Until(own), "its VPN client's own packets")
 
 	g.Kill()
 	require.NoError(t, g.Do(t, guard.Remove))
