@@ -353,7 +353,8 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 			device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(port), nft.Marked(e.Mark))
 		}
 	}
-	for _, kind := range []byte{neighbourSolicitation, neighbourAdvertisement} {
+	for _, kind := range []byte{neighbourSolicitation, neighbourAdvertisement} { // the kernel's own: a raw socket sends them to anybody
+		rules = append(rules, nft.Rule(nft.ICMPv6(kind), nft.Oif(t.Device), nft.Owned(), nft.Counted(Out), nft.Drop()))
 		device(nft.ICMPv6(kind))
 	}
 	return append(rules, nft.Rule(nft.Counted(Out), nft.Drop()))

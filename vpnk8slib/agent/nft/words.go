@@ -229,6 +229,9 @@ func NotRoot() Words {
 	return isNot(&expr.Meta{Key: expr.MetaKeySKUID, Register: 1}, binaryutil.NativeEndian.PutUint32(0))
 }
 
+// Owned is of a socket of any user, and not of the kernel's own: of those `meta skuid` says nothing, and ends the rule.
+func Owned() Words { return Words{&expr.Meta{Key: expr.MetaKeySKUID, Register: 1}} }
+
 // Redirect is `redirect to :port`: to this namespace's own loopback, of what it sends itself.
 func Redirect(port uint16) Words {
 	return Words{
