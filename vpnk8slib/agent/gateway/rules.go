@@ -68,11 +68,13 @@ func (g *Gateway) lay() error {
 	// it came from, which the mark remembers.
 	filter("pins", nftables.ChainHookPrerouting, -300,
 		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(g.pinned), nft.MarkSource(), nft.Accept()),
-		nft.Rule(from, nft.MarkedFrom(g.pinned), nft.Mark(0), nft.Accept()),
 		nft.Rule(inside, nft.Carries(unix.ETH_P_IPV6), nft.CarriesFrom6(sixes, g.pinned), nft.MarkSource(), nft.Accept()),
-		nft.Rule(from, nft.MarkedFrom6(sixes, g.pinned), nft.Mark(0), nft.Accept()),
-		drop(Spoofed, inside),
-		drop(Spoofed, from))
+		drop(Spoofed, inside))
+	filter("came", nftables.ChainHookPrerouting, -450, // before pieces are put together: the whole has the mark of the first
+		nft.Rule(nft.NotIif(g.config.Overlay), nft.Accept()),
+		nft.Rule(nft.MarkedFrom(g.pinned), nft.Mark(0), nft.Accept()),
+		nft.Rule(nft.MarkedFrom6(sixes, g.pinned), nft.Mark(0), nft.Accept()),
+		drop(Spoofed))
 	tunnel, known := nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related)
 	filter("forward", nftables.ChainHookForward, 0,
 		nft.Rule(from, out, known, nft.Accept()), // most are

@@ -56,6 +56,11 @@ func Oif(name string) Words {
 	return is(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, ifname(name))
 }
 
+// NotIif is `iifname != name`.
+func NotIif(name string) Words {
+	return isNot(&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, ifname(name))
+}
+
 // NotOif is `oifname != name`.
 func NotOif(name string) Words {
 	return isNot(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, ifname(name))
