@@ -50,13 +50,17 @@ func TestABoundSocketOnAProxyARPNetwork(t *testing.T) {
 	}
 }
 
-// uplink is where the node sends what is for 203.0.113.0/24; what comes there is counted.
+// uplink is where the node sends what is for 203.0.113.0/24 and 2001:db8:203::/64; what comes there is counted.
 func (s *stage) uplink() *ns.Counter {
 	s.Helper()
 	beyond := ns.New(s.T)
 	ns.Veth(s.T, s.node, "up0", beyond, "down0")
 	s.node.Route(s.T, "up0", "203.0.113.0/24")
+	s.node.Route(s.T, "up0", "2001:db8:203::/64")
 	beyond.Own(s.T, "203.0.113.0/24") // and so answers for all of them
+	for _, six := range []string{"2001:db8:203::1", "2001:db8:203::2"} {
+		s.node.Neighbour(s.T, "up0", six, beyond, "down0")
+	}
 	beyond.Route(s.T, "down0", "10.42.0.0/16")
 	return beyond.Count(s.T, "down0")
 }

@@ -332,6 +332,9 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	device := func(parts ...nft.Words) {
 		rules = append(rules, nft.Rule(append(parts, nft.Oif(t.Device), nft.Mark(t.pass), nft.Accept())...))
 	}
+	for _, f := range nft.Families { // by way of the cluster to anywhere: of IPv6 any user may write it, and some nodes heed it
+		rules = append(rules, nft.Rule(nft.LedOn(f.Number), nft.Oif(t.Device), nft.Counted(Out), nft.Drop()))
+	}
 	for _, f := range nft.Families { // the encapsulation is among it
 		device(nft.Within(f.Number, true, t.cluster[f.Name]))
 	}

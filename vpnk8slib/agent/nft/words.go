@@ -237,6 +237,19 @@ func NotRoot() Words {
 // Owned is of a socket of any user, and not of the kernel's own: of those `meta skuid` says nothing, and ends the rule.
 func Owned() Words { return Words{&expr.Meta{Key: expr.MetaKeySKUID, Register: 1}} }
 
+// LedOn is a packet that names another address than its destination, to be sent on to, or may: IPv4 with options (`ip hdrlength != 5`), IPv6
+// with a routing header (`exthdr rt exists`).
+func LedOn(f byte) Words {
+	if f == unix.NFPROTO_IPV6 {
+		return Rule(Family(f), is(&expr.Exthdr{DestRegister: 1, Type: unix.IPPROTO_ROUTING, Len: 1, Flags: unix.NFT_EXTHDR_F_PRESENT}, []byte{1}))
+	}
+	return Rule(Family(f), Words{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{0x0f}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{5}},
+	})
+}
+
 // Redirect is `redirect to :port`: to this namespace's own loopback, of what it sends itself.
 func Redirect(port uint16) Words {
 	return Words{
