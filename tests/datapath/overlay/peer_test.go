@@ -17,8 +17,8 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
 )
 
-// Nobody is forwarded a port yet. Where somebody does it by hand, the application sees its peer's own address: addresses are changed
-// towards the tunnel alone.
+// What somebody else leads to a client, as a VPN client may, is not forwarded. Were it, the application would see its peer's own address:
+// addresses are changed towards the tunnel alone.
 func TestAPeerIsSeenAsItIs(t *testing.T) {
 	s := newStage(t)
 	s.set(s.pod, way)

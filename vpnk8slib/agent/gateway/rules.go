@@ -76,10 +76,21 @@ func (g *Gateway) lay() error {
 		nft.Rule(nft.MarkedFrom6(sixes, g.pinned), nft.Mark(0), nft.Accept()),
 		drop(Spoofed))
 	tunnel, known := nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related)
+	var led []nft.Words
+	var ends []nftables.SetElement
+	for _, f := range g.forwarded {
+		ends = append(ends, nft.Service(f.To))
+		for _, p := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+			for _, port := range f.Ports {
+				led = append(led, nft.Rule(nft.Family(unix.NFPROTO_IPV4), nft.Proto(p), nft.Dport(port), tunnel, nft.LeadTo(f.To)))
+			}
+		}
+	}
+	forwarded := begun.Set(table, "forwarded", nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService), nftables.Set{Concatenation: true}, ends)
 	filter("forward", nftables.ChainHookForward, 0,
 		nft.Rule(from, out, known, nft.Accept()), // most are
 		nft.Rule(tunnel, nft.Oif(g.config.Overlay), known, nft.Accept()),
-		nft.Rule(tunnel, nft.Oif(g.config.Overlay), nft.Translated(), nft.Accept()),
+		nft.Rule(nft.Translated(), nft.Towards(unix.NFPROTO_IPV4, forwarded), tunnel, nft.Oif(g.config.Overlay), nft.Accept()),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster[unix.NFPROTO_IPV4])),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV6, true, cluster[unix.NFPROTO_IPV6])),
 		nft.Rule(nft.Begins(), from, out, nft.Clamp()),
@@ -98,14 +109,6 @@ func (g *Gateway) lay() error {
 		drop(Local, from),
 		nft.Rule(tunnel, known, nft.Accept()),
 		drop(Unasked, tunnel))...)
-	var led []nft.Words
-	for _, f := range g.forwarded {
-		for _, p := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-			for _, port := range f.Ports {
-				led = append(led, nft.Rule(nft.Family(unix.NFPROTO_IPV4), nft.Proto(p), nft.Dport(port), tunnel, nft.LeadTo(f.To)))
-			}
-		}
-	}
 	chain("in", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, -100, led...)
 	var masqueraded []nft.Words
 	bare := []nft.Words{nft.Rule(nft.NotOif(g.config.Tunnel), nft.Accept())}

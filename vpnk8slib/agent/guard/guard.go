@@ -344,7 +344,7 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		var services []nftables.SetElement
 		for _, s := range t.Outside {
 			if f.Has(s.Addr()) {
-				services = append(services, nftables.SetElement{Key: append(s.Addr().AsSlice(), byte(s.Port()>>8), byte(s.Port()), 0, 0)})
+				services = append(services, nft.Service(s))
 			}
 		}
 		outside := t.Set(table, "outside"+f.Name, nftables.MustConcatSetType(f.Kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)

@@ -379,6 +379,11 @@ func Interval(p netip.Prefix) []nftables.SetElement {
 	return out
 }
 
+// Service is an element of a set of addresses with their ports, as Towards asks it: padded to whole registers.
+func Service(a netip.AddrPort) nftables.SetElement {
+	return nftables.SetElement{Key: append(a.Addr().AsSlice(), byte(a.Port()>>8), byte(a.Port()), 0, 0)}
+}
+
 // EtherType is `meta protocol`, in the chains of an interface.
 func EtherType(t uint16) Words {
 	return is(&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1}, binary.BigEndian.AppendUint16(nil, t))
