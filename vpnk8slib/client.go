@@ -34,7 +34,7 @@ func ClientPlans(c Client) (protect, release Plan, err error) {
 	}
 	last := c.Last
 	if state == Routed {
-		last = &LastGood{c.Link.Relation, c.Link.Gateway}
+		last = &LastGood{c.Link.Relation, c.Link.Gateway, c.port()}
 		// What changes by itself is not part of what is kept: no write for a new exit address.
 		last.Gateway.VPNConnected, last.Gateway.ExternalIP, last.Gateway.Port = false, ProviderData{}.ExternalIP, nil
 	}
@@ -63,6 +63,18 @@ func (c Client) route(d ProviderData) (Plan, error) {
 		return nil, err
 	}
 	return f.plan(c.App, c.App.clientConfig(), c.Workloads), nil
+}
+
+// port is the last one that led here by this relation; 0: there was none.
+func (c Client) port() int {
+	switch {
+	case c.Link.Gateway.Port != nil:
+		return c.Link.Gateway.Port.Number
+	case c.Last != nil && c.Last.Relation == c.Link.Relation:
+		return c.Last.Port
+	default:
+		return 0
+	}
 }
 
 // state keeps what the next hook needs to know, where the operator can see it.

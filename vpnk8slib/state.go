@@ -23,6 +23,7 @@ const (
 type LastGood struct {
 	Relation string       `json:"relation"`
 	Gateway  ProviderData `json:"gateway"`
+	Port     int          `json:"port,omitempty"` // the last that led here; 0: none has
 }
 
 // Client is everything that a consumer's protection is decided from.

@@ -28,6 +28,7 @@ type VPN struct {
 	Options    VPNOptions
 	OptionsErr error // what the operator has to mend in the charm's options; set by the charm
 	Ports      []int // TCP, on which the workload is asked inside the cluster; set by the charm
+	WantPort   bool  // a port of the provider's is to lead to the workload; set by the charm
 	App        vpnk8slib.App
 	Link       vpnk8slib.Link
 	Breaking   bool // this is the hook that breaks one of the relations
@@ -100,7 +101,7 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 	var d Desired
 	c := v.client(w.Container)
 	planned := v.plans(u, c, &d)
-	data, err := vpnk8slib.RequirerData{InstanceName: u.App, RoutingMethods: vpnk8slib.RoutingMethods(), Namespace: u.Model, Application: u.App}.Encode()
+	data, err := vpnk8slib.RequirerData{InstanceName: u.App, RoutingMethods: vpnk8slib.RoutingMethods(), WantPort: v.WantPort, Namespace: u.Model, Application: u.App}.Encode()
 	d.Publish = map[string]map[string]string{VPNEndpoint: data}
 	if u.Leader && v.undecided(c) {
 		d.Again = w.Container
@@ -212,6 +213,21 @@ func (v VPN) unanswered() Status {
 	return Waiting(fmt.Sprintf("waiting for the guard of this pod to answer; see: kubectl -n %s logs %s -c vpn-agent", v.App.Namespace, strings.ReplaceAll(v.App.Unit, "/", "-")))
 }
 
+// Port is the port of the provider's on which peers come to the workload, which is to listen on it; 0: there has been none. It is the
+// last one while there is none: a workload that listens there has nothing to do until there is another.
+func (v VPN) Port() int {
+	switch {
+	case !v.WantPort:
+		return 0
+	case v.Link.Gateway.Port != nil:
+		return v.Link.Gateway.Port.Number
+	case v.View.Last != nil:
+		return v.View.Last.Port
+	default:
+		return 0
+	}
+}
+
 // running is the status of a workload that may run.
 func (v VPN) running(c vpnk8slib.Client) Status {
 	gateway := v.gatewayName(c)
@@ -226,6 +242,8 @@ func (v VPN) running(c vpnk8slib.Client) Status {
 		return Active("unsafe-mode=true: traffic leaves without VPN")
 	case !v.Link.Gateway.VPNConnected:
 		return Waiting(fmt.Sprintf("the VPN tunnel of gateway %s is down: nothing leaves until it is up", gateway)).With(v.look(c))
+	case v.Link.Gateway.ExternalIP.IsValid() && v.WantPort && v.Link.Gateway.Port != nil:
+		return Active(fmt.Sprintf("through gateway %s, seen as %s, port %d", gateway, v.Link.Gateway.ExternalIP, v.Link.Gateway.Port.Number))
 	case v.Link.Gateway.ExternalIP.IsValid():
 		return Active(fmt.Sprintf("through gateway %s, seen as %s", gateway, v.Link.Gateway.ExternalIP))
 	default:
@@ -240,6 +258,9 @@ func (v VPN) notes(c vpnk8slib.Client) (notes []string) {
 	}
 	if v.related() && v.Options.UnsafeMode {
 		notes = append(notes, "unsafe-mode=true: removing the relation opens egress")
+	}
+	if v.Link.Err == nil && v.WantPort && v.Link.Gateway.VPNConnected && v.Link.Gateway.Port == nil {
+		notes = append(notes, "no port leads here yet; "+v.look(c))
 	}
 	if len(v.View.Wider) > 0 {
 		notes = append(notes, "NetworkPolicies that allow more for these pods: "+strings.Join(v.View.Wider, ", "))

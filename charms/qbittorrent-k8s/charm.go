@@ -38,9 +38,9 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 func Reconcile(o Observed) hook.Desired {
 	o.VPN.OptionsErr = o.ConfigErr
 	if o.ConfigErr == nil {
-		o.VPN.Ports = []int{o.Config.WebPort}
+		o.VPN.Ports, o.VPN.WantPort = []int{o.Config.WebPort}, o.Config.WantPort
 	}
-	d := o.VPN.Desired(o.Unit, workload(o.Config), o.Container.Up)
+	d := o.VPN.Desired(o.Unit, workload(o.Config, o.VPN.Port()), o.Container.Up)
 	d.Ports = o.VPN.Ports
 	if up, known := o.Container.Checks[webCheck]; known && !up && o.Container.Running && d.Status.Kind == "active" {
 		d.Status = hook.Waiting(fmt.Sprintf("waiting for the web UI on port %d", o.Config.WebPort)).With(d.Status.Message)

@@ -8,5 +8,6 @@ type Config struct {
 	WebPort  int    `json:"web-port" validate:"min=1024,max=65535"` // not root, so no port below 1024
 	PUID     int    `json:"puid" validate:"min=1,max=65534"`        // 0 would be root, whom no firewall rule holds
 	PGID     int    `json:"pgid" validate:"min=1,max=65534"`
+	WantPort bool   `json:"want-port"`
 	Timezone string `json:"timezone" validate:"zone"`
 }

@@ -18,7 +18,8 @@ const seed = `[LegalNotice]
 Accepted=true
 `
 
-func workload(c Config) hook.Workload {
+// workload listens for peers on a port; 0: on the one that it has been told before, or 6881.
+func workload(c Config, port int) hook.Workload {
 	uid, gid := hook.ID(c.PUID), hook.ID(c.PGID)
 	dir := func(path string) hook.Dir { return hook.Dir{Path: path, Mode: 0o750, UserID: uid, GroupID: gid} }
 	return hook.Workload{
@@ -27,16 +28,20 @@ func workload(c Config) hook.Workload {
 		Files: []hook.File{{
 			Path: profile + "/qBittorrent/config/qBittorrent.conf", Content: seed, Mode: 0o600, UserID: uid, GroupID: gid, Seed: true,
 		}},
-		Layer: layer(c),
+		Layer: layer(c, port),
 	}
 }
 
-func layer(c Config) hook.Layer {
+func layer(c Config, port int) hook.Layer {
+	command := "/usr/bin/qbittorrent-nox --profile=" + profile + " --webui-port=" + strconv.Itoa(c.WebPort)
+	if port != 0 { // another one starts it again, and so it listens anew; trackers are told by its announces
+		command += " --torrenting-port=" + strconv.Itoa(port)
+	}
 	return hook.Layer{
 		Services: map[string]hook.Service{"qbittorrent": {
 			Summary:     "qBittorrent without a desktop",
 			Override:    "replace",
-			Command:     "/usr/bin/qbittorrent-nox --profile=" + profile + " --webui-port=" + strconv.Itoa(c.WebPort),
+			Command:     command,
 			Startup:     "enabled",
 			Environment: map[string]string{"HOME": profile, "TZ": c.Timezone, "XDG_RUNTIME_DIR": "/tmp"},
 			UserID:      hook.ID(c.PUID),
