@@ -103,6 +103,20 @@ func (w *teller) words() map[string]word {
 			_, err := w.Lab(ctx, "tunnel", a[0])
 			ts.Check(err)
 		},
+		// peers PORT: waits until somebody outside gets an answer at this port of the address that the world sees, by TCP and by UDP;
+		// ! peers PORT: nobody does any more, by neither
+		"peers": func(ts *testscript.TestScript, neg bool, a []string) {
+			ts.Check(world.Until(ctx, 30*time.Second, func() string {
+				tcp, udp, err := w.Peer(ctx, a[0])
+				switch {
+				case err != nil:
+					return err.Error()
+				case neg && (tcp || udp) || !neg && !(tcp && udp):
+					return fmt.Sprintf("a peer at port %s is answered by TCP: %t, by UDP: %t", a[0], tcp, udp)
+				}
+				return ""
+			}))
+		},
 		// rolls MODEL APP N: the template has changed N times since Juju made it
 		"rolls": func(ts *testscript.TestScript, _ bool, a []string) {
 			n, err := deploy.Rolls(ctx, a[0], a[1])

@@ -247,3 +247,10 @@ func (o *Outside) Next6() string {
 	o.next++
 	return fmt.Sprintf("2001:db8:113::%x", 0x1000+o.next)
 }
+
+// Peer says whether somebody outside gets an answer at a port of the address that the world sees, as torrent clients ask.
+func (w World) Peer(ctx context.Context, port string) (tcp, udp bool, err error) {
+	var said struct{ TCP, UDP bool }
+	err = w.json(ctx, &said, "peer", VPNAddress+":"+port)
+	return said.TCP, said.UDP, err
+}

@@ -42,11 +42,14 @@ func init() {
 		"sent":      {"NS/POD", "print what was seen outside of a pod's sender, as JSON", sent},
 		"strangers": {"", "print which pods' packets left the node outside the tunnel, but for the unprotected pod's and the resolver's, as JSON", strangers},
 		"tunnel":    {"up|down", "make the VPN provider answer, or not", tunnel},
+		"grant":     {"PORT|none", "have the VPN provider grant this port to whoever asks by NAT-PMP; none: it does not answer", grant},
+		"peer":      {"ADDRESS:PORT", "connect from the pretend internet as torrent clients do, by TCP and by UDP, and print what answered as JSON", peer},
 		"logs":      {"NAME", "print a log: dns (queries outside), inet (arrivals outside), or a program's", logs},
 		"advertise": {"", "(the pod network's router)", advertise},
 		"ztunnel":   {"", "(the mesh's process of one pod)", ztunnel},
 		"inside":    {"", "(the lab's own first process)", inside},
 		"inet":      {"", "(the pretend internet)", inetServer},
+		"peering":   {"ADDRESS:PORT", "(a peer in the pretend internet)", peering},
 		"vpn":       {"", "(the VPN provider)", vpnServer},
 	}
 }

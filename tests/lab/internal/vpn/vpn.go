@@ -76,8 +76,7 @@ func Serve(ctx context.Context, lab where.Lab) error {
 	if err := write(PublicFile(lab), server.PublicKey().Bytes()); err != nil {
 		return err
 	}
-	<-ctx.Done()
-	return nil
+	return grant(ctx, lab)
 }
 
 // write writes a key as WireGuard's programs do, for its owner alone.
