@@ -252,8 +252,8 @@ func newStage(t *testing.T, method string) *stage {
 	s.ask(control, "plain")
 	s.again(time.Second, func(ctx context.Context) { _ = s.announcer.ask(ctx, s) }) // while there is no pod there is nobody who could
 	s.must(s.Juju(t.Context(), "add-model", s.model))
-	require.NoError(t, s.deploy.App(t.Context(), s.model, "gluetun", "--config", "routing-method="+method))
-	require.NoError(t, s.deploy.App(t.Context(), s.model, app))
+	require.NoError(t, s.deploy.App(t.Context(), s.model, "gluetun", "--config", "routing-method="+method, "--config", "nat-pmp-server=10.2.0.1"))
+	require.NoError(t, s.deploy.App(t.Context(), s.model, app, "--config", "want-port=true"))
 	s.must(s.Juju(t.Context(), "integrate", "-m", s.model, app, "gluetun:vpn-gateway"))
 	return s
 }

@@ -50,6 +50,7 @@ func init() {
 		"inside":    {"", "(the lab's own first process)", inside},
 		"inet":      {"", "(the pretend internet)", inetServer},
 		"peering":   {"ADDRESS:PORT", "(a peer in the pretend internet)", peering},
+		"holding":   {"ADDRESS:PORT FROM INFOHASH DURATION", "(a peer in the pretend internet that has connected)", holding},
 		"vpn":       {"", "(the VPN provider)", vpnServer},
 	}
 }

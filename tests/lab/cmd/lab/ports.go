@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,6 +39,31 @@ func peer(ctx context.Context, lab where.Lab, args []string) error {
 		return err
 	}
 	return attach(cmd)
+}
+
+// holding opens a connection as a torrent client does (BEP 3), from an address of the world's, and holds it for a time.
+func holding(_ context.Context, _ where.Lab, args []string) error {
+	usage := errors.New("usage: lab holding ADDRESS:PORT FROM INFOHASH DURATION")
+	if len(args) != 4 {
+		return usage
+	}
+	torrent, err := hex.DecodeString(args[2])
+	length, wrong := time.ParseDuration(args[3])
+	if err != nil || wrong != nil || len(torrent) != 20 {
+		return usage
+	}
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(args[1])}, Timeout: 5 * time.Second}
+	c, err := dialer.Dial("tcp", args[0])
+	if err != nil {
+		return fmt.Errorf("cannot connect as a peer: %w", err)
+	}
+	defer c.Close()
+	hello := slices.Concat([]byte("\x13BitTorrent protocol"), make([]byte, 8), torrent, []byte("-LB0001-000000000000"))
+	if _, err := c.Write(hello); err != nil {
+		return fmt.Errorf("cannot greet: %w", err)
+	}
+	time.Sleep(length)
+	return nil
 }
 
 // synUTP opens a connection of uTP, which torrent clients speak over UDP (BEP 29): version 1, no extension, any identifier.
