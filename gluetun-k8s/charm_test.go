@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -12,6 +13,7 @@ import (
 	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // ready is a hook that sees everything in place; each test breaks one thing.
@@ -130,6 +132,52 @@ func TestPublish(t *testing.T) {
 }
 
 // What cannot be said anew was said before, and stays; how the tunnel is now is said in any case.
+// A consumer that wants a port is told of it, and the operator why there is none.
+func TestPorts(t *testing.T) {
+	o := ready(t)
+	o.Config.RoutingMethod = vpnk8slib.Overlay
+	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Gateway: &overlay.GatewayState{}}
+	o.Pod.Address = netip.MustParseAddr("10.42.0.7")
+	o.Leases = vpnk8slib.Leases{Blocks: []overlay.Block{{Name: "vpn-gateway-1", Addresses: netip.MustParsePrefix("172.16.0.16/28")}}, Keys: map[string]string{"vpn-gateway-1": "a key"}}
+	o.Secrets = map[string]string{consumer: "secret://0b8a6c2e-0000-4000-8000-000000000001/9m4e2mr0ui3e8a215n4g"}
+	told := func() *vpnk8slib.Port {
+		t.Helper()
+		data, err := vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[consumer])
+		require.NoError(t, err)
+		return data.Port
+	}
+	const connected = "connected, seen as 192.0.2.2"
+	status := func(want string) { t.Helper(); assert.Equal(t, hook.Active(want), Reconcile(o).Status) }
+	lease := func(l overlay.Lease) { o.Pod.Agent.Gateway.Ports = map[string]overlay.Lease{"vpn-gateway-1": l} }
+	since := time.Date(2026, 11, 27, 14, 0, 0, 5, time.UTC)
+	status(connected)
+
+	o.Consumers[0].Data.WantPort = true
+	status(connected + "; qbittorrent wants a port, and nobody is known to grant one: juju config gluetun nat-pmp-server=<address in the tunnel>")
+	assert.Nil(t, told())
+	o.Config.PortServer = server{netip.MustParseAddr("10.2.0.1")}
+	status(connected)
+	lease(overlay.Lease{Error: "cannot have a UDP port from 10.2.0.1: it does not answer"})
+	status(connected + "; no port for qbittorrent: cannot have a UDP port from 10.2.0.1: it does not answer")
+	assert.Nil(t, told())
+	lease(overlay.Lease{Port: 40001, Since: since, Lifetime: 60, Until: since.Add(time.Minute)})
+	status(connected)
+	assert.Equal(t, &vpnk8slib.Port{Number: 40001, Since: since.Truncate(time.Second), Lifetime: 60}, told())
+
+	o.Said = map[string]map[string]string{consumer: Reconcile(o).Publish[consumer]}
+	o.ConfigErr = errors.New("cannot use option vpn-type")
+	assert.NotNil(t, told(), "an option that is refused takes no port away")
+	lease(overlay.Lease{})
+	assert.Nil(t, told(), "but one that is lost is withdrawn all the same")
+	o.ConfigErr = nil
+	lease(overlay.Lease{Port: 40001, Since: since, Lifetime: 60})
+	o.Consumers[0].Data.WantPort = false
+	assert.Nil(t, told())
+
+	o.Consumers[0].Data.WantPort, o.Config.RoutingMethod = true, "pod-gateway"
+	status(connected + "; qbittorrent wants a port, which routing-method=overlay can have: juju config gluetun routing-method=overlay")
+}
+
 func TestPublishTheTunnelAgain(t *testing.T) {
 	for summary, change := range map[string]func(*Observed){
 		"the API server does not answer": func(o *Observed) { o.View, o.ViewErr = vpnk8slib.GatewayView{}, errors.New("no answer") },

@@ -175,6 +175,35 @@ func TestStartTellsOfTheTunnel(t *testing.T) {
 	assert.Equal(t, "probe\nprobe\nprobe\n", s.read("probes"))
 }
 
+// So does each change of the ports that the provider grants, once, for as long as this gluetun runs.
+func TestStartTellsOfPorts(t *testing.T) {
+	programs := started()
+	programs["charm-probe.sh"] = "exit 0"
+	programs["wget"] = `echo wget >> asked; cat metrics`
+	programs["gluetun-entrypoint"] = "until [ -e end ]; do /bin/sleep 0.05; done"
+	s := newScripts(t, programs)
+	s.write("metrics", "charmarr_vpn_gateway_clients 1\n")
+	ended := make(chan error, 1)
+	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
+	told := func() int { return strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/ports\n") }
+	asked := func() { // again, twice: one may be under way
+		t.Helper()
+		before := strings.Count(s.read("asked"), "wget")
+		require.Eventually(t, func() bool { return strings.Count(s.read("asked"), "wget") > before+1 }, 10*time.Second, 10*time.Millisecond)
+	}
+	asked()
+	assert.Zero(t, told(), "nobody wants one")
+	for n, port := range []string{"40001", "0", "40001"} {
+		s.write("metrics", "charmarr_vpn_gateway_clients 1\ncharmarr_vpn_gateway_forwarded_port{name=\"vpn-gateway-1\"} "+port+"\n")
+		asked()
+		assert.Equal(t, n+1, told())
+	}
+	asked()
+	assert.Equal(t, 3, told())
+	s.write("end", "")
+	require.NoError(t, <-ended)
+}
+
 // Without a firewall there is no gluetun.
 func TestStartNeedsIptables(t *testing.T) {
 	programs := started()

@@ -45,6 +45,22 @@ func TestLeases(t *testing.T) {
 	assert.Empty(t, moved.Seen)
 }
 
+// Who wants a port of the provider's has a block that says so. It is the same block with it and without.
+func TestLeasesOfThoseWhoWantPorts(t *testing.T) {
+	network := DefaultOverlay().Wide().prefix
+	consumers := consumersOf(3, 4)
+	before := Leases{}.renew(network, consumers)
+	client := before.Blocks[0].Addresses.Addr()
+	before.Seen[client] = netip.MustParseAddr("10.42.0.9")
+	consumers[0].Data.WantPort = true
+	wanted := before.renew(network, consumers)
+	assert.True(t, wanted.Blocks[0].Port)
+	assert.False(t, wanted.Blocks[1].Port)
+	assert.Equal(t, before.Seen, wanted.Seen)
+	consumers[0].Data.WantPort = false
+	assert.Equal(t, before, wanted.renew(network, consumers))
+}
+
 // Every key is another one, and long enough for the agent; every block stands alone; and there is an end.
 func TestLeasesUntilTheyAreGone(t *testing.T) {
 	var ids []int

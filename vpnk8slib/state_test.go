@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -390,4 +391,28 @@ func gatewayPlan(t *testing.T, g vpnk8slib.Gateway) vpnk8slib.Plan {
 	protect, _, err := vpnk8slib.GatewayPlans(g)
 	require.NoError(t, err)
 	return protect
+}
+
+// What is kept of a port is its number, for as long as the relation is the same: a workload goes on listening there while there is none,
+// and a lease that is renewed writes nothing.
+func TestTheLastPortIsKept(t *testing.T) {
+	kept := func(c vpnk8slib.Client) string {
+		protect, _, err := vpnk8slib.ClientPlans(c)
+		require.NoError(t, err)
+		return protect[len(protect)-1].Apply.Data["last-good.json"]
+	}
+	c := routed(t)
+	without := kept(c)
+	assert.NotContains(t, without, `"port":`)
+	c.Link.Gateway.Port = &vpnk8slib.Port{Number: 40001, Since: time.Unix(1, 0), Lifetime: 60}
+	with := kept(c)
+	assert.Contains(t, with, `"port":40001`)
+	c.Link.Gateway.Port = &vpnk8slib.Port{Number: 40001, Since: time.Unix(2, 0), Lifetime: 50}
+	assert.Equal(t, with, kept(c))
+
+	c.Last = &vpnk8slib.LastGood{Relation: c.Link.Relation, Gateway: c.Link.Gateway, Port: 40001}
+	c.Link.Gateway.Port = nil
+	assert.Equal(t, with, kept(c))
+	c.Last.Relation = "vpn-gateway:9"
+	assert.Equal(t, without, kept(c), "another relation's")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -81,6 +82,28 @@ func TestWorkloadFollowsTheOptions(t *testing.T) {
 	for _, id := range []*int{s.GroupID, w.Files[0].GroupID, w.Dirs[0].GroupID} {
 		assert.Equal(t, 4321, *id)
 	}
+}
+
+// It listens where peers come, and goes on to while there is no port for a time: for the same one it is not started again.
+func TestListensOnThePortThatLeadsHere(t *testing.T) {
+	command := func(o Observed) string { return Reconcile(o).Workloads[0].Layer.Services["qbittorrent"].Command }
+	o := ready(t)
+	o.VPN.Link.Gateway.Port = &vpnk8slib.Port{Number: 40001, Since: time.Unix(1, 0), Lifetime: 60}
+	plain := command(o)
+	assert.NotContains(t, plain, "torrenting", "nobody wants it")
+	o.Config.WantPort = true
+	assert.Equal(t, plain+" --torrenting-port=40001", command(o))
+	d := Reconcile(o)
+	assert.Contains(t, d.Publish[hook.VPNEndpoint]["config"], `"want_port":true`)
+	assert.Equal(t, hook.Active("through gateway gateways/gluetun, seen as 192.0.2.2, port 40001"), d.Status)
+
+	o.VPN.Link.Gateway.Port = nil
+	assert.Equal(t, plain, command(o), "never 0")
+	const none = "through gateway gateways/gluetun, seen as 192.0.2.2; no port leads here yet; see: juju status -m gateways gluetun"
+	assert.Equal(t, hook.Active(none), Reconcile(o).Status)
+	o.VPN.View.Last.Port = 40001
+	assert.Equal(t, plain+" --torrenting-port=40001", command(o))
+	assert.Equal(t, hook.Active(none), Reconcile(o).Status)
 }
 
 func TestCharmcraft(t *testing.T) {
