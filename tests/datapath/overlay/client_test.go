@@ -100,3 +100,30 @@ func TestTheWayFailsClosed(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "world sees 10.2.0.2", said)
 }
+
+// A node that filters strictly by the way back, as some distributions do, and pods that have it from there: who asks from outside the
+// cluster is answered all the same.
+func TestWhoAsksFromOutsideWhereTheFilterIsStrict(t *testing.T) {
+	s := newStage(t)
+	for _, of := range []string{"all", "default", "eth0"} {
+		s.pod.Sysctl(t, "net/ipv4/conf/"+of+"/rp_filter", "1")
+	}
+	s.pod.Listen(t, 8080, func(c net.Conn) { _ = c.Close() })
+	ask := func(wait time.Duration) (err error) {
+		return s.node.Do(t, func() error {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("198.18.7.7")}, Timeout: wait}
+			c, err := d.Dial("tcp", "10.42.0.5:8080")
+			if err == nil {
+				_ = c.Close()
+			}
+			return err
+		})
+	}
+	s.guarded(s.pod, way)
+	require.NoError(t, ask(patience))
+	s.through(s.pod)
+	s.pod.Sysctl(t, "net/ipv4/conf/eth0/rp_filter", "1")
+	require.Error(t, ask(moment), "this filter holds it")
+	s.set(s.pod, way)
+	require.NoError(t, ask(patience))
+}

@@ -30,6 +30,9 @@ func SetUp(h route.Handle, c overlay.Client, six bool) error {
 	if err := rules(h, c, device); err != nil {
 		return fmt.Errorf("cannot set up the overlay: %w", err)
 	}
+	if err := h.Loosen(device); err != nil {
+		return fmt.Errorf("cannot set up the overlay: %w", err)
+	}
 	link, err := h.Make(route.VXLAN{Name: c.Overlay, Device: device, Address: c.Address, VNI: c.VNI, Port: c.Port, MTU: c.MTU, Six: c.Peer.Is6()})
 	if err != nil {
 		return fmt.Errorf("cannot make %s: %w", c.Overlay, err)
