@@ -262,6 +262,9 @@ func (v VPN) notes(c vpnk8slib.Client) (notes []string) {
 	if v.Link.Err == nil && v.WantPort && v.Link.Gateway.VPNConnected && v.Link.Gateway.Port == nil {
 		notes = append(notes, "no port leads here yet; "+v.look(c))
 	}
+	if v.Pod.Agent != nil && v.Pod.Agent.Names != "" {
+		notes = append(notes, "this pod finds no names: "+v.Pod.Agent.Names)
+	}
 	if len(v.View.Wider) > 0 {
 		notes = append(notes, "NetworkPolicies that allow more for these pods: "+strings.Join(v.View.Wider, ", "))
 	}

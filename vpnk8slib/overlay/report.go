@@ -10,6 +10,7 @@ type Report struct {
 	// Namespace is the inode of the network namespace that the agent is in: an answer counts for the pod that has the same.
 	Namespace uint64        `json:"namespace"`
 	Guard     GuardState    `json:"guard"`
+	Names     string        `json:"names_error,omitempty"` // why names are not resolved in this pod
 	Client    *ClientState  `json:"client,omitempty"`
 	Gateway   *GatewayState `json:"gateway,omitempty"`
 }

@@ -5,6 +5,7 @@ package overlay
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/charmarr/charmarr-go/tests/internal/agent"
 	"github.com/charmarr/charmarr-go/tests/internal/ns"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
@@ -163,4 +165,33 @@ func TestNamesAreSplit(t *testing.T) {
 		}
 	}
 	assert.Zero(t, inside.Load(), "LEAK: without its agent a pod asks nobody")
+}
+
+// Somebody in the pod has the port of the agent's resolver: the agent says so, and resolves when it is free.
+func TestAResolversPortThatIsTaken(t *testing.T) {
+	s := newWorld(t)
+	var taken net.Listener
+	pod := s.join("10.42.0.5", "fd42::5")
+	require.NoError(t, pod.Do(t, func() (err error) {
+		taken, err = net.Listen("tcp", "127.0.0.1:5301")
+		return err
+	}))
+	a := agent.New(t, pod, "client")
+	client, g := way, rules
+	g.Names = 5301
+	a.Configure(overlay.Config{Guard: g, Client: &client, Names: &overlay.Names{
+		Port: 5301, Zones: []string{"cluster.local"}, Networks: way.Direct, Cluster: []netip.AddrPort{netip.MustParseAddrPort(clusterResolver)},
+	}})
+	a.Key("key", qbittorrentKey)
+	a.Init()
+	a.Start()
+	a.Until("it says so", func(r overlay.Report) bool {
+		return strings.Contains(r.Names, "127.0.0.1:5301") && strings.Contains(r.Names, "in use") && r.Guard.Standing
+	})
+	require.NoError(t, taken.Close())
+	a.Until("it resolves", func(r overlay.Report) bool { return r.Names == "" })
+	s.resolver(s.node, "10.43.0.1")
+	said, err := s.lookup(pod, 1000, "udp", clusterResolver, "kubernetes.default.svc.cluster.local.")
+	require.NoError(t, err)
+	require.Equal(t, "10.43.0.1", said)
 }

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +36,36 @@ type resident struct {
 	config, keys, socket, pod, metrics *string
 	guard                              *guard.Keeper
 	resolving                          atomic.Pointer[overlay.Names] // as the configuration had it last; nil: not at all
+	unresolved                         failures
+}
+
+// failures are why something cannot be done, by where.
+type failures struct {
+	mu sync.Mutex
+	at map[netip.AddrPort]error
+}
+
+func (f *failures) set(at netip.AddrPort, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.at == nil {
+		f.at = map[netip.AddrPort]error{}
+	}
+	f.at[at] = err
+}
+
+// String is one after the other; empty where there are none.
+func (f *failures) String() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []error
+	for _, at := range slices.SortedFunc(maps.Keys(f.at), netip.AddrPort.Compare) {
+		all = append(all, f.at[at])
+	}
+	if err := errors.Join(all...); err != nil {
+		return strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	return ""
 }
 
 func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
@@ -91,9 +124,12 @@ func (r *resident) names(outside func() bool) func(context.Context) error {
 					continue
 				}
 				resolver := names.Client(func() overlay.Names { return *r.resolving.Load() }, outside)
+				at := netip.AddrPortFrom(loopback, n.Port)
+				resolver.Listens = func() { r.unresolved.set(at, nil) }
 				all.Go(func() {
 					defer stop()
-					if err := resolver.Serve(ends, netip.AddrPortFrom(loopback, n.Port)); err != nil {
+					if err := resolver.Serve(ends, at); err != nil {
+						r.unresolved.set(at, err)
 						r.log.Error(err.Error())
 					}
 				})
@@ -133,7 +169,7 @@ func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep 
 		})
 	}
 	now := func() overlay.Report {
-		out := overlay.Report{Namespace: namespace, Guard: r.guard.State()}
+		out := overlay.Report{Namespace: namespace, Guard: r.guard.State(), Names: r.unresolved.String()}
 		report(&out)
 		return out
 	}

@@ -59,6 +59,8 @@ func (u Upstream) ask(ctx context.Context, q *dns.Msg, transport string) (*dns.M
 
 // Resolver answers questions over UDP and TCP.
 type Resolver struct {
+	// Listens, if it is there, is called when questions can be asked.
+	Listens func()
 	// Route says who is asked for a name; false: that there is no such name.
 	Route func(name string) (Upstream, bool)
 
@@ -112,6 +114,9 @@ func (r *Resolver) Serve(ctx context.Context, at netip.AddrPort) error {
 		_ = w.WriteMsg(r.Answer(ctx, q, w.LocalAddr().Network())) // whoever asked may have gone
 	})
 	servers := []*dns.Server{{PacketConn: packets, Handler: handler, UDPSize: largest}, {Listener: streams, Handler: handler}}
+	if r.Listens != nil { // the kernel takes them from now on
+		r.Listens()
+	}
 	ended := make(chan error, len(servers))
 	for _, s := range servers {
 		go func() { ended <- s.ActivateAndServe() }()
