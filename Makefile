@@ -62,7 +62,7 @@ e2e: pack lab-build ## Whole stories on the lab: real juju, real pods, real pack
 
 leaks: ARCHES := $(shell go env GOARCH)
 leaks: pack lab-build ## Look for a packet outside the tunnel while things go wrong, into build/leaks.json
-	$(RUN) -tags leaks -timeout 50m -v ./tests/e2e/leaks
+	$(RUN) -tags leaks -timeout 110m -v ./tests/e2e/leaks
 
 demo: since := $(shell date +%s)
 demo: ARCHES := $(shell go env GOARCH)

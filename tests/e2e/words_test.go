@@ -25,10 +25,7 @@ func (w *teller) words() map[string]word {
 			_, err := w.Juju(ctx, append([]string{"add-model"}, a...)...)
 			ts.Check(err)
 			if w.mesh {
-				ts.Check(world.Until(ctx, 30*time.Second, func() string {
-					_, err := w.Kubectl(ctx, "label", "namespace", a[0], "istio.io/dataplane-mode=ambient")
-					return text(err)
-				}))
+				ts.Check(w.Enroll(ctx, a[0]))
 			}
 		},
 		// deploy MODEL CHARM [APP]: one of our charms, with the lab's images and, for gluetun, without its key
@@ -142,11 +139,4 @@ func (w *teller) words() map[string]word {
 			}))
 		},
 	}
-}
-
-func text(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }

@@ -98,14 +98,25 @@ var scenarios = []scenario{
 	{name: "gateway switched", play: func(s *stage) { s.change("second") }}, // the last: others are the first gateway's
 }
 
-var only = flag.String("scenario", "", "play those alone whose name has this in it, and write no file")
+var only = flag.String("scenario", "", "play those alone whose name has this in it; no file is then written, nor where -run leaves something out")
 
 func TestLeaks(t *testing.T) {
 	var all []Record
-	for _, method := range []string{"overlay", "pod-gateway"} {
-		t.Run(method, func(t *testing.T) { all = append(all, leaks(t, method)...) })
+	whole := *only == ""
+	for _, mesh := range []bool{false, true} {
+		for _, method := range []string{"overlay", "pod-gateway"} {
+			name, played := method, false
+			if mesh {
+				name += " in the mesh"
+			}
+			t.Run(name, func(t *testing.T) {
+				all = append(all, leaks(t, method, mesh)...)
+				played = true
+			})
+			whole = whole && played // -run may leave some out
+		}
 	}
-	if *only == "" {
+	if whole {
 		data, err := json.MarshalIndent(all, "", "  ")
 		require.NoError(t, err)
 		root, err := world.Root()
@@ -119,8 +130,8 @@ func TestLeaks(t *testing.T) {
 }
 
 // leaks plays everything with one routing method.
-func leaks(t *testing.T, method string) (all []Record) {
-	s := newStage(t, method)
+func leaks(t *testing.T, method string, mesh bool) (all []Record) {
+	s := newStage(t, method, mesh)
 	note := func(records []Record) {
 		all = append(all, records...)
 		t.Logf("%-80s held %5.1f s  %s", records[0].Scenario, records[0].Held, summary(records))

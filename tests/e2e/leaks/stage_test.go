@@ -34,6 +34,7 @@ type stage struct {
 	world.World
 	*testing.T
 	method, model string
+	mesh          bool // the model is in one
 	deploy        world.Deploy
 	names         map[string]*names // by pod
 	announcer     announcer
@@ -185,6 +186,7 @@ func (s *stage) back() error {
 type Record struct {
 	Scenario string  `json:"scenario"`
 	Method   string  `json:"method"`
+	Mesh     bool    `json:"mesh"`
 	Probe    string  `json:"probe"`
 	Sent     int     `json:"sent"`
 	Uplink   int     `json:"packets_on_uplink"`
@@ -214,7 +216,7 @@ func (s *stage) observe(name string, play func()) (records []Record) {
 	held := time.Since(began).Seconds()
 	ownNow, plainNow := s.look()
 	for _, kind := range append(slices.Sorted(maps.Keys(trackers)), kinds...) {
-		r := Record{Scenario: name, Method: s.method, Probe: kind, Held: float64(int(held*10)) / 10}
+		r := Record{Scenario: name, Method: s.method, Mesh: s.mesh, Probe: kind, Held: float64(int(held*10)) / 10}
 		r.Sent = ownNow[kind].Sent - own[kind].Sent
 		if ownNow[kind].Began.Sub(own[kind].Began) > 2*time.Second { // of another sender
 			r.Sent = ownNow[kind].Sent
@@ -242,16 +244,19 @@ func (s *stage) strangers() error {
 	return err
 }
 
-func newStage(t *testing.T, method string) *stage {
+func newStage(t *testing.T, method string, mesh bool) *stage {
 	w, err := world.New("leaks")
 	require.NoError(t, err)
 	require.NoError(t, w.Up(t.Context()))
-	s := &stage{World: w, T: t, method: method, model: "leaks-" + method, deploy: world.Deploy{World: w}, names: map[string]*names{}}
+	s := &stage{World: w, T: t, method: method, mesh: mesh, model: "leaks-" + method, deploy: world.Deploy{World: w}, names: map[string]*names{}}
 	t.Cleanup(func() { require.NoError(t, errors.Join(w.Down(context.Background()))) })
 	s.ask(s.client(), app)
 	s.ask(control, "plain")
 	s.again(time.Second, func(ctx context.Context) { _ = s.announcer.ask(ctx, s) }) // while there is no pod there is nobody who could
 	s.must(s.Juju(t.Context(), "add-model", s.model))
+	if mesh {
+		require.NoError(t, s.Enroll(t.Context(), s.model))
+	}
 	require.NoError(t, s.deploy.App(t.Context(), s.model, "gluetun", "--config", "routing-method="+method, "--config", "nat-pmp-server=10.2.0.1"))
 	require.NoError(t, s.deploy.App(t.Context(), s.model, app, "--config", "want-port=true"))
 	s.must(s.Juju(t.Context(), "integrate", "-m", s.model, app, "gluetun:vpn-gateway"))

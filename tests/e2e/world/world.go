@@ -88,6 +88,16 @@ func (w World) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return w.Lab(ctx, append([]string{"kubectl"}, args...)...)
 }
 
+// Enroll takes the pods of a model into the mesh, once Juju has made its namespace.
+func (w World) Enroll(ctx context.Context, model string) error {
+	return Until(ctx, 30*time.Second, func() string {
+		if _, err := w.Kubectl(ctx, "label", "namespace", model, "istio.io/dataplane-mode=ambient"); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
 // Attach runs the lab's own program on the caller's terminal.
 func (w World) Attach(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, w.program(), args...)
