@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/gateway"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -226,6 +227,46 @@ func (m *member) wantPort() {
 func (s *stage) unasked(m *member) uint64 {
 	s.Helper()
 	return m.Report().Gateway.Dropped[gateway.Unasked]
+}
+
+// A provider gives ports on which the cluster asks the client, or the client's end of the overlay is: nobody comes to them.
+func TestAPortThatIsNotForPeers(t *testing.T) {
+	s := newWorld(t)
+	g := &grants{udp: 40001, tcp: 40001, lifetime: 4}
+	s.provide(g)
+	client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	for _, p := range []uint16{40001, 8080} {
+		s.mirror(client, p)
+	}
+	gateway := s.gatewayAgent("10.42.0.7", nil)
+	s.through(client.NS)
+	gateway.wantPort()
+	peered := func(network string, port uint16) {
+		t.Helper()
+		require.Eventually(t, func() bool { _, err := s.peer(network, "198.18.5.1", port, moment); return err == nil }, 5*patience, moment)
+	}
+	peered("tcp", 40001)
+	peered("udp", 40001)
+	in := func() uint64 { // the gateway's own ports are the same, and it holds them first
+		return client.Report().Guard.Dropped[guard.In] + gateway.Report().Guard.Dropped[guard.In]
+	}
+	for port, network := range map[uint16]string{8080: "tcp", way.Port: "udp", way.Beats: "udp"} {
+		g.say(func(g *grants) { g.udp, g.tcp = port, port })
+		gateway.Until("it is leased", func(r overlay.Report) bool { return leased(r).Port == port })
+		before := in()
+		assert.Eventually(t, func() bool {
+			_, err := s.peer(network, "198.18.5.1", port, moment)
+			assert.Error(t, err, port)
+			return in() > before
+		}, patience, moment, port)
+	}
+	require.NoError(t, s.node.Do(t, func() error {
+		c, err := net.DialTimeout("tcp", "10.42.0.5:8080", patience)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err
+	}), "the cluster does")
 }
 
 // A provider that gives other ports for TCP than for UDP gives none that a torrent client could use.

@@ -149,10 +149,21 @@ func (t *transaction) judge() {
 		}
 		t.cluster[f.Name] = t.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
 	}
-	// After conntrack (-200), before anybody's redirect (-100): behind a mesh's, its own port is all that is to be seen.
+	// After conntrack (-200), before anybody's redirect (-100): behind a mesh's, its own port is all that is to be seen. What the
+	// cluster asks this pod for, nobody comes to through the tunnel, whatever port a provider has lead here.
 	mark := hook("mark", nftables.ChainHookPrerouting, -150)
+	beside := func(asked nft.Words) {
+		t.Chain(mark, nft.Rule(asked, nft.Iif(t.Overlay), nft.Counted(In), nft.Drop()))
+	}
 	for _, p := range t.Inbound {
-		t.Chain(mark, nft.Rule(nft.Proto(unix.IPPROTO_TCP), nft.Dport(p), nft.State(nft.New), nft.Iif(t.Device), nft.MarkConnection(Declared)))
+		asked := nft.Rule(nft.Proto(unix.IPPROTO_TCP), nft.Dport(p), nft.State(nft.New))
+		t.Chain(mark, nft.Rule(asked, nft.Iif(t.Device), nft.MarkConnection(Declared)))
+		beside(asked)
+	}
+	for _, p := range []uint16{t.Port, t.Beats} {
+		if p != 0 {
+			beside(nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(p)))
+		}
 	}
 	t.apart(hook)
 	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.

@@ -40,6 +40,9 @@ const (
 // errUneven is of a provider whose ports for the two protocols cannot be had with one number, as torrent clients need them.
 var errUneven = errors.New("it gives other ports for TCP than for UDP")
 
+// errTaken is of a provider that has one port for all who ask.
+var errTaken = errors.New("its only port leads to another application already")
+
 // Leased are those that there are now, and why there is none where one is wanted.
 func (k *Keeper) Leased() map[string]overlay.Lease {
 	k.mu.Lock()
@@ -103,10 +106,23 @@ func (k *Keeper) see(ctx context.Context, c *overlay.Gateway, up, anew bool) {
 			asked := time.Now()
 			got, err := obtain(ctx, router, l.now(), lifetime)
 			k.mu.Lock()
+			if err == nil && k.given(got.Outer, name) {
+				err = errTaken
+			}
 			k.note(name, l, got, asked, err)
 			k.mu.Unlock()
 		}
 	}
+}
+
+// given says whether a port leads to another application already.
+func (k *Keeper) given(port uint16, name string) bool {
+	for other, l := range k.leases {
+		if other != name && l.now().Port == port {
+			return true
+		}
+	}
+	return false
 }
 
 // want begins a lease for a block that has none. What tells it from others is where the block is.
@@ -162,7 +178,7 @@ func obtain(ctx context.Context, r natpmp.Router, l overlay.Lease, lifetime time
 			return tcp, err
 		}
 		if tcp.Outer == udp.Outer {
-			udp.Lifetime = min(udp.Lifetime, tcp.Lifetime)
+			udp.Lifetime = min(udp.Lifetime, tcp.Lifetime, lifetime) // whatever it promises
 			return udp, nil
 		}
 		wish = tcp.Outer
