@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func ReadPod() (Pod, error) {
 	p := see(routes)
 	p.Overlay = overlayUp()
 	p.Address = address(podInterface)
-	p.Agent = askAgent()
+	p.Agent = askAgent(overlay.Socket, patience)
 	return p, nil
 }
 
@@ -106,21 +107,32 @@ func address(device string) (found netip.Addr) {
 	return found
 }
 
-// askAgent asks the agent beside us. One in another network than this pod's, whatever it says, is not this pod's.
-func askAgent() *overlay.Report {
-	if _, err := os.Stat(overlay.Socket); err != nil {
+// patience is how long an agent may take that is to be there: it may just be starting, and nothing brings the charm another hook when
+// it has.
+const patience = 5 * time.Second
+
+// askAgent asks the agent beside us, which has its socket in a folder that is there before it. One in another network than this pod's,
+// whatever it says, is not this pod's.
+func askAgent(socket string, patience time.Duration) *overlay.Report {
+	if _, err := os.Stat(filepath.Dir(socket)); err != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	report, err := overlay.Ask(ctx, overlay.Socket)
-	if err != nil {
-		return nil
+	for {
+		report, err := overlay.Ask(ctx, socket)
+		if err == nil {
+			if here, err := overlay.Namespace(); err != nil || here != report.Namespace {
+				return nil
+			}
+			return &report
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	if here, err := overlay.Namespace(); err != nil || here != report.Namespace {
-		return nil
-	}
-	return &report
 }
 
 type route struct {

@@ -1,11 +1,17 @@
 package vpnk8slib
 
 import (
+	"context"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/status"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Lines as the kernel prints them: IPv4 addresses are little-endian hexadecimal.
@@ -59,4 +65,27 @@ func TestWaysToTheWorld(t *testing.T) {
 	}
 	_, err := parseRoutes([]byte(header+"eth0 x x zz x x x 0 0 0 0\n"), nil)
 	require.Error(t, err)
+}
+
+// An agent that has just been started is waited for; where none is to be, nobody waits.
+func TestAskAgent(t *testing.T) {
+	here, err := overlay.Namespace()
+	require.NoError(t, err)
+	began := time.Now()
+	assert.Nil(t, askAgent(filepath.Join(t.TempDir(), "no", "agent.sock"), time.Minute))
+	assert.Less(t, time.Since(began), 10*time.Second)
+
+	for namespace, trusted := range map[uint64]bool{here: true, here + 1: false} {
+		socket := filepath.Join(t.TempDir(), "agent.sock")
+		assert.Nil(t, askAgent(socket, 100*time.Millisecond))
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		time.AfterFunc(200*time.Millisecond, func() {
+			ended <- status.Serve(ctx, socket, func() overlay.Report { return overlay.Report{Namespace: namespace, Guard: overlay.GuardState{Standing: true}} })
+		})
+		report := askAgent(socket, 10*time.Second)
+		assert.Equal(t, trusted, report != nil && report.Guard.Standing)
+		end()
+		require.NoError(t, <-ended)
+	}
 }
