@@ -81,7 +81,9 @@ func TestAskAgent(t *testing.T) {
 		ctx, end := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		time.AfterFunc(200*time.Millisecond, func() {
-			ended <- status.Serve(ctx, socket, func() overlay.Report { return overlay.Report{Namespace: namespace, Guard: overlay.GuardState{Standing: true}} })
+			ended <- status.Serve(ctx, socket, func() overlay.Report {
+				return overlay.Report{Namespace: namespace, Guard: overlay.GuardState{Standing: true}}
+			})
 		})
 		report := askAgent(socket, 10*time.Second)
 		assert.Equal(t, trusted, report != nil && report.Guard.Standing)
