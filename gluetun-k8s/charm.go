@@ -277,7 +277,9 @@ func told(o Observed, data vpnk8slib.ProviderData, c vpnk8slib.Consumer) (vpnk8s
 	port := vpnk8slib.PortOf(o.Pod.Agent, c)
 	if unsettled(o) == nil {
 		mine, err := gateway(o, data).Offer(c, o.Secrets[c.Relation])
-		mine.Port = port
+		if mine.VPNConnected { // by the overlay, and now
+			mine.Port = port
+		}
 		return mine, err
 	}
 	said, err := vpnk8slib.DecodeProviderData(o.App, o.saidTo(c))
@@ -288,12 +290,15 @@ func told(o Observed, data vpnk8slib.ProviderData, c vpnk8slib.Consumer) (vpnk8s
 		return vpnk8slib.ProviderData{}, err
 	}
 	pod, _, _ := strings.Cut(said.GatewayDNSName, ".")
-	said.VPNConnected, said.ExternalIP, said.Port = data.VPNConnected, data.ExternalIP, port
+	said.VPNConnected, said.ExternalIP, said.Port = data.VPNConnected, data.ExternalIP, nil
 	if agent := o.Pod.Agent; agent != nil && agent.Gateway != nil && said.Overlay == nil { // this pod has no way for that one
 		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
 	}
 	if pod != strings.ReplaceAll(o.Name, "/", "-") { // it leads to another unit's pod, whose tunnel is not this one
 		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
+	}
+	if said.VPNConnected {
+		said.Port = port
 	}
 	return said, nil
 }
@@ -358,7 +363,7 @@ func notes(o Observed) []string {
 		case c.Err == nil && c.Data.WantPort && !o.Config.portServer().IsValid():
 			notes = append(notes, fmt.Sprintf("%s wants a port, and nobody is known to grant one: juju config %s nat-pmp-server=<address in the tunnel>", c.Data.InstanceName, o.App))
 		case c.Err == nil && vpnk8slib.NoPort(o.Pod.Agent, c) != "":
-			notes = append(notes, fmt.Sprintf("no port for %s: %s", c.Data.InstanceName, vpnk8slib.NoPort(o.Pod.Agent, c)))
+			notes = append(notes, fmt.Sprintf("no port for %s: %s; %s", c.Data.InstanceName, vpnk8slib.NoPort(o.Pod.Agent, c), portHelp(o)))
 		case c.Err == nil && len(c.Data.RoutingMethods) == 0 && o.Config.VXLANPort != kernelPort:
 			notes = append(notes, fmt.Sprintf("%s reads no VXLAN port: juju config %s vxlan-port=%d", c.Data.InstanceName, o.App, kernelPort))
 		}
@@ -368,3 +373,11 @@ func notes(o Observed) []string {
 
 // kernelPort is the one that charmarr-lib-vpn 0.5 leaves to the kernel.
 const kernelPort = 8472
+
+// portHelp is what the operator can do where the provider grants no port.
+func portHelp(o Observed) string {
+	if providers[o.Config.Provider].grants.IsValid() && !o.Config.PortServer.IsValid() {
+		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
+	}
+	return fmt.Sprintf("see who grants them: juju config %s nat-pmp-server", o.App)
+}

@@ -131,7 +131,6 @@ func TestPublish(t *testing.T) {
 	assert.Empty(t, Reconcile(o).Publish, "what is not known is not said")
 }
 
-// What cannot be said anew was said before, and stays; how the tunnel is now is said in any case.
 // A consumer that wants a port is told of it, and the operator why there is none.
 func TestPorts(t *testing.T) {
 	o := ready(t)
@@ -158,7 +157,7 @@ func TestPorts(t *testing.T) {
 	o.Config.PortServer = server{netip.MustParseAddr("10.2.0.1")}
 	status(connected)
 	lease(overlay.Lease{Error: "cannot have a UDP port from 10.2.0.1: it does not answer"})
-	status(connected + "; no port for qbittorrent: cannot have a UDP port from 10.2.0.1: it does not answer")
+	status(connected + "; no port for qbittorrent: cannot have a UDP port from 10.2.0.1: it does not answer; see who grants them: juju config gluetun nat-pmp-server")
 	assert.Nil(t, told())
 	lease(overlay.Lease{Port: 40001, Since: since, Lifetime: 60, Until: since.Add(time.Minute)})
 	status(connected)
@@ -178,6 +177,7 @@ func TestPorts(t *testing.T) {
 	status(connected + "; qbittorrent wants a port, which routing-method=overlay can have: juju config gluetun routing-method=overlay")
 }
 
+// What cannot be said anew was said before, and stays; how the tunnel is now is said in any case.
 func TestPublishTheTunnelAgain(t *testing.T) {
 	for summary, change := range map[string]func(*Observed){
 		"the API server does not answer": func(o *Observed) { o.View, o.ViewErr = vpnk8slib.GatewayView{}, errors.New("no answer") },

@@ -117,7 +117,7 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 			return fmt.Errorf("dns-resolvers has %s, which is reached beside the tunnel: juju config %s dns-resolvers=1.1.1.1,9.9.9.9", r.Addr(), app)
 		}
 	}
-	if a := c.PortServer.Addr; a.IsValid() && (!a.Is4() || inside.Contains(a)) {
+	if a := c.PortServer.Addr; a.IsValid() && (!a.Is4() || !a.IsGlobalUnicast() || inside.Contains(a)) {
 		return fmt.Errorf("nat-pmp-server is %s, and must be an IPv4 address that is reached through the tunnel: juju config %s nat-pmp-server=10.2.0.1", a, app)
 	}
 	return apart(c, n, app)
@@ -148,7 +148,7 @@ func taken(c Config, n vpnk8slib.Network) vpnk8slib.Network {
 	for _, p := range c.tunnel() {
 		n.Pods = append(n.Pods, p.Masked())
 	}
-	hosts := []netip.Addr{c.EndpointIP.Addr}
+	hosts := []netip.Addr{c.EndpointIP.Addr, c.portServer()}
 	for _, a := range slices.Concat(c.ProbeTargets, targets(c.Resolvers)) {
 		hosts = append(hosts, a.Addr())
 	}
@@ -287,11 +287,18 @@ func auth(s Secret) string {
 // firewallRules are run by gluetun at the end of its firewall's start. Where the tunnel has IPv6 the overlay carries it too.
 func firewallRules(c Config, n vpnk8slib.Network) string {
 	six := func(p netip.Prefix) bool { return p.Addr().Is6() }
-	if c.RoutingMethod == vpnk8slib.Overlay && slices.ContainsFunc(usable(c.Addresses, n), six) {
-		return postRules + postRules6
+	switch {
+	case c.RoutingMethod != vpnk8slib.Overlay:
+		return postRules
+	case slices.ContainsFunc(usable(c.Addresses, n), six):
+		return postRules + portRules + postRules6
 	}
-	return postRules
+	return postRules + portRules
 }
+
+// portRules let in what the agent beside gluetun leads to a client; it knows to whom.
+const portRules = `iptables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate DNAT -j ACCEPT
+`
 
 // postRules6 are of a tunnel with IPv6; gluetun has started only where the pod has it as well.
 const postRules6 = `ip6tables --flush FORWARD
@@ -306,7 +313,7 @@ ip6tables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATE
 // to v3.41.1): the drop that this pod's init container laid is in another table, and stays.
 const postRules = `iptables --flush FORWARD
 iptables -A FORWARD -i vxlan0 -o tun0 -j ACCEPT
-iptables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATED,DNAT -j ACCEPT
+iptables -A FORWARD -i tun0 -o vxlan0 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 iptables -A INPUT -i vxlan0 -p udp --dport 67 -j ACCEPT
 iptables -A INPUT -i vxlan0 -p udp --dport 4792 -j ACCEPT
 iptables -A INPUT -i vxlan0 -p tcp --dport 4792 -j ACCEPT

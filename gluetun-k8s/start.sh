@@ -27,8 +27,10 @@ while iptables -t mangle -D FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TC
     /charm/bin/pebble notify vpn.charmarr.io/tunnel
     told=
     while kill -0 $$ 2>/dev/null; do
-      ports=$(timeout 2 wget -q -O - http://127.0.0.1:4794/metrics 2>/dev/null | grep ^charmarr_vpn_gateway_forwarded_port)
-      [ "$ports" = "$told" ] || { /charm/bin/pebble notify vpn.charmarr.io/ports && told=$ports; }
+      if all=$(timeout 2 wget -q -O - http://127.0.0.1:4794/metrics 2>/dev/null); then
+        ports=$(echo "$all" | grep ^charmarr_vpn_gateway_forwarded_port)
+        [ "$ports" = "$told" ] || { /charm/bin/pebble notify vpn.charmarr.io/ports && told=$ports; }
+      fi
       sleep 2
     done
   ) &

@@ -34,7 +34,7 @@ func ClientPlans(c Client) (protect, release Plan, err error) {
 	}
 	last := c.Last
 	if state == Routed {
-		last = &LastGood{c.Link.Relation, c.Link.Gateway, c.port()}
+		last = &LastGood{c.Link.Relation, c.Link.Gateway, c.Port()}
 		// What changes by itself is not part of what is kept: no write for a new exit address.
 		last.Gateway.VPNConnected, last.Gateway.ExternalIP, last.Gateway.Port = false, ProviderData{}.ExternalIP, nil
 	}
@@ -65,8 +65,8 @@ func (c Client) route(d ProviderData) (Plan, error) {
 	return f.plan(c.App, c.App.clientConfig(), c.Workloads), nil
 }
 
-// port is the last one that led here by this relation; 0: there was none.
-func (c Client) port() int {
+// Port is the provider's that leads here, or the last that did by this relation; 0: there was none.
+func (c Client) Port() int {
 	switch {
 	case c.Link.Gateway.Port != nil:
 		return c.Link.Gateway.Port.Number

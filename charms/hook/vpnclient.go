@@ -216,16 +216,10 @@ func (v VPN) unanswered() Status {
 // Port is the port of the provider's on which peers come to the workload, which is to listen on it; 0: there has been none. It is the
 // last one while there is none: a workload that listens there has nothing to do until there is another.
 func (v VPN) Port() int {
-	switch {
-	case !v.WantPort:
-		return 0
-	case v.Link.Gateway.Port != nil:
-		return v.Link.Gateway.Port.Number
-	case v.View.Last != nil:
-		return v.View.Last.Port
-	default:
+	if !v.WantPort {
 		return 0
 	}
+	return v.client().Port()
 }
 
 // running is the status of a workload that may run.

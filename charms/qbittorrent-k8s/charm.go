@@ -36,9 +36,9 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 
 // Reconcile decides what should be so. It reads nothing and changes nothing.
 func Reconcile(o Observed) hook.Desired {
-	o.VPN.OptionsErr = o.ConfigErr
+	o.VPN.OptionsErr, o.VPN.WantPort = o.ConfigErr, o.Config.WantPort // an option that is refused gives no port back
 	if o.ConfigErr == nil {
-		o.VPN.Ports, o.VPN.WantPort = []int{o.Config.WebPort}, o.Config.WantPort
+		o.VPN.Ports = []int{o.Config.WebPort}
 	}
 	d := o.VPN.Desired(o.Unit, workload(o.Config, o.VPN.Port()), o.Container.Up)
 	d.Ports = o.VPN.Ports

@@ -102,8 +102,13 @@ func TestListensOnThePortThatLeadsHere(t *testing.T) {
 	const none = "through gateway gateways/gluetun, seen as 192.0.2.2; no port leads here yet; see: juju status -m gateways gluetun"
 	assert.Equal(t, hook.Active(none), Reconcile(o).Status)
 	o.VPN.View.Last.Port = 40001
+	o.VPN.View.Last.Relation = "vpn-gateway:9"
+	assert.Equal(t, plain, command(o), "another gateway's")
+	o.VPN.View.Last.Relation = o.VPN.Link.Relation
 	assert.Equal(t, plain+" --torrenting-port=40001", command(o))
 	assert.Equal(t, hook.Active(none), Reconcile(o).Status)
+	o.ConfigErr = errors.New("cannot use option puid")
+	assert.Contains(t, Reconcile(o).Publish[hook.VPNEndpoint]["config"], `"want_port":true`, "an option that is refused gives no port back")
 }
 
 func TestCharmcraft(t *testing.T) {

@@ -14,7 +14,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
+	"github.com/charmarr/charmarr-go/tests/internal/ns"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/gateway"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -26,7 +28,6 @@ type grants struct {
 	udp, tcp uint16
 	lifetime uint32
 	silent   bool
-	ended    int // mappings that were given back
 }
 
 func (g *grants) say(change func(*grants)) {
@@ -68,10 +69,6 @@ func (g *grants) answer(ask []byte) []byte {
 	out := make([]byte, 16)
 	out[1] = 128 + ask[1]
 	copy(out[8:10], ask[4:6])
-	if binary.BigEndian.Uint32(ask[8:]) == 0 {
-		g.ended++
-		return out
-	}
 	port := g.udp
 	if ask[1] == 2 {
 		port = g.tcp
@@ -170,7 +167,7 @@ func TestAPortOfTheProvider(t *testing.T) {
 	gateway.wantPort()
 	has := func(port uint16) {
 		t.Helper()
-		l := leased(gateway.Until(fmt.Sprint("the port is ", port), func(r overlay.Report) bool { return leased(r).Port == port }))
+		l := leased(gateway.later(fmt.Sprint("the port is ", port), func(r overlay.Report) bool { return leased(r).Port == port }))
 		if port == 0 {
 			return
 		}
@@ -203,13 +200,12 @@ func TestAPortOfTheProvider(t *testing.T) {
 	g.say(func(g *grants) { g.silent = true })
 	has(0)
 	refused(next)
-	gateway.Until("it says why", func(r overlay.Report) bool { return strings.Contains(leased(r).Error, "does not answer") })
+	gateway.later("it says why", func(r overlay.Report) bool { return strings.Contains(leased(r).Error, "does not answer") })
 
 	g.say(func(g *grants) { g.silent = false })
 	has(next)
 	gateway.config.Gateway.Blocks[0].Port = false
 	gateway.Configure(gateway.config) // which is read every ten seconds
-	require.Eventually(t, func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.ended == 2 }, 5*patience, moment, "it is given back, of both protocols")
 	has(0)
 	refused(next)
 }
@@ -227,6 +223,154 @@ func (m *member) wantPort() {
 func (s *stage) unasked(m *member) uint64 {
 	s.Helper()
 	return m.Report().Gateway.Dropped[gateway.Unasked]
+}
+
+// shown has a port of the provider's lead to a client.
+func (s *stage) shown(port uint16) (client, gateway *member) {
+	s.Helper()
+	s.provide(&grants{udp: port, tcp: port, lifetime: 60})
+	client = s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.mirror(client, port)
+	gateway = s.gatewayAgent("10.42.0.7", nil)
+	gateway.wantPort()
+	require.Eventually(s, func() bool { _, err := s.peer("udp", "198.18.9.9", port, moment); return err == nil }, 5*patience, moment)
+	return client, gateway
+}
+
+// Somebody in the tunnel says that he is in the cluster, or a client: nobody answers him there, neither the client nor, where his packet has
+// come too far, the gateway.
+func TestNobodyOfTheClusterComesThroughTheTunnel(t *testing.T) {
+	const port = 40001
+	s := newWorld(t)
+	_, gateway := s.shown(port)
+	sides := map[string]*ns.Counter{"the client": s.node.Count(t, "p0.5"), "the gateway": s.node.Count(t, "p0.7")}
+	said, err := s.peer("udp", "198.18.7.7", port, patience)
+	require.NoError(t, err)
+	require.Equal(t, "198.18.7.7", said, "others are led to the client")
+	held := func() uint64 { return s.unasked(gateway) + gateway.Report().Guard.Dropped[guard.In] }
+	for _, liar := range []string{"10.42.0.99", "10.43.0.10", "172.16.0.33", way.Gateway.String()} {
+		s.world.Addr(t, "lo", liar+"/32")
+		before := held()
+		for _, network := range []string{"udp", "tcp"} {
+			_, err := s.peer(network, liar, port, moment)
+			assert.Error(t, err, "%s from %s", network, liar)
+		}
+		s.tooFar(liar, port)
+		for who, side := range sides {
+			assert.Zero(t, side.Of(liar), "LEAK: %s answers %s", who, liar)
+		}
+		if liar != way.Gateway.String() { // its own address the kernel believes nobody
+			assert.Greater(t, held(), before, liar)
+		}
+	}
+}
+
+// tooFar sends packets that a router takes for having come too far.
+func (s *stage) tooFar(from string, port uint16) {
+	s.Helper()
+	require.NoError(s, s.world.Do(s.T, func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, 1); err != nil {
+			return err
+		}
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: netip.MustParseAddr(from).As4()}); err != nil {
+			return err
+		}
+		for range 3 {
+			if err := unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrInet4{Port: int(port), Addr: [4]byte{10, 2, 0, 2}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// A consumer goes, and another one gets its addresses and asks for no port. The first one's peer goes on sending, and reaches nobody.
+func TestAPeerOfWhoHasGone(t *testing.T) {
+	const port = 40001
+	s := newWorld(t)
+	client, gateway := s.shown(port)
+	peer := func() (said string) {
+		require.NoError(t, s.world.Do(t, func() error {
+			d := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP("198.18.5.1"), Port: 7001}}
+			c, err := d.Dial("udp", fmt.Sprintf("10.2.0.2:%d", port))
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(moment))
+			_, _ = c.Write([]byte("who am I?"))
+			buf := make([]byte, 64)
+			n, _ := c.Read(buf)
+			said = string(buf[:n])
+			return nil
+		}))
+		return said
+	}
+	require.Equal(t, "198.18.5.1", peer())
+
+	gateway.config.Gateway.Blocks[0].Name, gateway.config.Gateway.Blocks[0].Port = "another", false
+	gateway.Key("another", keyOf("another"))
+	gateway.Configure(gateway.config)
+	client.Kill()
+	client.Delete(t, "eth0")
+	next := s.clientAgent("10.42.0.8", way, keyOf("another"))
+	s.mirror(next, port)
+	gateway.later("it is another's", func(r overlay.Report) bool {
+		return r.Gateway != nil && len(r.Gateway.Ports) == 0 && r.Gateway.Clients[way.Address.Addr()].Pod == netip.MustParseAddr("10.42.0.8")
+	})
+	s.through(next.NS)
+	before := s.unasked(gateway)
+	for range 5 {
+		assert.Empty(t, peer(), "the other one is reached")
+	}
+	assert.Greater(t, s.unasked(gateway), before)
+}
+
+// Another client speaks to a peer from the number of the port that leads to the first one, and to the provider in its name. Neither
+// takes anything away.
+func TestNobodyTakesAnothersPeers(t *testing.T) {
+	const port = 40001
+	s := newWorld(t)
+	_, gateway := s.shown(port)
+	c := way
+	c.Address = netip.MustParsePrefix("172.16.0.34/20")
+	other := s.clientAgent("10.42.0.6", c, keyOf("sabnzbd"))
+	s.through(other.NS)
+	send := func(from *ns.NS, sport int, to string) {
+		require.NoError(t, from.Do(t, func() error {
+			d := net.Dialer{LocalAddr: &net.UDPAddr{Port: sport}}
+			c, err := d.Dial("udp4", to)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_, err = c.Write(make([]byte, 12))
+			return err
+		}))
+	}
+	send(other.NS, port, "198.18.5.3:7003")
+	require.NoError(t, s.world.Do(t, func() error {
+		d := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP("198.18.5.3"), Port: 7003}}
+		c, err := d.Dial("udp", fmt.Sprintf("10.2.0.2:%d", port))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("who am I?")); err != nil {
+			return err
+		}
+		_ = c.SetDeadline(time.Now().Add(patience))
+		_, err = c.Read(make([]byte, 64)) // the other one answers nobody
+		return err
+	}), "the first client's")
+	before := gateway.Report().Gateway.Dropped["beyond"]
+	send(other.NS, 0, "198.18.0.1:5351")
+	require.Eventually(t, func() bool { return gateway.Report().Gateway.Dropped["beyond"] > before }, patience, moment)
 }
 
 // A provider gives ports on which the cluster asks the client, or the client's end of the overlay is: nobody comes to them.
@@ -252,7 +396,7 @@ func TestAPortThatIsNotForPeers(t *testing.T) {
 	}
 	for port, network := range map[uint16]string{8080: "tcp", way.Port: "udp", way.Beats: "udp"} {
 		g.say(func(g *grants) { g.udp, g.tcp = port, port })
-		gateway.Until("it is leased", func(r overlay.Report) bool { return leased(r).Port == port })
+		gateway.later("it is leased", func(r overlay.Report) bool { return leased(r).Port == port })
 		before := in()
 		assert.Eventually(t, func() bool {
 			_, err := s.peer(network, "198.18.5.1", port, moment)
@@ -292,6 +436,7 @@ func TestAPeerWhileTheOverlayGoes(t *testing.T) {
 	gateway := s.gatewayAgent("10.42.0.7", nil)
 	gateway.wantPort()
 	gateway.Until("there is a port", func(r overlay.Report) bool { return leased(r).Port == port && leased(r).Client.IsValid() })
+	require.Eventually(t, func() bool { _, err := s.peer("udp", "198.18.9.9", port, moment); return err == nil }, patience, moment)
 	beside, through := s.node.Count(t, "p0.5"), s.world.Count(t, "t0.7")
 
 	var c net.Conn

@@ -44,6 +44,7 @@ type Keeper struct {
 	wire    *wire.Wire
 	unread  error     // why the configuration is not the one in force
 	met     time.Time // when anything new was heard
+	led     time.Time // when it was seen to what is forwarded
 	talks   map[netip.Addr]*talk
 }
 
@@ -109,8 +110,11 @@ func (k *Keeper) meet() time.Duration {
 	}
 	many := k.wire.Each(k.hear)
 	k.call()
-	if err := k.forward(); err != nil {
-		k.failed(err)
+	if time.Since(k.led) > beat.Every {
+		k.led = time.Now()
+		if err := k.forward(); err != nil {
+			k.failed(err)
+		}
 	}
 	if many || time.Since(k.met) < beat.Meets {
 		return beat.Meeting

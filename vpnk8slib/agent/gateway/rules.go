@@ -6,6 +6,7 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/natpmp"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -76,11 +77,19 @@ func (g *Gateway) lay() error {
 		nft.Rule(nft.MarkedFrom6(sixes, g.pinned), nft.Mark(0), nft.Accept()),
 		drop(Spoofed))
 	tunnel, known := nft.Iif(g.config.Tunnel), nft.State(nft.Established|nft.Related)
-	var led []nft.Words
+	// Who says that he is in the cluster, or a client, is led to nobody: what is answered to him would go there, beside the tunnel. It is
+	// asked here and not where packets are forwarded: there one that has come too far has been answered already.
+	led := []nft.Words{
+		nft.Rule(tunnel, nft.Within(unix.NFPROTO_IPV4, false, cluster[unix.NFPROTO_IPV4]), nft.Accept()),
+		nft.Rule(tunnel, nft.From(g.config.Address.Masked()), nft.Accept()),
+	}
+	var masqueraded []nft.Words
 	var ends []nftables.SetElement
 	for _, f := range g.forwarded {
 		ends = append(ends, nft.Service(f.To))
 		for _, p := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+			// Else what a peer says to this port would be an answer to whoever has spoken to him from the same one.
+			masqueraded = append(masqueraded, nft.Rule(nft.Proto(p), nft.Sport(f.To.Port()), out, nft.NotFrom(f.To.Addr()), nft.MasqueradeAnew()))
 			for _, port := range f.Ports {
 				led = append(led, nft.Rule(nft.Family(unix.NFPROTO_IPV4), nft.Proto(p), nft.Dport(port), tunnel, nft.LeadTo(f.To)))
 			}
@@ -89,10 +98,13 @@ func (g *Gateway) lay() error {
 	forwarded := begun.Set(table, "forwarded", nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService), nftables.Set{Concatenation: true}, ends)
 	filter("forward", nftables.ChainHookForward, 0,
 		nft.Rule(from, out, known, nft.Accept()), // most are
-		nft.Rule(tunnel, nft.Oif(g.config.Overlay), known, nft.Accept()),
 		nft.Rule(nft.Translated(), nft.Towards(unix.NFPROTO_IPV4, forwarded), tunnel, nft.Oif(g.config.Overlay), nft.Accept()),
+		// What was granted is not any more: whoever has its address now has asked for nothing.
+		drop(Unasked, nft.Translated(), nft.State(nft.New|nft.Established), nft.Original(), tunnel),
+		nft.Rule(tunnel, nft.Oif(g.config.Overlay), known, nft.Accept()),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster[unix.NFPROTO_IPV4])),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV6, true, cluster[unix.NFPROTO_IPV6])),
+		drop(Beyond, nft.Proto(unix.IPPROTO_UDP), nft.Dport(natpmp.Port), from), // to have the provider take another's port away
 		nft.Rule(nft.Begins(), from, out, nft.Clamp()),
 		nft.Rule(from, out, nft.Accept()),
 		drop(Between, from, nft.Oif(g.config.Overlay)),
@@ -110,7 +122,6 @@ func (g *Gateway) lay() error {
 		nft.Rule(tunnel, known, nft.Accept()),
 		drop(Unasked, tunnel))...)
 	chain("in", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, -100, led...)
-	var masqueraded []nft.Words
 	bare := []nft.Words{nft.Rule(nft.NotOif(g.config.Tunnel), nft.Accept())}
 	for _, clients := range []netip.Prefix{g.config.Address.Masked(), sixes} {
 		masqueraded, bare = append(masqueraded, nft.Rule(out, nft.From(clients), nft.Masquerade())), append(bare, drop(Bare, nft.From(clients)))

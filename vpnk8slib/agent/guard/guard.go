@@ -160,6 +160,9 @@ func (t *transaction) judge() {
 		t.Chain(mark, nft.Rule(asked, nft.Iif(t.Device), nft.MarkConnection(Declared)))
 		beside(asked)
 	}
+	for _, f := range nft.Families { // nor does anybody of the cluster come out of it
+		beside(nft.Rule(nft.State(nft.New), nft.Within(f.Number, false, t.cluster[f.Name])))
+	}
 	for _, p := range []uint16{t.Port, t.Beats} {
 		if p != 0 {
 			beside(nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(p)))

@@ -12,6 +12,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 )
 
@@ -48,8 +50,11 @@ func (r Refusal) Error() string {
 	return fmt.Sprintf("it refuses with the code %d", uint16(r))
 }
 
-// ErrSilent: nobody answers.
-var ErrSilent = errors.New("it does not answer")
+// Nobody answers, or nobody is there who could.
+var (
+	ErrSilent = errors.New("it does not answer")
+	ErrAbsent = errors.New("it does not know NAT-PMP")
+)
 
 // Router is one, behind one interface: what is asked leaves by no other.
 type Router struct {
@@ -58,12 +63,15 @@ type Router struct {
 }
 
 // waits are how long for an answer to each attempt (RFC 6886, 3.1, the first of them): a tunnel's other end is not far.
-var waits = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}
+var waits = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second}
 
-// Map asks for a mapping, or for its end where the lifetime is 0, and returns what there is now. The error is ErrSilent, a Refusal,
-// or the network's.
+// Map asks for a mapping, and returns what there is now. The error is ErrSilent,
+// ErrAbsent, a Refusal, or the network's.
 func (r Router) Map(ctx context.Context, m Mapping) (Mapping, error) {
 	got, err := r.ask(ctx, m)
+	if errors.Is(err, unix.ECONNREFUSED) { // which names the socket, another one each time
+		err = ErrAbsent
+	}
 	if err != nil {
 		return Mapping{}, fmt.Errorf("cannot have a %s port from %s: %w", m.Protocol, r.Addr.Addr(), err)
 	}
@@ -129,7 +137,7 @@ func (m Mapping) answer(b []byte) (Mapping, error) {
 	}
 	got := m
 	got.Outer, got.Lifetime = binary.BigEndian.Uint16(b[10:]), time.Duration(binary.BigEndian.Uint32(b[12:]))*time.Second
-	if m.Lifetime > 0 && (got.Outer == 0 || got.Lifetime == 0) {
+	if got.Outer == 0 || got.Lifetime == 0 {
 		return Mapping{}, Refusal(4) // what is granted for no time is not granted
 	}
 	return got, nil

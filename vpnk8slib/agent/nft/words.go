@@ -126,6 +126,9 @@ func Untracked() Words { return Words{&expr.Notrack{}} }
 // Reply is `ct direction reply`.
 func Reply() Words { return is(&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1}, []byte{1}) }
 
+// Original is `ct direction original`.
+func Original() Words { return is(&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1}, []byte{0}) }
+
 func Connection(bit uint32) Words { return some(&expr.Ct{Key: expr.CtKeyMARK, Register: 1}, bit) }
 
 // MarkConnection is `ct mark set ct mark | bit`; other bits are somebody else's.
@@ -169,6 +172,12 @@ func From(p netip.Prefix) Words {
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: uint32(len(first)), Mask: mask, Xor: make([]byte, len(first))},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: first},
 	})
+}
+
+// NotFrom is `ip saddr != address`.
+func NotFrom(a netip.Addr) Words {
+	f := family(a)
+	return Rule(Family(f), isNot(address(f, false, 1), a.AsSlice()))
 }
 
 func family(a netip.Addr) byte {
@@ -356,6 +365,9 @@ func LeadTo(to netip.AddrPort) Words {
 }
 
 func Masquerade() Words { return Words{&expr.Masq{}} }
+
+// MasqueradeAnew is `masquerade fully-random`: by another port than the one that it comes from.
+func MasqueradeAnew() Words { return Words{&expr.Masq{FullyRandom: true}} }
 
 // Counted adds to a counter that is named.
 func Counted(name string) Words {

@@ -4,8 +4,8 @@ package ports
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -27,29 +27,37 @@ type Keeper struct {
 
 type lease struct {
 	overlay.Lease
-	renew time.Time
+	renew  time.Time // zero: nobody has asked yet
+	failed int       // attempts in a row
 }
 
 const (
 	look     = time.Second      // how often it is seen to whether anything is to be done
-	lifetime = time.Minute      // asked for: a server that is gone keeps the port no longer
-	again    = 5 * time.Second  // after an answer that did not come, or was no
+	lifetime = time.Minute      // asked for, and the most that is believed: a server that is gone keeps the port no longer
+	least    = 3 * time.Second  // what is good for less is lost again and again
+	again    = 5 * time.Second  // after an answer that did not come, or was no; twice as long each time
+	seldom   = time.Minute      // at the least
 	renews   = 30 * time.Second // at the latest, however long the lease is good for: another server knows nothing of it
+	ours     = 1024             // the first port on which a workload can listen that is not root
 )
 
-// errUneven is of a provider whose ports for the two protocols cannot be had with one number, as torrent clients need them.
-var errUneven = errors.New("it gives other ports for TCP than for UDP")
+// What cannot be used of what was granted.
+var (
+	errUneven = errors.New("it gives other ports for TCP than for UDP")
+	errTaken  = errors.New("its only port leads to another application already")
+	errBrief  = fmt.Errorf("it gives ports for less than %s", least)
+	errRoots  = fmt.Errorf("it gives a port under %d, on which only root could listen", ours)
+)
 
-// errTaken is of a provider that has one port for all who ask.
-var errTaken = errors.New("its only port leads to another application already")
-
-// Leased are those that there are now, and why there is none where one is wanted.
+// Leased are those that there are now, and why there is none where one is wanted. What nobody has asked for yet is left out.
 func (k *Keeper) Leased() map[string]overlay.Lease {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	out := map[string]overlay.Lease{}
 	for name, l := range k.leases {
-		out[name] = l.now()
+		if !l.renew.IsZero() {
+			out[name] = l.now()
+		}
 	}
 	return out
 }
@@ -80,108 +88,121 @@ func (k *Keeper) Run(ctx context.Context, config func() *overlay.Gateway) error 
 	}
 }
 
-// see does what is to be done. Anew is of a tunnel that has just come up.
+// see does what is to be done. Anew is of a tunnel that has just come up. What is not wanted any more is forgotten: it runs out.
 func (k *Keeper) see(ctx context.Context, c *overlay.Gateway, up, anew bool) {
 	router := natpmp.Router{Addr: netip.AddrPortFrom(c.Ports, natpmp.Port), Device: c.Tunnel}
-	wanted := map[string]bool{}
-	for _, b := range c.Blocks {
-		if b.Port && c.Ports.IsValid() {
-			wanted[b.Name] = true
-			k.want(b)
-		}
-	}
-	k.mu.Lock()
-	all := maps.Clone(k.leases)
-	k.mu.Unlock()
-	for name, l := range all {
-		switch {
-		case !wanted[name]:
-			k.mu.Lock()
-			delete(k.leases, name)
-			k.mu.Unlock()
-			if up && c.Ports.IsValid() && l.now().Port != 0 {
-				_, _ = obtain(ctx, router, l.Lease, 0) // it would run out by itself
-			}
-		case up && (anew || !time.Now().Before(l.renew)):
-			asked := time.Now()
-			got, err := obtain(ctx, router, l.now(), lifetime)
-			k.mu.Lock()
-			if err == nil && k.given(got.Outer, name) {
-				err = errTaken
-			}
-			k.note(name, l, got, asked, err)
-			k.mu.Unlock()
-		}
+	for _, name := range k.due(c, up, anew) {
+		asked, before := time.Now(), k.Leased()[name]
+		before.Inner = inner(c, name)
+		got, err := obtain(ctx, router, before)
+		k.note(name, got, asked, err, anew)
 	}
 }
 
-// given says whether a port leads to another application already.
-func (k *Keeper) given(port uint16, name string) bool {
-	for other, l := range k.leases {
-		if other != name && l.now().Port == port {
-			return true
-		}
-	}
-	return false
-}
-
-// want begins a lease for a block that has none. What tells it from others is where the block is.
-func (k *Keeper) want(b overlay.Block) {
+// due are the leases that are to be asked for now: those that there are, and of those that there are not one, because who is silent
+// takes his time.
+func (k *Keeper) due(c *overlay.Gateway, up, anew bool) (names []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.leases == nil {
-		k.leases = map[string]*lease{}
+	had := k.leases
+	k.leases = map[string]*lease{}
+	waits := ""
+	for _, b := range c.Blocks {
+		if !b.Port || !c.Ports.IsValid() {
+			continue
+		}
+		l := had[b.Name]
+		if l == nil {
+			l = &lease{Lease: overlay.Lease{Inner: inner(c, b.Name)}}
+		}
+		k.leases[b.Name] = l
+		switch {
+		case !up || !anew && time.Now().Before(l.renew):
+		case l.now().Port != 0:
+			names = append(names, b.Name)
+		case waits == "" || l.renew.Before(k.leases[waits].renew):
+			waits = b.Name
+		}
 	}
-	if k.leases[b.Name] == nil {
-		a := b.Addresses.Addr().As4()
-		k.leases[b.Name] = &lease{Lease: overlay.Lease{Inner: first + uint16(a[2]&0x0f)<<8 | uint16(a[3])}}
+	if waits != "" {
+		names = append(names, waits)
 	}
+	return names
 }
 
 // first is the least of the ports at which leases come out of the tunnel, where the provider leaves that to the asker. They are
 // nobody's here: what listens in the gateway's pod, listens elsewhere.
 const first = 0xd000
 
-// note takes what an attempt has come to.
-func (k *Keeper) note(name string, l *lease, got natpmp.Mapping, asked time.Time, err error) {
+// inner tells a block's lease from others: by where the block is.
+func inner(c *overlay.Gateway, name string) uint16 {
+	for _, b := range c.Blocks {
+		if b.Name == name {
+			a := b.Addresses.Addr().As4()
+			return first + uint16(a[2]&0x0f)<<8 | uint16(a[3])
+		}
+	}
+	return 0
+}
+
+// note takes what an attempt has come to. What another server has granted is worth nothing where the one of now grants nothing.
+func (k *Keeper) note(name string, got natpmp.Mapping, asked time.Time, err error, anew bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.leases[name]
+	if err == nil && k.given(got.Outer, name) {
+		err = errTaken
+	}
 	if err != nil {
 		if l.Error != err.Error() {
 			k.Log.Warn("cannot have a port", "name", name, "error", err)
 		}
-		l.Error, l.renew = err.Error(), time.Now().Add(again)
+		l.Error, l.renew = err.Error(), time.Now().Add(min(again<<min(l.failed, 8), seldom))
+		l.failed++
+		if anew {
+			l.Port = 0
+		}
 		return
 	}
 	if l.now().Port != got.Outer {
 		k.Log.Info("a port is granted", "name", name, "port", got.Outer)
 		l.Port, l.Since = got.Outer, asked
 	}
-	l.Lifetime, l.Until, l.Error = int(got.Lifetime/time.Second), asked.Add(got.Lifetime), ""
+	l.Lifetime, l.Until, l.Error, l.failed = int(got.Lifetime/time.Second), asked.Add(got.Lifetime), "", 0
 	l.renew = asked.Add(min(got.Lifetime/2, renews))
 }
 
-// obtain has one port by both protocols, the one of the lease if that is to be had. A lifetime of 0 gives it back.
-func obtain(ctx context.Context, r natpmp.Router, l overlay.Lease, lifetime time.Duration) (natpmp.Mapping, error) {
+// given says whether a port leads to another application already.
+func (k *Keeper) given(port uint16, name string) bool {
+	for other, l := range k.leases {
+		if other != name && (l.now().Port == port || l.Inner == port) {
+			return true
+		}
+	}
+	return false
+}
+
+// obtain has one port by both protocols, the one of the lease if that is to be had.
+func obtain(ctx context.Context, r natpmp.Router, l overlay.Lease) (natpmp.Mapping, error) {
 	ask := func(p natpmp.Protocol, wish uint16) (natpmp.Mapping, error) {
 		return r.Map(ctx, natpmp.Mapping{Protocol: p, Inner: l.Inner, Outer: wish, Lifetime: lifetime})
 	}
-	wish := l.Port
-	if lifetime == 0 { // which is what ends a mapping (RFC 6886, 3.4)
-		wish = 0
+	udp, err := ask(natpmp.UDP, l.Port)
+	if err != nil {
+		return udp, err
 	}
-	for range 2 {
-		udp, err := ask(natpmp.UDP, wish)
-		if err != nil {
-			return udp, err
-		}
-		tcp, err := ask(natpmp.TCP, udp.Outer)
-		if err != nil {
-			return tcp, err
-		}
-		if tcp.Outer == udp.Outer {
-			udp.Lifetime = min(udp.Lifetime, tcp.Lifetime, lifetime) // whatever it promises
-			return udp, nil
-		}
-		wish = tcp.Outer
+	tcp, err := ask(natpmp.TCP, udp.Outer)
+	if err != nil {
+		return tcp, err
 	}
-	return natpmp.Mapping{}, errUneven
+	udp.Lifetime = min(udp.Lifetime, tcp.Lifetime, lifetime)
+	switch {
+	case tcp.Outer != udp.Outer:
+		return natpmp.Mapping{}, errUneven
+	case udp.Lifetime < least:
+		return natpmp.Mapping{}, errBrief
+	case udp.Outer < ours:
+		return natpmp.Mapping{}, errRoots
+	}
+	return udp, nil
 }
