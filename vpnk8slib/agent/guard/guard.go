@@ -149,25 +149,7 @@ func (t *transaction) judge() {
 		}
 		t.cluster[f.Name] = t.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
 	}
-	// After conntrack (-200), before anybody's redirect (-100): behind a mesh's, its own port is all that is to be seen. What the
-	// cluster asks this pod for, nobody comes to through the tunnel, whatever port a provider has lead here.
-	mark := hook("mark", nftables.ChainHookPrerouting, -150)
-	beside := func(asked nft.Words) {
-		t.Chain(mark, nft.Rule(asked, nft.Iif(t.Overlay), nft.Counted(In), nft.Drop()))
-	}
-	for _, p := range t.Inbound {
-		asked := nft.Rule(nft.Proto(unix.IPPROTO_TCP), nft.Dport(p), nft.State(nft.New))
-		t.Chain(mark, nft.Rule(asked, nft.Iif(t.Device), nft.MarkConnection(Declared)))
-		beside(asked)
-	}
-	for _, f := range nft.Families { // nor does anybody of the cluster come out of it
-		beside(nft.Rule(nft.State(nft.New), nft.Within(f.Number, false, t.cluster[f.Name])))
-	}
-	for _, p := range []uint16{t.Port, t.Beats} {
-		if p != 0 {
-			beside(nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(p)))
-		}
-	}
+	t.begin(table, hook)
 	t.apart(hook)
 	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
 	marked := hook("marked", nftables.ChainHookOutput, -150)
@@ -180,6 +162,32 @@ func (t *transaction) judge() {
 	t.Chain(hook("forward", nftables.ChainHookForward, 0), t.through()...)
 	// After everybody's translation (100): what is judged is what leaves.
 	t.Chain(hook("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
+}
+
+// begin says what may begin at the ports of this pod.
+func (t *transaction) begin(table *nftables.Table, hook hooked) {
+	begins := &nftables.Chain{Table: table, Name: "begins"}
+	t.Chain(begins)
+	through := func(asked nft.Words) { // the tunnel, or a neighbour in the overlay
+		t.Chain(begins, nft.Rule(asked, nft.Iif(t.Overlay), nft.Counted(In), nft.Drop()))
+	}
+	// What the cluster asks this pod for, nobody comes to through the tunnel, whatever port a provider has lead here; nor does anybody
+	// of the cluster come out of it.
+	for _, p := range t.Inbound {
+		asked := nft.Rule(nft.Proto(unix.IPPROTO_TCP), nft.Dport(p))
+		t.Chain(begins, nft.Rule(asked, nft.Iif(t.Device), nft.MarkConnection(Declared)))
+		through(asked)
+	}
+	for _, p := range []uint16{t.Port, t.Beats} {
+		if p != 0 {
+			through(nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(p)))
+		}
+	}
+	for _, f := range nft.Families {
+		through(nft.Within(f.Number, false, t.cluster[f.Name]))
+	}
+	// After conntrack (-200), before anybody's redirect (-100): behind a mesh's, its own port is all that is to be seen.
+	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), nft.Rule(nft.State(nft.New), nft.Jump(begins)))
 }
 
 // hooked makes a chain of the judge's.
