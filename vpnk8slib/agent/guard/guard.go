@@ -50,7 +50,7 @@ const Ztunnel, istios = 0x539, 0xfff
 const (
 	Out     = "out"     // would have left by another interface than the overlay's, to where nothing may go
 	Forward = "forward" // was to be forwarded, where a pod is no router, or by another interface than a router has
-	In      = "in"      // came in by the pod's own interface, to a port that is not declared
+	In      = "in"      // came in by the pod's own interface, to a port that is not declared; or by the overlay's, to one that is
 	Raw     = "raw"     // was sent around the judge
 	Asked   = "asked"   // was a question for a name, or an answer, that went another way than to or from the agent's resolver
 )
