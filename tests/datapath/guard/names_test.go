@@ -35,7 +35,7 @@ func TestAQuestionGoesNowhereElse(t *testing.T) {
 	require.Eventually(t, func() bool { return led() == 1 }, patience, moment, "the agent's resolver hears")
 	assert.Zero(t, s.dropped()[guard.Asked])
 
-	s.without(nftables.TableFamilyINet, "names")
+	s.without(nftables.TableFamilyINet, "first")
 	s.ask()
 	assert.EqualValues(t, 1, s.dropped()[guard.Asked])
 	s.redirect(15053)

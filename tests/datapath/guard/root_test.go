@@ -39,7 +39,7 @@ func TestARootProcessAsksTheAgent(t *testing.T) {
 	hears(led, 2, "who is not root, whatever its mark")
 	assert.Zero(t, s.dropped()[guard.Asked])
 
-	s.without(nftables.TableFamilyINet, "names")
+	s.without(nftables.TableFamilyINet, "first")
 	for i, lead := range []func(){func() {}, func() { s.redirect(15053) }} {
 		lead()
 		s.askAs(root)

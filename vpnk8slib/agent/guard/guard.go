@@ -155,9 +155,15 @@ func (t *transaction) judge() {
 	marked := hook("marked", nftables.ChainHookOutput, -150)
 	marked.Type = nftables.ChainTypeRoute
 	t.Chain(marked, nft.Rule(nft.Reply(), nft.Connection(Entered), nft.AddMark(Entered)))
+	// Before Istio's own redirects (-100), and for the first packet of a connection alone.
+	first := hook("first", nftables.ChainHookOutput, -101)
+	first.Type = nftables.ChainTypeNAT
 	if t.Names != 0 {
-		t.lead(marked, hook)
+		t.lead(marked, first)
 	}
+	// What leaves by the overlay is nothing of a mesh's: behind its redirect a socket that is bound to the interface, as torrent clients
+	// bind theirs, hears no answer. The mark lets nothing pass here.
+	t.Chain(first, nft.Rule(nft.Oif(t.Overlay), nft.MarkAs(istios, Ztunnel)))
 	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward()...)
 	t.Chain(hook("forward", nftables.ChainHookForward, 0), t.through()...)
 	// After everybody's translation (100): what is judged is what leaves.
@@ -250,14 +256,12 @@ func (t *transaction) questions() (all []nft.Words) {
 }
 
 // lead leads questions for names to the agent's resolver.
-func (t *transaction) lead(marked *nftables.Chain, hook hooked) {
+func (t *transaction) lead(marked, first *nftables.Chain) {
 	for _, q := range t.questions() {
 		t.Chain(marked, nft.Rule(q, nft.AddMark(asked)))
 	}
-	names := hook("names", nftables.ChainHookOutput, -101) // before Istio's own redirects (-100)
-	names.Type = nftables.ChainTypeNAT
 	for _, p := range transports {
-		t.Chain(names, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))
+		t.Chain(first, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))
 	}
 }
 

@@ -95,10 +95,13 @@ func MarkedOther(mask, mark uint32) Words {
 }
 
 // AddMark is `meta mark set meta mark | bit`.
-func AddMark(bit uint32) Words {
+func AddMark(bit uint32) Words { return MarkAs(bit, bit) }
+
+// MarkAs is `meta mark set (meta mark & ~mask) | mark`.
+func MarkAs(mask, mark uint32) Words {
 	return Words{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(^bit), Xor: binaryutil.NativeEndian.PutUint32(bit)},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(^mask), Xor: binaryutil.NativeEndian.PutUint32(mark)},
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true},
 	}
 }
