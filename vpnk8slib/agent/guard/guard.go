@@ -163,7 +163,9 @@ func (t *transaction) judge() {
 	}
 	// What leaves by the overlay is nothing of a mesh's: behind its redirect a socket that is bound to the interface, as torrent clients
 	// bind theirs, hears no answer. The mark lets nothing pass here.
-	t.Chain(first, nft.Rule(nft.Oif(t.Overlay), nft.MarkAs(istios, Ztunnel)))
+	if t.Router == "" { // a gateway is outside of the mesh
+		t.Chain(first, nft.Rule(nft.Oif(t.Overlay), nft.MarkAs(istios, Ztunnel)))
+	}
 	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward()...)
 	t.Chain(hook("forward", nftables.ChainHookForward, 0), t.through()...)
 	// After everybody's translation (100): what is judged is what leaves.
