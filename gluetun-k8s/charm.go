@@ -248,6 +248,9 @@ func tell(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (notes []str
 	}
 	for _, c := range o.Consumers {
 		mine, err := told(o, data, c)
+		if mine.Port = nil; mine.VPNConnected { // what was said of a port before is as old as the lease
+			mine.Port = vpnk8slib.PortOf(o.Pod.Agent, c)
+		}
 		if err == nil {
 			if databag, err := mine.Encode(); err == nil {
 				d.Publish[c.Relation] = databag
@@ -274,13 +277,8 @@ func told(o Observed, data vpnk8slib.ProviderData, c vpnk8slib.Consumer) (vpnk8s
 	if refused(o, "probe-targets") && (up || !known) { // nobody has looked; that it is down the check has said all the same
 		return vpnk8slib.ProviderData{}, vpnk8slib.ErrNotReady
 	}
-	port := vpnk8slib.PortOf(o.Pod.Agent, c)
 	if unsettled(o) == nil {
-		mine, err := gateway(o, data).Offer(c, o.Secrets[c.Relation])
-		if mine.VPNConnected { // by the overlay, and now
-			mine.Port = port
-		}
-		return mine, err
+		return gateway(o, data).Offer(c, o.Secrets[c.Relation])
 	}
 	said, err := vpnk8slib.DecodeProviderData(o.App, o.saidTo(c))
 	if err != nil && o.ViewErr == nil { // nothing was said yet, and the options that are refused may be others
@@ -290,15 +288,12 @@ func told(o Observed, data vpnk8slib.ProviderData, c vpnk8slib.Consumer) (vpnk8s
 		return vpnk8slib.ProviderData{}, err
 	}
 	pod, _, _ := strings.Cut(said.GatewayDNSName, ".")
-	said.VPNConnected, said.ExternalIP, said.Port = data.VPNConnected, data.ExternalIP, nil
+	said.VPNConnected, said.ExternalIP = data.VPNConnected, data.ExternalIP
 	if agent := o.Pod.Agent; agent != nil && agent.Gateway != nil && said.Overlay == nil { // this pod has no way for that one
 		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
 	}
 	if pod != strings.ReplaceAll(o.Name, "/", "-") { // it leads to another unit's pod, whose tunnel is not this one
 		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
-	}
-	if said.VPNConnected {
-		said.Port = port
 	}
 	return said, nil
 }

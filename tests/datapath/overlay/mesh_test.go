@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 )
@@ -63,7 +64,7 @@ func TestAMeshLeavesTheOverlayAlone(t *testing.T) {
 	require.Equal(t, "ztunnel", ask("", world), "a mesh that heeds no mark")
 	require.Contains(t, ask("vxlan0", world), "timeout", "and what it does to a socket that is bound")
 
-	redirect(nft.Rule(nft.Proto(unix.IPPROTO_TCP), nft.MarkedOther(0xfff, 0x539), nft.Redirect(ztunnel)))
+	redirect(nft.Rule(nft.Proto(unix.IPPROTO_TCP), nft.MarkedOther(0xfff, guard.Ztunnel), nft.Redirect(ztunnel)))
 	assert.Equal(t, "world sees 10.2.0.2", ask("", world))
 	assert.Equal(t, "world sees 10.2.0.2", ask("vxlan0", world))
 	assert.Equal(t, "ztunnel", ask("", cluster))

@@ -431,13 +431,7 @@ func TestUnevenPorts(t *testing.T) {
 func TestAPeerWhileTheOverlayGoes(t *testing.T) {
 	const port = 40001
 	s := newWorld(t)
-	s.provide(&grants{udp: port, tcp: port, lifetime: 60})
-	client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
-	s.mirror(client, port)
-	gateway := s.gatewayAgent("10.42.0.7", nil)
-	gateway.wantPort()
-	gateway.Until("there is a port", func(r overlay.Report) bool { return leased(r).Port == port && leased(r).Client.IsValid() })
-	require.Eventually(t, func() bool { _, err := s.peer("udp", "198.18.9.9", port, moment); return err == nil }, patience, moment)
+	client, _ := s.shown(port)
 	beside, through := s.node.Count(t, "p0.5"), s.world.Count(t, "t0.7")
 
 	var c net.Conn

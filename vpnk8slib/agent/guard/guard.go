@@ -172,32 +172,6 @@ func (t *transaction) judge() {
 	t.Chain(hook("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
 }
 
-// begin says what may begin at the ports of this pod.
-func (t *transaction) begin(table *nftables.Table, hook hooked) {
-	begins := &nftables.Chain{Table: table, Name: "begins"}
-	t.Chain(begins)
-	through := func(asked nft.Words) { // the tunnel, or a neighbour in the overlay
-		t.Chain(begins, nft.Rule(asked, nft.Iif(t.Overlay), nft.Counted(In), nft.Drop()))
-	}
-	// What the cluster asks this pod for, nobody comes to through the tunnel, whatever port a provider has lead here; nor does anybody
-	// of the cluster come out of it.
-	for _, p := range t.Inbound {
-		asked := nft.Rule(nft.Proto(unix.IPPROTO_TCP), nft.Dport(p))
-		t.Chain(begins, nft.Rule(asked, nft.Iif(t.Device), nft.MarkConnection(Declared)))
-		through(asked)
-	}
-	for _, p := range []uint16{t.Port, t.Beats} {
-		if p != 0 {
-			through(nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(p)))
-		}
-	}
-	for _, f := range nft.Families {
-		through(nft.Within(f.Number, false, t.cluster[f.Name]))
-	}
-	// After conntrack (-200), before anybody's redirect (-100): behind a mesh's, its own port is all that is to be seen.
-	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), nft.Rule(nft.State(nft.New), nft.Jump(begins)))
-}
-
 // hooked makes a chain of the judge's.
 type hooked = func(name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain
 
@@ -237,33 +211,6 @@ func (t *transaction) apart(hook hooked) {
 	}
 	for _, o := range own {
 		t.Chain(goes, nft.Rule(o, nft.Zone(zone)))
-	}
-}
-
-// transports are those by which names are asked for.
-var transports = []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP}
-
-// questions are for names, of whoever is led to the agent.
-func (t *transaction) questions() (all []nft.Words) {
-	asking := []nft.Words{nft.NotRoot()} // whatever it is marked with
-	if !t.RootAsks {
-		asking = append(asking, nft.MarkedOther(istios, Ztunnel))
-	}
-	for _, p := range transports {
-		for _, who := range asking {
-			all = append(all, nft.Rule(nft.Proto(p), nft.Dport(53), who))
-		}
-	}
-	return all
-}
-
-// lead leads questions for names to the agent's resolver.
-func (t *transaction) lead(marked, first *nftables.Chain) {
-	for _, q := range t.questions() {
-		t.Chain(marked, nft.Rule(q, nft.AddMark(asked)))
-	}
-	for _, p := range transports {
-		t.Chain(first, nft.Rule(nft.MarkedBit(asked), nft.Proto(p), nft.Redirect(t.Names)))
 	}
 }
 

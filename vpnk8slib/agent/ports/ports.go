@@ -27,6 +27,7 @@ type Keeper struct {
 
 type lease struct {
 	overlay.Lease
+	name   string
 	renew  time.Time // zero: nobody has asked yet
 	failed int       // attempts in a row
 }
@@ -91,43 +92,42 @@ func (k *Keeper) Run(ctx context.Context, config func() *overlay.Gateway) error 
 // see does what is to be done. Anew is of a tunnel that has just come up. What is not wanted any more is forgotten: it runs out.
 func (k *Keeper) see(ctx context.Context, c *overlay.Gateway, up, anew bool) {
 	router := natpmp.Router{Addr: netip.AddrPortFrom(c.Ports, natpmp.Port), Device: c.Tunnel}
-	for _, name := range k.due(c, up, anew) {
-		asked, before := time.Now(), k.Leased()[name]
-		before.Inner = inner(c, name)
-		got, err := obtain(ctx, router, before)
-		k.note(name, got, asked, err, anew)
+	for _, l := range k.due(c, up, anew) {
+		asked := time.Now()
+		got, err := obtain(ctx, router, l.now())
+		k.note(l, got, asked, err, anew)
 	}
 }
 
 // due are the leases that are to be asked for now: those that there are, and of those that there are not one, because who is silent
 // takes his time.
-func (k *Keeper) due(c *overlay.Gateway, up, anew bool) (names []string) {
+func (k *Keeper) due(c *overlay.Gateway, up, anew bool) (all []*lease) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	had := k.leases
 	k.leases = map[string]*lease{}
-	waits := ""
+	var waits *lease
 	for _, b := range c.Blocks {
 		if !b.Port || !c.Ports.IsValid() {
 			continue
 		}
 		l := had[b.Name]
 		if l == nil {
-			l = &lease{Lease: overlay.Lease{Inner: inner(c, b.Name)}}
+			l = &lease{name: b.Name, Lease: overlay.Lease{Inner: inner(b)}}
 		}
 		k.leases[b.Name] = l
 		switch {
 		case !up || !anew && time.Now().Before(l.renew):
 		case l.now().Port != 0:
-			names = append(names, b.Name)
-		case waits == "" || l.renew.Before(k.leases[waits].renew):
-			waits = b.Name
+			all = append(all, l)
+		case waits == nil || l.renew.Before(waits.renew):
+			waits = l
 		}
 	}
-	if waits != "" {
-		names = append(names, waits)
+	if waits != nil {
+		all = append(all, waits)
 	}
-	return names
+	return all
 }
 
 // first is the least of the ports at which leases come out of the tunnel, where the provider leaves that to the asker. They are
@@ -135,27 +135,21 @@ func (k *Keeper) due(c *overlay.Gateway, up, anew bool) (names []string) {
 const first = 0xd000
 
 // inner tells a block's lease from others: by where the block is.
-func inner(c *overlay.Gateway, name string) uint16 {
-	for _, b := range c.Blocks {
-		if b.Name == name {
-			a := b.Addresses.Addr().As4()
-			return first + uint16(a[2]&0x0f)<<8 | uint16(a[3])
-		}
-	}
-	return 0
+func inner(b overlay.Block) uint16 {
+	a := b.Addresses.Addr().As4()
+	return first + uint16(a[2]&0x0f)<<8 | uint16(a[3])
 }
 
 // note takes what an attempt has come to. What another server has granted is worth nothing where the one of now grants nothing.
-func (k *Keeper) note(name string, got natpmp.Mapping, asked time.Time, err error, anew bool) {
+func (k *Keeper) note(l *lease, got natpmp.Mapping, asked time.Time, err error, anew bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	l := k.leases[name]
-	if err == nil && k.given(got.Outer, name) {
+	if err == nil && k.given(got.Outer, l) {
 		err = errTaken
 	}
 	if err != nil {
 		if l.Error != err.Error() {
-			k.Log.Warn("cannot have a port", "name", name, "error", err)
+			k.Log.Warn("cannot have a port", "name", l.name, "error", err)
 		}
 		l.Error, l.renew = err.Error(), time.Now().Add(min(again<<min(l.failed, 8), seldom))
 		l.failed++
@@ -165,7 +159,7 @@ func (k *Keeper) note(name string, got natpmp.Mapping, asked time.Time, err erro
 		return
 	}
 	if l.now().Port != got.Outer {
-		k.Log.Info("a port is granted", "name", name, "port", got.Outer)
+		k.Log.Info("a port is granted", "name", l.name, "port", got.Outer)
 		l.Port, l.Since = got.Outer, asked
 	}
 	l.Lifetime, l.Until, l.Error, l.failed = int(got.Lifetime/time.Second), asked.Add(got.Lifetime), "", 0
@@ -173,9 +167,9 @@ func (k *Keeper) note(name string, got natpmp.Mapping, asked time.Time, err erro
 }
 
 // given says whether a port leads to another application already.
-func (k *Keeper) given(port uint16, name string) bool {
-	for other, l := range k.leases {
-		if other != name && (l.now().Port == port || l.Inner == port) {
+func (k *Keeper) given(port uint16, to *lease) bool {
+	for _, l := range k.leases {
+		if l != to && (l.now().Port == port || l.Inner == port) {
 			return true
 		}
 	}
