@@ -194,7 +194,8 @@ func TestStartTellsOfPorts(t *testing.T) {
 	asked()
 	assert.Zero(t, told(), "nobody wants one")
 	for n, port := range []string{"40001", "0", "40001"} {
-		s.write("metrics", "charmarr_vpn_gateway_clients 1\ncharmarr_vpn_gateway_forwarded_port{name=\"vpn-gateway-1\"} "+port+"\n")
+		whole := s.write("metrics.new", "charmarr_vpn_gateway_clients 1\ncharmarr_vpn_gateway_forwarded_port{name=\"vpn-gateway-1\"} "+port+"\n")
+		require.NoError(t, os.Rename(whole, filepath.Join(s.dir, "metrics"))) // half of it would be another text
 		asked()
 		assert.Equal(t, n+1, told())
 	}
