@@ -331,3 +331,21 @@ func (m *member) later(what string, holds func(overlay.Report) bool) overlay.Rep
 	}
 	return m.Until(what, holds)
 }
+
+// Agents that have found each other leave interfaces and addresses alone: each change has whoever watches them look again, the agents
+// themselves first.
+func TestAgentsAtRestChangeNothing(t *testing.T) {
+	s := newWorld(t)
+	gateway := s.gatewayAgent("10.42.0.7", nil)
+	client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.through(client.NS)
+	time.Sleep(3 * time.Second) // the kernel tells of its own addresses of IPv6 when it has asked whether anybody has them
+	for _, m := range []*member{gateway, client} {
+		told := m.Changes(t)
+		time.Sleep(time.Second)
+		assert.Zero(t, told.Load())
+		m.Delete(t, "vxlan0")
+		require.Eventually(t, func() bool { return told.Load() > 0 }, patience, moment, "of that one is told")
+		s.through(client.NS)
+	}
+}

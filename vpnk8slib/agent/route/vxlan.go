@@ -3,6 +3,7 @@ package route
 import (
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -67,7 +68,7 @@ func (h Handle) Make(v VXLAN) (netlink.Link, error) {
 			return nil, err
 		}
 	}
-	if err := h.AddrReplace(have, &netlink.Addr{IPNet: Net(v.Address), Flags: unix.IFA_F_NOPREFIXROUTE}); err != nil {
+	if err := h.bear(have, v.Address, 0); err != nil {
 		return nil, err
 	}
 	return have, h.LinkSetUp(have)
@@ -93,8 +94,23 @@ func (h Handle) Carry6(link netlink.Link, vni uint32, a netip.Addr) (bool, error
 	if sysctl("ipv6/conf/"+link.Attrs().Name+"/disable_ipv6") != "0" || link.Attrs().MTU < overlay.MinSix {
 		return false, nil
 	}
-	own := netip.PrefixFrom(overlay.Six(vni, a), 128)
-	return true, h.AddrReplace(link, &netlink.Addr{IPNet: Net(own), Flags: unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD})
+	return true, h.bear(link, netip.PrefixFrom(overlay.Six(vni, a), 128), unix.IFA_F_NODAD)
+}
+
+// bear gives an interface an address, and no route, unless it has it: to say it again tells everybody who watches addresses of a change,
+// us among them.
+func (h Handle) bear(link netlink.Link, own netip.Prefix, flags int) error {
+	have, err := h.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return err
+	}
+	wanted := netlink.Addr{IPNet: Net(own), Flags: flags | unix.IFA_F_NOPREFIXROUTE}
+	if slices.ContainsFunc(have, func(a netlink.Addr) bool {
+		return a.IPNet.String() == wanted.IPNet.String() && a.Flags&wanted.Flags == wanted.Flags
+	}) {
+		return nil
+	}
+	return h.AddrReplace(link, &wanted)
 }
 
 // Know6 is Know, of an address's twin.
