@@ -36,6 +36,7 @@ type resident struct {
 	config, keys, socket, pod, metrics *string
 	guard                              *guard.Keeper
 	resolving                          atomic.Pointer[overlay.Names] // as the configuration had it last; nil: not at all
+	named                              chan struct{}                 // closed when resolving is there
 	unresolved                         failures
 }
 
@@ -78,6 +79,7 @@ func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
 		socket:  flags.String("socket", overlay.Socket, "the unix socket on which the charm asks"),
 		metrics: flags.String("metrics", "127.0.0.1:4794", "the address on which metrics are told, on the loopback; empty: on the socket alone"),
 		guard:   &guard.Keeper{Log: log},
+		named:   make(chan struct{}),
 	}
 }
 
@@ -101,7 +103,9 @@ func (r *resident) rules() (overlay.Guard, error) {
 			}
 		}
 		if c.Names != nil || r.resolving.Load() == nil { // once there, it stays: the guard leads questions there
-			r.resolving.Store(c.Names)
+			if r.resolving.Swap(c.Names) == nil && c.Names != nil {
+				close(r.named)
+			}
 		}
 	}
 	return c.Guard, err
@@ -111,12 +115,12 @@ func (r *resident) rules() (overlay.Guard, error) {
 // resolver behind the tunnel is there.
 func (r *resident) names(outside func() bool) func(context.Context) error {
 	return func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+		case <-r.named:
+		}
 		for ctx.Err() == nil {
 			n := r.resolving.Load()
-			if n == nil {
-				pause(ctx, 100*time.Millisecond)
-				continue
-			}
 			ends, stop := context.WithCancel(ctx)
 			var all sync.WaitGroup
 			for _, loopback := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
