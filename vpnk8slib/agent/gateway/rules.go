@@ -68,6 +68,7 @@ func (g *Gateway) lay() error {
 	// A datagram may be several to the kernel still, and be cut behind this: so what comes out is judged again, by the pod that
 	// it came from, which the mark remembers.
 	filter("pins", nftables.ChainHookPrerouting, -300,
+		nft.Rule(nft.NotDport(g.config.Port), nft.Accept()),
 		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(g.pinned), nft.MarkSource(), nft.Accept()),
 		nft.Rule(inside, nft.Carries(unix.ETH_P_IPV6), nft.CarriesFrom6(sixes, g.pinned), nft.MarkSource(), nft.Accept()),
 		drop(Spoofed, inside))
@@ -111,7 +112,7 @@ func (g *Gateway) lay() error {
 		drop(Beyond, from),
 		drop(Unasked, tunnel),
 		drop(Forward))
-	own := []nft.Words{nft.Rule(inside, nft.Accept()), nft.Rule(nft.Ping(), from, nft.Accept())}
+	own := []nft.Words{nft.Rule(nft.Iif(g.config.Device), nft.Accept()), nft.Rule(nft.Ping(), from, nft.Accept())} // the guard judges that one
 	if g.config.Names != 0 {
 		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
 			own = append(own, nft.Rule(nft.Proto(p), nft.Dport(g.config.Names), from, nft.Accept()))

@@ -181,10 +181,12 @@ func (t *transaction) apart(hook hooked) {
 	// Who may send these is said by address, and what is in the encapsulation is tracked by itself: a connection of its own would say
 	// nothing, cost time for each packet, and be one more for whoever sends anything here.
 	untracked := func(in, out nft.Words) {
-		t.Chain(comes, nft.Rule(in, nft.Iif(t.Device), nft.Untracked()))
-		t.Chain(goes, nft.Rule(out, nft.Oif(t.Device), nft.Untracked()))
+		t.Chain(comes, nft.Rule(in, nft.Iif(t.Device), nft.Untracked(), nft.Accept()))
+		t.Chain(goes, nft.Rule(out, nft.Oif(t.Device), nft.Untracked(), nft.Accept()))
 	}
-	encapsulation := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
+	t.Chain(comes, nft.Rule(nft.NotProto(unix.IPPROTO_UDP), nft.Accept()))
+	t.Chain(goes, nft.Rule(t.most(unix.IPPROTO_TCP), nft.Accept()))
+	encapsulation := t.encapsulation()
 	ends := t.gateways
 	if t.Router != "" {
 		ends = t.cluster
@@ -199,6 +201,7 @@ func (t *transaction) apart(hook hooked) {
 	if t.Names == 0 || !t.zones {
 		return
 	}
+	t.Chain(goes, nft.Rule(t.most(unix.IPPROTO_UDP), nft.Accept()))
 	// A redirect is for the first packet of a connection alone, and to conntrack a question from a port that the agent has just asked
 	// the same resolver from belongs to the agent's. So questions, and the answers to them, have a zone of their own.
 	// Istio gives its own questions a zone at -300, and the first that is given stays.
@@ -212,6 +215,19 @@ func (t *transaction) apart(hook hooked) {
 	for _, o := range own {
 		t.Chain(goes, nft.Rule(o, nft.Zone(zone)))
 	}
+}
+
+// most is of a protocol, and neither a question for a name nor an answer to one.
+func (t *transaction) most(proto byte) nft.Words {
+	if t.Names == 0 {
+		return nft.Proto(proto)
+	}
+	return nft.Rule(nft.Proto(proto), nft.NotDport(53), nft.NotSport(t.Names))
+}
+
+// encapsulation is what has its port.
+func (t *transaction) encapsulation() nft.Words {
+	return nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
 }
 
 // through is what may be forwarded.
@@ -242,13 +258,17 @@ func (t *transaction) inward() []nft.Words {
 	device := func(parts ...nft.Words) {
 		rules = append(rules, nft.Rule(append(parts, nft.Iif(t.Device), nft.Accept())...))
 	}
-	encapsulation := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(t.Port))
+	encapsulation := t.encapsulation()
 	if t.Router != "" { // from whom, the other table knows
 		device(encapsulation)
 	} else {
 		for _, f := range nft.Families {
 			device(encapsulation, nft.Within(f.Number, false, t.gateways[f.Name]))
 		}
+	}
+	known := nft.State(nft.Established | nft.Related)
+	if t.Router != "" { // most are the tunnel's
+		device(known)
 	}
 	for _, name := range t.open() {
 		if name != t.Overlay || !t.Own.IsValid() {
@@ -261,7 +281,9 @@ func (t *transaction) inward() []nft.Words {
 			}
 		}
 	}
-	device(nft.State(nft.Established | nft.Related))
+	if t.Router == "" {
+		device(known)
+	}
 	rules = append(rules, nft.Rule(nft.State(nft.New), nft.Iif(t.Device), nft.MarkConnection(Entered)))
 	if t.Beats != 0 {
 		for _, f := range nft.Families {
@@ -285,12 +307,21 @@ const (
 // outward is what may leave. A mark accepts nothing: marked traffic is judged like any other.
 func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	var rules []nft.Words
-	if t.Names != 0 {
-		held := func(parts ...nft.Words) {
-			rules = append(rules, nft.Rule(append(parts, nft.Counted(Asked), nft.Drop())...))
-		}
-		// On a connection from before the guard, or led elsewhere by somebody's redirect.
+	device := func(parts ...nft.Words) {
+		rules = append(rules, nft.Rule(append(parts, nft.Oif(t.Device), nft.Mark(t.pass), nft.Accept())...))
+	}
+	held := func(parts ...nft.Words) {
+		rules = append(rules, nft.Rule(append(parts, nft.Counted(Asked), nft.Drop())...))
+	}
+	if t.Names != 0 { // on a connection from before the guard, or led elsewhere by somebody's redirect
 		held(nft.MarkedBit(asked), nft.NotDport(t.Names))
+	}
+	// Nearly all that leaves, before what is asked of the rest: the rules that follow would let it go too.
+	device(t.encapsulation(), nft.NoOptions(), nft.Within(unix.NFPROTO_IPV4, true, t.cluster["4"]))
+	if t.Names != 0 {
+		for _, p := range transports {
+			rules = append(rules, nft.Rule(t.most(p), nft.Oif(t.Overlay), nft.Accept()))
+		}
 		for _, f := range nft.Families { // an answer that nobody waited for: the kernel sends it back to the resolver it seems to be from
 			held(nft.Unreachable(f.Number, false, 53))
 		}
@@ -304,17 +335,14 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	for _, name := range t.open() {
 		rules = append(rules, nft.Rule(nft.Oif(name), nft.Accept()))
 	}
-	device := func(parts ...nft.Words) {
-		rules = append(rules, nft.Rule(append(parts, nft.Oif(t.Device), nft.Mark(t.pass), nft.Accept())...))
-	}
 	for _, f := range nft.Families { // by way of the cluster to anywhere: of IPv6 any user may write it, and some nodes heed it
 		rules = append(rules, nft.Rule(nft.LedOn(f.Number), nft.Oif(t.Device), nft.Counted(Out), nft.Drop()))
 	}
-	for _, f := range nft.Families { // the encapsulation is among it
-		device(nft.Within(f.Number, true, t.cluster[f.Name]))
+	if e := t.Endpoint; e != nil {
+		for _, port := range e.Ports {
+			device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(port), nft.Marked(e.Mark))
+		}
 	}
-	// Answers, to whom has asked over this interface first. One that was asked through the tunnel never goes on here.
-	device(nft.Reply(), nft.Connection(Entered))
 	for _, f := range nft.Families {
 		var services []nftables.SetElement
 		for _, s := range t.Outside {
@@ -326,11 +354,11 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		device(nft.Proto(unix.IPPROTO_TCP), nft.Towards(f.Number, outside))
 		device(nft.Proto(unix.IPPROTO_UDP), nft.Towards(f.Number, outside))
 	}
-	if e := t.Endpoint; e != nil {
-		for _, port := range e.Ports {
-			device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(port), nft.Marked(e.Mark))
-		}
+	for _, f := range nft.Families { // the encapsulation is among it
+		device(nft.Within(f.Number, true, t.cluster[f.Name]))
 	}
+	// Answers, to whom has asked over this interface first. One that was asked through the tunnel never goes on here.
+	device(nft.Reply(), nft.Connection(Entered))
 	for _, kind := range []byte{neighbourSolicitation, neighbourAdvertisement} { // the kernel's own: a raw socket sends them to anybody
 		rules = append(rules, nft.Rule(nft.ICMPv6(kind), nft.Oif(t.Device), nft.Owned(), nft.Counted(Out), nft.Drop()))
 		device(nft.ICMPv6(kind))

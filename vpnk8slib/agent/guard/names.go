@@ -26,6 +26,7 @@ func (t *transaction) questions() (all []nft.Words) {
 
 // lead leads questions for names to the agent's resolver.
 func (t *transaction) lead(marked, first *nftables.Chain) {
+	t.Chain(marked, nft.Rule(nft.NotDport(53), nft.Accept()))
 	for _, q := range t.questions() {
 		t.Chain(marked, nft.Rule(q, nft.AddMark(asked)))
 	}

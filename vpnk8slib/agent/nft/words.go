@@ -66,7 +66,13 @@ func NotOif(name string) Words {
 	return isNot(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, ifname(name))
 }
 
-func Proto(p byte) Words  { return is(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, []byte{p}) }
+func Proto(p byte) Words { return is(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, []byte{p}) }
+
+// NotProto is `meta l4proto != p`.
+func NotProto(p byte) Words {
+	return isNot(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, []byte{p})
+}
+
 func Family(f byte) Words { return is(&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, []byte{f}) }
 
 // Marked is `meta mark == mark`.
@@ -229,6 +235,11 @@ func NotDport(p uint16) Words {
 	return isNot(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, binary.BigEndian.AppendUint16(nil, p))
 }
 
+// NotSport is `th sport != p`.
+func NotSport(p uint16) Words {
+	return isNot(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 2}, binary.BigEndian.AppendUint16(nil, p))
+}
+
 // icmp is `icmp type kind`, of a family.
 func icmp(f, kind byte) Words {
 	proto := byte(unix.IPPROTO_ICMP)
@@ -255,11 +266,19 @@ func LedOn(f byte) Words {
 	if f == unix.NFPROTO_IPV6 {
 		return Rule(Family(f), is(&expr.Exthdr{DestRegister: 1, Type: unix.IPPROTO_ROUTING, Len: 1, Flags: unix.NFT_EXTHDR_F_PRESENT}, []byte{1}))
 	}
-	return Rule(Family(f), Words{
+	return Rule(Family(f), header(expr.CmpOpNeq))
+}
+
+// NoOptions is `ip hdrlength 5`, of a packet that is asked for its family as well.
+func NoOptions() Words { return header(expr.CmpOpEq) }
+
+// header compares the length of an IPv4 header with that of one without options, in words of 32 bits.
+func header(op expr.CmpOp) Words {
+	return Words{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Len: 1},
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{0x0f}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{5}},
-	})
+		&expr.Cmp{Op: op, Register: 1, Data: []byte{5}},
+	}
 }
 
 // Redirect is `redirect to :port`: to this namespace's own loopback, of what it sends itself.
