@@ -42,7 +42,7 @@ func TestASourceRouteLeadsNowhere(t *testing.T) {
 		{"IPv4", "udp4", "10.43.0.1", "203.0.113.1", "203.0.113.2", unix.IPPROTO_IP, unix.IP_OPTIONS, loose},
 		{"IPv6", "udp6", "fd42::53", "2001:db8:203::1", "2001:db8:203::2", unix.IPPROTO_IPV6, unix.IPV6_RTHDR, segments},
 	} {
-		send := func(pod *ns.NS, text string) {
+		send := func(pod *ns.NS, text string, port uint16) {
 			t.Helper()
 			to := netip.MustParseAddr(text)
 			require.NoError(t, pod.Do(t, func() error {
@@ -61,17 +61,19 @@ func TestASourceRouteLeadsNowhere(t *testing.T) {
 					return err
 				}
 				defer c.Close()
-				_, _ = c.WriteTo([]byte("x"), &net.UDPAddr{IP: to.AsSlice(), Port: 9000}) // or it is dropped on its way out
+				_, _ = c.WriteTo([]byte("x"), &net.UDPAddr{IP: to.AsSlice(), Port: int(port)}) // or it is dropped on its way out
 				return nil
 			}), w.name)
 		}
 		first := s.node.Count(t, "p0.6")
-		send(plain, w.plain)
+		send(plain, w.plain, 9000)
 		require.Positive(t, seen.Until(w.plain), "a pod that nobody guards: %s", w.name)
 		require.Positive(t, first.Of(w.by), "by way of the cluster: %s", w.name)
-		before := s.dropped(guarded, guard.Out)
-		send(guarded, w.guarded)
-		assert.Zero(t, seen.Of(w.guarded), "LEAK: %s", w.name)
-		assert.Greater(t, s.dropped(guarded, guard.Out), before, w.name)
+		for _, port := range []uint16{9000, way.Port} { // the encapsulation goes by a rule of its own
+			before := s.dropped(guarded, guard.Out)
+			send(guarded, w.guarded, port)
+			assert.Zero(t, seen.Of(w.guarded), "LEAK: %s to %d", w.name, port)
+			assert.Greater(t, s.dropped(guarded, guard.Out), before, "%s to %d", w.name, port)
+		}
 	}
 }

@@ -150,7 +150,7 @@ func (t *transaction) judge() {
 		t.cluster[f.Name] = t.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
 	}
 	t.begin(table, hook)
-	t.apart(hook)
+	t.apart(table, hook)
 	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
 	marked := hook("marked", nftables.ChainHookOutput, -150)
 	marked.Type = nftables.ChainTypeRoute
@@ -176,7 +176,7 @@ func (t *transaction) judge() {
 type hooked = func(name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain
 
 // apart says what is no connection like others, before conntrack looks.
-func (t *transaction) apart(hook hooked) {
+func (t *transaction) apart(table *nftables.Table, hook hooked) {
 	comes, goes := hook("comes", nftables.ChainHookPrerouting, -301), hook("goes", nftables.ChainHookOutput, -301)
 	// Who may send these is said by address, and what is in the encapsulation is tracked by itself: a connection of its own would say
 	// nothing, cost time for each packet, and be one more for whoever sends anything here.
@@ -184,8 +184,21 @@ func (t *transaction) apart(hook hooked) {
 		t.Chain(comes, nft.Rule(in, nft.Iif(t.Device), nft.Untracked(), nft.Accept()))
 		t.Chain(goes, nft.Rule(out, nft.Oif(t.Device), nft.Untracked(), nft.Accept()))
 	}
-	t.Chain(comes, nft.Rule(nft.NotProto(unix.IPPROTO_UDP), nft.Accept()))
-	t.Chain(goes, nft.Rule(t.most(unix.IPPROTO_TCP), nft.Accept()))
+	var ports []nftables.SetElement
+	for _, p := range []uint16{t.Port, t.Beats} {
+		if p != 0 {
+			ports = append(ports, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, p)})
+		}
+	}
+	most := nft.NotDports(t.Set(table, "apart", nftables.TypeInetService, nftables.Set{}, ports))
+	t.Chain(comes, nft.Rule(most, nft.Accept()))
+	if t.Names == 0 {
+		t.Chain(goes, nft.Rule(most, nft.Accept()))
+	} else {
+		for _, p := range transports {
+			t.Chain(goes, nft.Rule(t.most(p), most, nft.Accept()))
+		}
+	}
 	encapsulation := t.encapsulation()
 	ends := t.gateways
 	if t.Router != "" {
@@ -201,7 +214,6 @@ func (t *transaction) apart(hook hooked) {
 	if t.Names == 0 || !t.zones {
 		return
 	}
-	t.Chain(goes, nft.Rule(t.most(unix.IPPROTO_UDP), nft.Accept()))
 	// A redirect is for the first packet of a connection alone, and to conntrack a question from a port that the agent has just asked
 	// the same resolver from belongs to the agent's. So questions, and the answers to them, have a zone of their own.
 	// Istio gives its own questions a zone at -300, and the first that is given stays.
@@ -219,9 +231,6 @@ func (t *transaction) apart(hook hooked) {
 
 // most is of a protocol, and neither a question for a name nor an answer to one.
 func (t *transaction) most(proto byte) nft.Words {
-	if t.Names == 0 {
-		return nft.Proto(proto)
-	}
 	return nft.Rule(nft.Proto(proto), nft.NotDport(53), nft.NotSport(t.Names))
 }
 
@@ -317,7 +326,13 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		held(nft.MarkedBit(asked), nft.NotDport(t.Names))
 	}
 	// Nearly all that leaves, before what is asked of the rest: the rules that follow would let it go too.
-	device(t.encapsulation(), nft.NoOptions(), nft.Within(unix.NFPROTO_IPV4, true, t.cluster["4"]))
+	device(t.encapsulation(), nft.Within(unix.NFPROTO_IPV4, true, t.cluster["4"]), nft.NoOptions())
+	out := t.out(table)
+	if t.Router != "" {
+		for _, o := range out[unix.NFPROTO_IPV4] {
+			device(o, nft.NoOptions())
+		}
+	}
 	if t.Names != 0 {
 		for _, p := range transports {
 			rules = append(rules, nft.Rule(t.most(p), nft.Oif(t.Overlay), nft.Accept()))
@@ -338,21 +353,10 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	for _, f := range nft.Families { // by way of the cluster to anywhere: of IPv6 any user may write it, and some nodes heed it
 		rules = append(rules, nft.Rule(nft.LedOn(f.Number), nft.Oif(t.Device), nft.Counted(Out), nft.Drop()))
 	}
-	if e := t.Endpoint; e != nil {
-		for _, port := range e.Ports {
-			device(nft.Proto(unix.IPPROTO_UDP), nft.Dport(port), nft.Marked(e.Mark))
-		}
-	}
 	for _, f := range nft.Families {
-		var services []nftables.SetElement
-		for _, s := range t.Outside {
-			if f.Has(s.Addr()) {
-				services = append(services, nft.Service(s))
-			}
+		for _, o := range out[f.Number] {
+			device(o)
 		}
-		outside := t.Set(table, "outside"+f.Name, nftables.MustConcatSetType(f.Kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)
-		device(nft.Proto(unix.IPPROTO_TCP), nft.Towards(f.Number, outside))
-		device(nft.Proto(unix.IPPROTO_UDP), nft.Towards(f.Number, outside))
 	}
 	for _, f := range nft.Families { // the encapsulation is among it
 		device(nft.Within(f.Number, true, t.cluster[f.Name]))
@@ -364,6 +368,29 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		device(nft.ICMPv6(kind))
 	}
 	return append(rules, nft.Rule(nft.Counted(Out), nft.Drop()))
+}
+
+// out is what goes out of the cluster to where the guard was told, by a family's number.
+func (t *transaction) out(table *nftables.Table) map[byte][]nft.Words {
+	all := map[byte][]nft.Words{}
+	for _, f := range nft.Families {
+		if e := t.Endpoint; e != nil {
+			for _, port := range e.Ports {
+				all[f.Number] = append(all[f.Number], nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(port), nft.Marked(e.Mark), nft.Family(f.Number)))
+			}
+		}
+		var services []nftables.SetElement
+		for _, s := range t.Outside {
+			if f.Has(s.Addr()) {
+				services = append(services, nft.Service(s))
+			}
+		}
+		outside := t.Set(table, "outside"+f.Name, nftables.MustConcatSetType(f.Kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)
+		for _, p := range transports {
+			all[f.Number] = append(all[f.Number], nft.Rule(nft.Proto(p), nft.Towards(f.Number, outside)))
+		}
+	}
+	return all
 }
 
 // addresses are the gateway's, of one family.

@@ -66,13 +66,7 @@ func NotOif(name string) Words {
 	return isNot(&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, ifname(name))
 }
 
-func Proto(p byte) Words { return is(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, []byte{p}) }
-
-// NotProto is `meta l4proto != p`.
-func NotProto(p byte) Words {
-	return isNot(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, []byte{p})
-}
-
+func Proto(p byte) Words  { return is(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, []byte{p}) }
 func Family(f byte) Words { return is(&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, []byte{f}) }
 
 // Marked is `meta mark == mark`.
@@ -230,6 +224,14 @@ func Unreachable(f byte, to bool, p uint16) Words {
 	return Rule(icmp(f, kind), is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}, binary.BigEndian.AppendUint16(nil, p)))
 }
 
+// NotDports is `th dport != @set`.
+func NotDports(set *nftables.Set) Words {
+	return Words{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID, Invert: true},
+	}
+}
+
 // NotDport is `th dport != p`.
 func NotDport(p uint16) Words {
 	return isNot(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, binary.BigEndian.AppendUint16(nil, p))
@@ -269,7 +271,7 @@ func LedOn(f byte) Words {
 	return Rule(Family(f), header(expr.CmpOpNeq))
 }
 
-// NoOptions is `ip hdrlength 5`, of a packet that is asked for its family as well.
+// NoOptions is `ip hdrlength 5`, of a packet that is known to be IPv4.
 func NoOptions() Words { return header(expr.CmpOpEq) }
 
 // header compares the length of an IPv4 header with that of one without options, in words of 32 bits.
