@@ -38,6 +38,11 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	return o, err
 }
 
+func vpn(ctx context.Context, env hook.Env) (hook.VPN, error) {
+	o, err := observe(ctx, env)
+	return o.VPN, err
+}
+
 // Reconcile decides what should be so. It reads nothing and changes nothing.
 func Reconcile(o Observed) hook.Desired {
 	w := hook.Workload{Container: container, Layer: hook.Layer{

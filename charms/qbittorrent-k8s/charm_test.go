@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -116,5 +118,7 @@ func TestCharmcraft(t *testing.T) {
 		Containers: []string{container},
 		Resources:  []string{container + "-image"},
 		Requires:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
+		Actions:    slices.Collect(maps.Keys(actions)),
+		Params:     map[string]any{hook.VerifyEgressAction: hook.VerifyParams{}},
 	})
 }

@@ -7,7 +7,9 @@ import (
 	"github.com/charmarr/charmarr-go/charms/hook"
 )
 
-func main() { hook.Main(run, nil) }
+func main() { hook.Main(run, actions) }
+
+var actions = map[string]hook.Action{hook.VerifyEgressAction: hook.VerifyEgress(vpn)}
 
 func run(ctx context.Context) error {
 	env, err := hook.NewEnv()

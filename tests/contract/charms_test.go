@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
 )
 
@@ -110,4 +111,19 @@ func TestSharedOptionsAreTheSame(t *testing.T) {
 		assert.Equal(t, 1, c.Requires["vpn-gateway"].Limit, "%s has one gateway", name)
 	}
 	require.NotEmpty(t, first.Name)
+}
+
+// Whoever has verified one consumer's egress knows how to verify another's.
+func TestEveryConsumerVerifiesItsEgress(t *testing.T) {
+	all := map[string]any{}
+	for name, c := range allCharms(t) {
+		if speaks(c.Requires, "vpn-gateway") {
+			require.Contains(t, c.Actions, hook.VerifyEgressAction, name)
+			all[name] = c.Actions[hook.VerifyEgressAction]
+		}
+	}
+	require.NotEmpty(t, all)
+	for name, action := range all {
+		assert.Equal(t, all["multimeter-k8s"], action, "%s and multimeter-k8s", name)
+	}
 }

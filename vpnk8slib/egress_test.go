@@ -1,0 +1,38 @@
+package vpnk8slib
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Whoever tries where there is no overlay sends nothing: each socket is bound to an interface that is not there.
+func TestNothingIsTriedBesideTheOverlay(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		_, _ = w.Write([]byte("192.0.2.2\n"))
+	}))
+	defer server.Close()
+	answer, err := http.Get(server.URL)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.EqualValues(t, 1, asked.Load(), "it would answer")
+
+	e := TryEgress(t.Context(), EgressTargets{
+		Address: server.URL, Address6: strings.Replace(server.URL, "127.0.0.1", "[::1]", 1), Name: "example.test",
+		UDP: netip.MustParseAddrPort("127.0.0.1:53"),
+	}, time.Second)
+	for name, a := range map[string]Answer{"address": e.Address, "address6": e.Address6, "full": e.Full, "udp": e.UDP} {
+		assert.ErrorContains(t, a.Err, "no such device", name)
+	}
+	assert.Error(t, e.Resolver.Err, "there is no agent")
+	assert.EqualValues(t, 1, asked.Load())
+}

@@ -1,0 +1,162 @@
+package vpnk8slib
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Verdict is what one check says.
+type Verdict string
+
+// The three verdicts. What is unknown is no failure: it could not be looked at from here, and the finding says why.
+const (
+	Pass    Verdict = "pass"
+	Fail    Verdict = "fail"
+	Unknown Verdict = "unknown"
+)
+
+// Finding is one check, and what it saw.
+type Finding struct {
+	Check   string  `json:"check"`
+	Verdict Verdict `json:"verdict"`
+	Detail  string  `json:"detail"`
+}
+
+// VerifyEgress judges how this pod's traffic leaves: the protections of this pod and around it, and what its own packets have shown.
+func (c Client) VerifyEgress(v ClientView, p Pod, e Egress, now time.Time) []Finding {
+	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), c.seenAs(e.Address), c.six(p, e.Address6), names(e.Resolver), udp(e.UDP), full(e), c.portLeads()}
+}
+
+// Failed are the names of the checks that failed.
+func Failed(all []Finding) (names []string) {
+	for _, f := range all {
+		if f.Verdict == Fail {
+			names = append(names, f.Check)
+		}
+	}
+	return names
+}
+
+// Table is findings for people to read.
+func Table(all []Finding) string {
+	width := 0
+	for _, f := range all {
+		width = max(width, len(f.Check))
+	}
+	var lines []string
+	for _, f := range all {
+		lines = append(lines, fmt.Sprintf("%-*s  %-7s  %s", width, f.Check, f.Verdict, f.Detail))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (c Client) overlayStands(p Pod, now time.Time) Finding {
+	const check = "overlay"
+	switch {
+	case !p.Overlay:
+		return Finding{check, Fail, overlayInterface + " is not there"}
+	case p.Agent == nil || p.Agent.Client == nil: // a routing method whose client is not ours
+		return Finding{check, Pass, overlayInterface + " is there"}
+	}
+	client := p.Agent.Client
+	switch {
+	case client.Error != "":
+		return Finding{check, Fail, client.Error}
+	case client.Lost:
+		return Finding{check, Fail, fmt.Sprintf("the gateway's pod %s is not heard", client.Peer)}
+	case !client.Tunnel:
+		return Finding{check, Fail, fmt.Sprintf("the gateway's pod %s says that nothing comes back through its tunnel", client.Peer)}
+	default:
+		return Finding{check, Pass, fmt.Sprintf("the gateway's pod %s was heard %s ago, and its tunnel is up", client.Peer, now.Sub(client.Heard).Round(10*time.Millisecond))}
+	}
+}
+
+func guardStands(p Pod) Finding {
+	const check = "guard"
+	switch {
+	case p.Agent == nil:
+		return Finding{check, Fail, "no agent of this pod answers"}
+	case !p.Guarded():
+		return Finding{check, Fail, "the guard does not stand: " + p.Agent.Guard.Error}
+	case !p.Agent.Guard.Raw:
+		return Finding{check, Fail, "the guard stands, but does not hold raw sockets: " + p.Agent.Guard.Error}
+	}
+	dropped := uint64(0)
+	for _, n := range p.Agent.Guard.Dropped {
+		dropped += n
+	}
+	return Finding{check, Pass, fmt.Sprintf("the guard stands since %s, laid again %d times, %d packets dropped", p.Agent.Guard.Since.UTC().Format(time.RFC3339), p.Agent.Guard.Repairs, dropped)}
+}
+
+func policyStands(v ClientView) Finding {
+	const check = "policy"
+	switch {
+	case len(v.Wider) > 0:
+		return Finding{check, Fail, "other NetworkPolicies allow more for this pod: " + strings.Join(v.Wider, ", ")}
+	case v.Enforced == NotEnforced:
+		return Finding{check, Fail, "this cluster does not enforce NetworkPolicies: what answered before ours was there still does"}
+	case v.Enforced == EnforcementUnknown:
+		return Finding{check, Unknown, "nobody saw what answers without ours, so whether it is enforced is not known"}
+	default:
+		return Finding{check, Pass, "ours is enforced: " + v.Probe.Target.String() + " answered before it was there, and does not now"}
+	}
+}
+
+func (c Client) seenAs(a Answer) Finding {
+	const check = "address"
+	told := c.Link.Gateway.ExternalIP
+	switch {
+	case a.Err != nil:
+		return Finding{check, Fail, "nobody says as whom this pod is seen: " + a.Err.Error()}
+	case !told.IsValid():
+		return Finding{check, Unknown, "seen as " + a.Said + "; the gateway does not say as whom it is seen"}
+	case a.Said != told.String():
+		return Finding{check, Fail, fmt.Sprintf("seen as %s, and the gateway as %s: see again when its tunnel has not just changed", a.Said, told)}
+	default:
+		return Finding{check, Pass, "seen as " + a.Said + ", as the gateway is"}
+	}
+}
+
+// six is right either way: through the tunnel, or not at all.
+func (c Client) six(p Pod, a Answer) Finding {
+	const check = "ipv6"
+	switch {
+	case a.Err == nil:
+		return Finding{check, Pass, "through the tunnel, seen as " + a.Said}
+	case p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6:
+		return Finding{check, Fail, "the tunnel has IPv6, but: " + a.Err.Error()}
+	default:
+		return Finding{check, Pass, "the tunnel has none, and nothing of it leaves: " + a.Err.Error()}
+	}
+}
+
+func names(a Answer) Finding {
+	if a.Err != nil {
+		return Finding{"dns", Fail, "no name is found: " + a.Err.Error()}
+	}
+	return Finding{"dns", Pass, "asked for behind the tunnel; the name says " + a.Said}
+}
+
+func udp(a Answer) Finding {
+	if a.Err != nil {
+		return Finding{"udp", Fail, "no datagram comes back: " + a.Err.Error()}
+	}
+	return Finding{"udp", Pass, "datagrams come back"}
+}
+
+func full(e Egress) Finding {
+	if e.Full.Err != nil {
+		return Finding{"mtu", Fail, fmt.Sprintf("packets of %d bytes do not arrive: %s", e.MTU, e.Full.Err)}
+	}
+	return Finding{"mtu", Pass, fmt.Sprintf("packets of %d bytes arrive", e.MTU)}
+}
+
+func (c Client) portLeads() Finding {
+	const check = "port"
+	port := c.Link.Gateway.Port
+	if port == nil {
+		return Finding{check, Unknown, "no port of the provider's leads here"}
+	}
+	return Finding{check, Unknown, fmt.Sprintf("port %d leads here; only a peer outside can show that it is reached", port.Number)}
+}

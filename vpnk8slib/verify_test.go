@@ -1,0 +1,85 @@
+package vpnk8slib
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Each check fails for its own reason, and for no other.
+func TestVerifyEgress(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	broken := errors.New("nobody answers")
+	type seen struct {
+		Client
+		ClientView
+		Pod
+		Egress
+	}
+	for _, c := range []struct {
+		name    string
+		change  func(s *seen)
+		check   string // the one that differs from pass
+		verdict Verdict
+		says    string
+	}{
+		{"all is well", func(*seen) {}, "port", Unknown, "no port"},
+		{"no overlay", func(s *seen) { s.Overlay = false }, "overlay", Fail, "vxlan0 is not there"},
+		{"a client that cannot lay it", func(s *seen) { s.Agent.Client.Error = "cannot make vxlan0" }, "overlay", Fail, "cannot make vxlan0"},
+		{"a gateway that is gone", func(s *seen) { s.Agent.Client.Lost = true }, "overlay", Fail, "10.42.0.7 is not heard"},
+		{"a dead tunnel", func(s *seen) { s.Agent.Client.Tunnel = false }, "overlay", Fail, "nothing comes back"},
+		{"another method's client", func(s *seen) { s.Agent.Client = nil }, "overlay", Pass, "vxlan0 is there"},
+		{"no guard", func(s *seen) { s.Agent.Guard = overlay.GuardState{Error: "no nftables"} }, "guard", Fail, "no nftables"},
+		{"raw sockets", func(s *seen) { s.Agent.Guard.Raw = false }, "guard", Fail, "raw sockets"},
+		{"no policies", func(s *seen) { s.Enforced = NotEnforced }, "policy", Fail, "does not enforce"},
+		{"policies, perhaps", func(s *seen) { s.Enforced = EnforcementUnknown }, "policy", Unknown, "not known"},
+		{"a wider policy", func(s *seen) { s.Wider = []string{"allow-all"} }, "policy", Fail, "allow-all"},
+		{"seen as somebody else", func(s *seen) { s.Egress.Address.Said = "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1, and the gateway as 192.0.2.2"},
+		{"seen by nobody", func(s *seen) { s.Egress.Address = Answer{Err: broken} }, "address", Fail, "nobody answers"},
+		{"a gateway that does not say", func(s *seen) { s.Link.Gateway.ExternalIP = netip.Addr{} }, "address", Unknown, "does not say"},
+		{"no IPv6", func(s *seen) { s.Address6 = Answer{Err: broken} }, "ipv6", Pass, "nothing of it leaves"},
+		{"IPv6 that should be", func(s *seen) { s.Address6, s.Agent.Client.IPv6 = Answer{Err: broken}, true }, "ipv6", Fail, "the tunnel has IPv6"},
+		{"no names", func(s *seen) { s.Resolver = Answer{Err: broken} }, "dns", Fail, "no name"},
+		{"no datagrams", func(s *seen) { s.UDP = Answer{Err: broken} }, "udp", Fail, "no datagram"},
+		{"full packets get lost", func(s *seen) { s.Full = Answer{Err: broken} }, "mtu", Fail, "1370"},
+		{"a port", func(s *seen) { s.Link.Gateway.Port = &Port{Number: 40000} }, "port", Unknown, "port 40000"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := seen{
+				Client:     Client{Link: Link{Gateway: ProviderData{ExternalIP: netip.MustParseAddr("192.0.2.2")}}},
+				ClientView: ClientView{Enforced: Enforced},
+				Pod: Pod{Overlay: true, Agent: &overlay.Report{
+					Guard:  overlay.GuardState{Standing: true, Raw: true, Since: now},
+					Client: &overlay.ClientState{Peer: netip.MustParseAddr("10.42.0.7"), Heard: now, Tunnel: true},
+				}},
+				Egress: Egress{
+					Address: Answer{Said: "192.0.2.2"}, Address6: Answer{Said: "2001:db8::2"}, Full: Answer{Said: "192.0.2.2"},
+					Resolver: Answer{Said: "203.0.113.7"}, UDP: Answer{Said: "203.0.113.7"}, MTU: 1370,
+				},
+			}
+			c.change(&s)
+			for _, f := range s.VerifyEgress(s.ClientView, s.Pod, s.Egress, now) {
+				want := Pass
+				if f.Check == "port" {
+					want = Unknown
+				}
+				if f.Check == c.check {
+					want = c.verdict
+					assert.Contains(t, f.Detail, c.says)
+				}
+				assert.Equal(t, want, f.Verdict, "%s: %s", f.Check, f.Detail)
+			}
+		})
+	}
+}
+
+func TestTheTableIsForPeople(t *testing.T) {
+	all := []Finding{{"guard", Pass, "stands"}, {"address", Fail, "seen as 198.51.100.1"}, {"port", Unknown, "none"}}
+	assert.Equal(t, "guard    pass     stands\naddress  fail     seen as 198.51.100.1\nport     unknown  none", Table(all))
+	assert.Equal(t, []string{"address"}, Failed(all))
+}
