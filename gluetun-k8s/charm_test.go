@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -238,5 +240,7 @@ func TestCharmcraft(t *testing.T) {
 		Resources:  []string{container + "-image"},
 		Provides:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
 		Secrets:    []string{"wireguard-private-key-secret"},
+		Actions:    slices.Collect(maps.Keys(actions)),
+		Params:     map[string]any{hook.VerifyEgressAction: hook.VerifyParams{}},
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/charmarr/charmarr-go/charms/hook"
 )
 
-func main() { hook.Main(run, nil) }
+func main() { hook.Main(run, actions) }
 
 func run(ctx context.Context) error {
 	env, err := hook.NewEnv()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -20,6 +21,20 @@ type EgressTargets struct {
 	Name     string         // a name whose address is that of the resolver that asks for it
 	UDP      netip.AddrPort // a resolver, by its address
 }
+
+// Way is how packets are to leave a pod.
+type Way struct {
+	device string
+	names  netip.AddrPort // where names are asked for, in the pod; zero: at the targets' resolver
+}
+
+// The ways that are ours.
+var (
+	// ByOverlay is a consumer's, whose agent asks for names behind the tunnel: the charm runs as root, whose questions nobody leads there.
+	ByOverlay = Way{overlayInterface, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), namesPort)}
+	// ByTunnel is a gateway's.
+	ByTunnel = Way{device: tunnelInterface}
+)
 
 // Answer is what came back, or why nothing did.
 type Answer struct {
@@ -34,123 +49,111 @@ type Egress struct {
 	Full     Answer // to a request that fills more than one packet
 	Resolver Answer // the address that Name has
 	UDP      Answer
-	MTU      int // of the overlay's interface, in bytes; 0: there is none
+	MTU      int // of the interface, in bytes; 0: there is none
 }
 
-// TryEgress asks all targets side by side, each for so long, out of this pod. It sends by the overlay's interface alone, so that
-// nothing leaves beside it where nothing else protects the pod, and asks for names at the agent, which asks behind the tunnel.
-func TryEgress(ctx context.Context, t EgressTargets, each time.Duration) (e Egress) {
-	if i, err := net.InterfaceByName(overlayInterface); err == nil {
+// TryEgress asks all targets side by side, each for so long, out of this pod. It sends by one interface alone, so that nothing leaves
+// beside it where nothing else protects the pod.
+func TryEgress(ctx context.Context, w Way, t EgressTargets, each time.Duration) (e Egress) {
+	if i, err := net.InterfaceByName(w.device); err == nil {
 		e.MTU = i.MTU
 	}
-	done := make(chan struct{})
-	tries := []func(ctx context.Context){
-		func(ctx context.Context) { e.Address = get(ctx, "ip4", t.Address, 0) },
-		func(ctx context.Context) { e.Address6 = get(ctx, "ip6", t.Address6, 0) },
-		func(ctx context.Context) { e.Full = get(ctx, "ip4", t.Address, e.MTU*2) },
-		func(ctx context.Context) { e.Resolver = lookUp(ctx, namesOf(agentNames), t.Name) },
-		func(ctx context.Context) { e.UDP = lookUp(ctx, namesOf(overUDP(t.UDP)), t.Name) },
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return w.dialer().DialContext(ctx, "udp", t.UDP.String())
+	}}
+	names := resolver
+	if w.names.IsValid() {
+		names = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, w.names.String())
+		}}
 	}
-	for _, try := range tries {
-		go func() {
+	var all sync.WaitGroup
+	try := func(into *Answer, ask func(ctx context.Context) (string, error)) {
+		all.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, each)
 			defer cancel()
-			try(ctx)
-			done <- struct{}{}
-		}()
+			into.Said, into.Err = ask(ctx)
+		})
 	}
-	for range tries {
-		<-done
+	get := func(family, url string, padding int) func(ctx context.Context) (string, error) {
+		return func(ctx context.Context) (string, error) { return w.get(ctx, names, family, url, padding) }
 	}
+	try(&e.Address, get("ip4", t.Address, 0))
+	try(&e.Address6, get("ip6", t.Address6, 0))
+	try(&e.Full, get("ip4", t.Address, 2*e.MTU))
+	try(&e.Resolver, func(ctx context.Context) (string, error) { return lookUp(ctx, names, t.Name) })
+	try(&e.UDP, func(ctx context.Context) (string, error) { return lookUp(ctx, resolver, t.Name) })
+	all.Wait()
 	return e
 }
 
-// dialer makes sockets that leave by the overlay's interface, or not at all.
-func dialer() *net.Dialer {
+// dialer makes sockets that leave by the interface, or not at all.
+func (w Way) dialer() *net.Dialer {
 	return &net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		if out := c.Control(func(fd uintptr) { err = syscall.BindToDevice(int(fd), overlayInterface) }); out != nil {
+		if out := c.Control(func(fd uintptr) { err = syscall.BindToDevice(int(fd), w.device) }); out != nil {
 			return out
 		}
 		return err
 	}}
 }
 
-// dialing opens the connection that questions for names take.
-type dialing = func(ctx context.Context, network, address string) (net.Conn, error)
-
-// agentNames are asked for at the agent of this pod: the charm runs as root, whose questions nobody leads there.
-func agentNames(ctx context.Context, network, _ string) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, network, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), namesPort).String())
-}
-
-func overUDP(resolver netip.AddrPort) dialing {
-	return func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return dialer().DialContext(ctx, "udp", resolver.String())
-	}
-}
-
-func namesOf(d dialing) *net.Resolver { return &net.Resolver{PreferGo: true, Dial: d} }
-
 // lookUp asks for a name's address. That there is no such name is an answer too.
-func lookUp(ctx context.Context, r *net.Resolver, name string) Answer {
-	found, err := addresses(ctx, r, "ip4", name)
+func lookUp(ctx context.Context, r *net.Resolver, name string) (string, error) {
+	found, err := addressOf(ctx, r, "ip4", name)
 	var none *net.DNSError
 	if errors.As(err, &none) && none.IsNotFound {
-		return Answer{Said: "no such name"}
+		return "no such name", nil
 	}
-	if err != nil {
-		return Answer{Err: err}
-	}
-	return Answer{Said: found[0].Unmap().String()}
+	return found.String(), err
 }
 
-// addresses of a name as it is: a search list would ask for another one, and others.
-func addresses(ctx context.Context, r *net.Resolver, family, name string) ([]netip.Addr, error) {
+// addressOf is one of a name as it is: a search list would ask for another one, and others.
+func addressOf(ctx context.Context, r *net.Resolver, family, name string) (netip.Addr, error) {
 	found, err := r.LookupNetIP(ctx, family, strings.TrimSuffix(name, ".")+".")
-	if err == nil && len(found) == 0 {
-		err = fmt.Errorf("%s has no address", name)
+	if err != nil {
+		return netip.Addr{}, err
 	}
-	return found, err
+	if len(found) == 0 {
+		return netip.Addr{}, fmt.Errorf("%s has no address", name)
+	}
+	return found[0].Unmap(), nil
 }
 
 // get asks a URL for the caller's address, with so many bytes more than it takes.
-func get(ctx context.Context, family, url string, padding int) Answer {
-	names := namesOf(agentNames)
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-		host, port, err := net.SplitHostPort(address)
+func (w Way) get(ctx context.Context, names *net.Resolver, family, url string, padding int) (string, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, at string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(at)
 		if err != nil {
 			return nil, err
 		}
 		to, err := netip.ParseAddr(host)
 		if err != nil {
-			found, err := addresses(ctx, names, family, host)
-			if err != nil {
+			if to, err = addressOf(ctx, names, family, host); err != nil {
 				return nil, err
 			}
-			to = found[0].Unmap()
 		}
-		return dialer().DialContext(ctx, "tcp", net.JoinHostPort(to.String(), port))
+		return w.dialer().DialContext(ctx, "tcp", net.JoinHostPort(to.String(), port))
 	}}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return Answer{Err: err}
+		return "", err
 	}
 	if padding > 0 {
 		request.Header.Set("X-Padding", strings.Repeat("x", padding))
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return Answer{Err: err}
+		return "", err
 	}
 	defer response.Body.Close()
 	const most = 256
 	text, err := io.ReadAll(io.LimitReader(response.Body, most))
 	if err != nil {
-		return Answer{Err: err}
+		return "", err
 	}
 	seen, err := netip.ParseAddr(strings.TrimSpace(string(text)))
 	if err != nil {
-		return Answer{Err: fmt.Errorf("%s answers with something else than an address (%s)", url, response.Status)}
+		return "", fmt.Errorf("%s answers with something else than an address (%s)", url, response.Status)
 	}
-	return Answer{Said: seen.Unmap().String()}
+	return seen.Unmap().String(), nil
 }

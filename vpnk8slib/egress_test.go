@@ -26,13 +26,15 @@ func TestNothingIsTriedBesideTheOverlay(t *testing.T) {
 	require.NoError(t, answer.Body.Close())
 	require.EqualValues(t, 1, asked.Load(), "it would answer")
 
-	e := TryEgress(t.Context(), EgressTargets{
-		Address: server.URL, Address6: strings.Replace(server.URL, "127.0.0.1", "[::1]", 1), Name: "example.test",
-		UDP: netip.MustParseAddrPort("127.0.0.1:53"),
-	}, time.Second)
-	for name, a := range map[string]Answer{"address": e.Address, "address6": e.Address6, "full": e.Full, "udp": e.UDP} {
-		assert.ErrorContains(t, a.Err, "no such device", name)
+	for _, way := range []Way{ByOverlay, ByTunnel} {
+		e := TryEgress(t.Context(), way, EgressTargets{
+			Address: server.URL, Address6: strings.Replace(server.URL, "127.0.0.1", "[::1]", 1), Name: "example.test",
+			UDP: netip.MustParseAddrPort("127.0.0.1:53"),
+		}, time.Second)
+		for name, a := range map[string]Answer{"address": e.Address, "address6": e.Address6, "full": e.Full, "udp": e.UDP} {
+			assert.ErrorContains(t, a.Err, "no such device", name)
+		}
+		assert.Error(t, e.Resolver.Err, "there is no agent, or no tunnel")
 	}
-	assert.Error(t, e.Resolver.Err, "there is no agent")
 	assert.EqualValues(t, 1, asked.Load())
 }

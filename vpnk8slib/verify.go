@@ -2,6 +2,7 @@ package vpnk8slib
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -25,7 +26,14 @@ type Finding struct {
 
 // VerifyEgress judges how this pod's traffic leaves: the protections of this pod and around it, and what its own packets have shown.
 func (c Client) VerifyEgress(v ClientView, p Pod, e Egress, now time.Time) []Finding {
-	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), c.seenAs(e.Address), c.six(p, e.Address6), names(e.Resolver), udp(e.UDP), full(e), c.portLeads()}
+	six := p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6
+	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP), throughSix(e.Address6, six), names(e.Resolver), udp(e.UDP), full(e), c.portLeads()}
+}
+
+// VerifyTunnel judges how a gateway's own traffic leaves, and that of its clients. Seen is the address that the VPN client says it has.
+func VerifyTunnel(p Pod, e Egress, seen netip.Addr, now time.Time) []Finding {
+	six := p.Agent != nil && p.Agent.Gateway != nil && p.Agent.Gateway.IPv6
+	return []Finding{tunnelStands(p, now), gatewayGuarded(p), seenAs(e.Address, seen), throughSix(e.Address6, six), names(e.Resolver), udp(e.UDP), full(e)}
 }
 
 // Failed are the names of the checks that failed.
@@ -72,6 +80,35 @@ func (c Client) overlayStands(p Pod, now time.Time) Finding {
 	}
 }
 
+func tunnelStands(p Pod, now time.Time) Finding {
+	const check = "tunnel"
+	if p.Agent == nil || p.Agent.Gateway == nil {
+		return Finding{check, Unknown, "the routing method's own programs do not say; see the other checks"}
+	}
+	gateway, heard := p.Agent.Gateway, 0
+	for _, c := range gateway.Clients {
+		if now.Sub(c.Heard) < time.Second {
+			heard++
+		}
+	}
+	switch {
+	case gateway.Error != "":
+		return Finding{check, Fail, gateway.Error}
+	case !gateway.Tunnel:
+		return Finding{check, Fail, "nothing comes back through " + tunnelInterface}
+	default:
+		return Finding{check, Pass, fmt.Sprintf("packets come back through %s, and %d clients are heard", tunnelInterface, heard)}
+	}
+}
+
+// gatewayGuarded leaves out a gateway whose routing method has no agent: its rules nobody in the pod tells of.
+func gatewayGuarded(p Pod) Finding {
+	if p.Agent == nil {
+		return Finding{"guard", Unknown, "with this routing method the rules of the gateway's pod are laid by a script, which does not tell of them"}
+	}
+	return guardStands(p)
+}
+
 func guardStands(p Pod) Finding {
 	const check = "guard"
 	switch {
@@ -103,12 +140,11 @@ func policyStands(v ClientView) Finding {
 	}
 }
 
-func (c Client) seenAs(a Answer) Finding {
+func seenAs(a Answer, told netip.Addr) Finding {
 	const check = "address"
-	told := c.Link.Gateway.ExternalIP
 	switch {
 	case a.Err != nil:
-		return Finding{check, Fail, "nobody says as whom this pod is seen: " + a.Err.Error()}
+		return Finding{check, Fail, "nobody says as whom this unit is seen: " + a.Err.Error()}
 	case !told.IsValid():
 		return Finding{check, Unknown, "seen as " + a.Said + "; the gateway does not say as whom it is seen"}
 	case a.Said != told.String():
@@ -118,13 +154,13 @@ func (c Client) seenAs(a Answer) Finding {
 	}
 }
 
-// six is right either way: through the tunnel, or not at all.
-func (c Client) six(p Pod, a Answer) Finding {
+// throughSix is right either way: through the tunnel, or not at all where it has none.
+func throughSix(a Answer, has bool) Finding {
 	const check = "ipv6"
 	switch {
 	case a.Err == nil:
 		return Finding{check, Pass, "through the tunnel, seen as " + a.Said}
-	case p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6:
+	case has:
 		return Finding{check, Fail, "the tunnel has IPv6, but: " + a.Err.Error()}
 	default:
 		return Finding{check, Pass, "the tunnel has none, and nothing of it leaves: " + a.Err.Error()}

@@ -83,3 +83,44 @@ func TestTheTableIsForPeople(t *testing.T) {
 	assert.Equal(t, "guard    pass     stands\naddress  fail     seen as 198.51.100.1\nport     unknown  none", Table(all))
 	assert.Equal(t, []string{"address"}, Failed(all))
 }
+
+func TestVerifyTunnel(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	seen := netip.MustParseAddr("192.0.2.2")
+	for _, c := range []struct {
+		name    string
+		change  func(p *Pod, e *Egress)
+		check   string
+		verdict Verdict
+		says    string
+	}{
+		{"all is well", func(*Pod, *Egress) {}, "tunnel", Pass, "1 clients are heard"},
+		{"a dead tunnel", func(p *Pod, _ *Egress) { p.Agent.Gateway.Tunnel = false }, "tunnel", Fail, "nothing comes back through tun0"},
+		{"an agent that cannot", func(p *Pod, _ *Egress) { p.Agent.Gateway.Error = "no vxlan0" }, "tunnel", Fail, "no vxlan0"},
+		{"no guard", func(p *Pod, _ *Egress) { p.Agent.Guard.Standing = false }, "guard", Fail, "does not stand"},
+		{"seen as the node", func(_ *Pod, e *Egress) { e.Address.Said = "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1"},
+		{"IPv6 that should be", func(p *Pod, e *Egress) { p.Agent.Gateway.IPv6, e.Address6 = true, Answer{Err: errors.New("nobody")} }, "ipv6", Fail, "has IPv6"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := Pod{Agent: &overlay.Report{
+				Guard: overlay.GuardState{Standing: true, Raw: true, Since: now},
+				Gateway: &overlay.GatewayState{Tunnel: true, Clients: map[netip.Addr]overlay.ClientSeen{
+					netip.MustParseAddr("172.16.0.18"): {Heard: now}, netip.MustParseAddr("172.16.0.34"): {},
+				}},
+			}}
+			e := Egress{Address: Answer{Said: seen.String()}, Address6: Answer{Said: "2001:db8::2"}, MTU: 1420}
+			c.change(&p, &e)
+			for _, f := range VerifyTunnel(p, e, seen, now) {
+				want := Pass
+				if f.Check == c.check {
+					want = c.verdict
+					assert.Contains(t, f.Detail, c.says)
+				}
+				assert.Equal(t, want, f.Verdict, "%s: %s", f.Check, f.Detail)
+			}
+		})
+	}
+	for _, f := range VerifyTunnel(Pod{}, Egress{Address: Answer{Said: seen.String()}}, seen, now)[:2] {
+		assert.Equal(t, Unknown, f.Verdict, "another routing method: %s", f.Check)
+	}
+}

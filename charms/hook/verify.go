@@ -3,6 +3,7 @@ package hook
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -11,7 +12,7 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
-// VerifyEgressAction is the name of the action that every consumer of a VPN has.
+// VerifyEgressAction is the name of an action that every consumer of a VPN has, and every gateway.
 const VerifyEgressAction = "verify-egress"
 
 // VerifyParams are its parameters.
@@ -23,9 +24,12 @@ type VerifyParams struct {
 	Timeout  int            `json:"timeout" validate:"min=1,max=60"` // seconds
 }
 
-// VerifyEgress makes it: by packets of its own, and by what stands around
-// them, it shows how this unit's traffic leaves. It fails where any check fails. See reads what a hook of the charm reads.
-func VerifyEgress(see func(context.Context, Env) (VPN, error)) Action {
+// A Judge finds out what packets of this unit's own, and what stands around them, say of how its traffic leaves.
+type Judge func(vpnk8slib.Egress) []vpnk8slib.Finding
+
+// VerifyEgress makes that action: by packets of its own it shows how this unit's traffic leaves. It fails where any check does. See
+// reads what a hook of the charm reads; its error is why no packet is sent.
+func VerifyEgress(way vpnk8slib.Way, see func(context.Context, Env) (Judge, error)) Action {
 	return func(ctx context.Context, p Params) (map[string]string, error) {
 		params, err := ReadParams[VerifyParams](p)
 		if err != nil {
@@ -35,30 +39,40 @@ func VerifyEgress(see func(context.Context, Env) (VPN, error)) Action {
 		if err != nil {
 			return nil, err
 		}
-		vpn, err := see(ctx, env)
+		judge, err := see(ctx, env)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("cannot verify egress: %w", err)
 		}
-		if err := vpn.verifiable(); err != nil {
-			return nil, err
-		}
-		egress := vpnk8slib.TryEgress(ctx, vpnk8slib.EgressTargets{Address: params.Address, Address6: params.Address6, Name: params.Name, UDP: params.UDP}, time.Duration(params.Timeout)*time.Second)
-		return findings(vpn.client().VerifyEgress(vpn.View, vpn.Pod, egress, time.Now()))
+		targets := vpnk8slib.EgressTargets{Address: params.Address, Address6: params.Address6, Name: params.Name, UDP: params.UDP}
+		return findings(judge(vpnk8slib.TryEgress(ctx, way, targets, time.Duration(params.Timeout)*time.Second)))
 	}
 }
 
-// verifiable says why no packet is sent: the unit has no route that could be verified.
+// VerifyVPN is VerifyEgress of a consumer.
+func VerifyVPN(see func(context.Context, Env) (VPN, error)) Action {
+	return VerifyEgress(vpnk8slib.ByOverlay, func(ctx context.Context, env Env) (Judge, error) {
+		v, err := see(ctx, env)
+		if err == nil {
+			err = v.verifiable()
+		}
+		return func(e vpnk8slib.Egress) []vpnk8slib.Finding {
+			return v.client().VerifyEgress(v.View, v.Pod, e, time.Now())
+		}, err
+	})
+}
+
+// verifiable says why there is no route that could be verified.
 func (v VPN) verifiable() error {
 	if v.ViewErr != nil {
-		return fmt.Errorf("cannot verify egress: %w", v.ViewErr)
+		return v.ViewErr
 	}
-	switch state := v.State(); state {
+	switch v.State() {
 	case vpnk8slib.Routed, vpnk8slib.Held:
 		return nil
 	case vpnk8slib.Unprotected:
-		return fmt.Errorf("cannot verify egress: unsafe-mode=true, so this unit's traffic leaves without VPN")
+		return errors.New("unsafe-mode=true, so this unit's traffic leaves without VPN")
 	default:
-		return fmt.Errorf("cannot verify egress: this unit is not routed: %s", v.closed(v.client()).Message)
+		return fmt.Errorf("this unit is not routed: %s", v.closed(v.client()).Message)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // The actions run in the workload's container, through its Pebble: in the network of the pod as the workload has it, and
 // as the workload's user. The charm's own container sends no probe, but for verify-egress, which every consumer has.
-var actions = map[string]hook.Action{"fetch": fetch, "resolve": resolve, "routes": routes, "listen": listen, hook.VerifyEgressAction: hook.VerifyEgress(vpn)}
+var actions = map[string]hook.Action{"fetch": fetch, "resolve": resolve, "routes": routes, "listen": listen, hook.VerifyEgressAction: hook.VerifyVPN(vpn)}
 
 type fetchParams struct {
 	URL     string `json:"url" validate:"required,http_url"`

@@ -9,7 +9,7 @@ import (
 
 func main() { hook.Main(run, actions) }
 
-var actions = map[string]hook.Action{hook.VerifyEgressAction: hook.VerifyEgress(vpn)}
+var actions = map[string]hook.Action{hook.VerifyEgressAction: hook.VerifyVPN(vpn)}
 
 func run(ctx context.Context) error {
 	env, err := hook.NewEnv()
