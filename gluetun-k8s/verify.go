@@ -3,24 +3,29 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
-var actions = map[string]hook.Action{hook.VerifyEgressAction: hook.VerifyEgress(vpnk8slib.ByTunnel, verify)}
+var actions = map[string]hook.Action{hook.VerifyEgressAction: hook.VerifyEgress(verify)}
 
 // verify is of a gateway whose VPN client runs: what it says of itself is compared with what its packets show.
-func verify(ctx context.Context, env hook.Env) (hook.Judge, error) {
+func verify(ctx context.Context, env hook.Env) (v hook.Verifiable, err error) {
 	o, err := observe(ctx, env)
 	if err != nil {
-		return nil, err
+		return v, err
 	}
 	if !o.Container.Running {
-		return nil, errors.New("gluetun does not run: " + Reconcile(o).Status.Message)
+		return v, errors.New("gluetun does not run: " + Reconcile(o).Status.Message)
 	}
-	return func(e vpnk8slib.Egress) []vpnk8slib.Finding {
-		return vpnk8slib.VerifyTunnel(o.Pod, e, o.Tunnel.Seen, time.Now())
-	}, nil
+	if len(o.Config.Resolvers) == 0 {
+		return v, fmt.Errorf("nobody is asked for clients' names: juju config %s dns-resolvers=1.1.1.1", o.App)
+	}
+	seen := time.Now()
+	return hook.Verifiable{Way: vpnk8slib.ByTunnel(o.Config.Resolvers[0]), Judge: func(e vpnk8slib.Egress) []vpnk8slib.Finding {
+		return vpnk8slib.VerifyTunnel(o.Pod, e, o.Tunnel.Seen, seen)
+	}}, nil
 }

@@ -16,25 +16,24 @@ import (
 
 // EgressTargets are what is asked outside. Whoever runs them learns the tunnel's address, and no more.
 type EgressTargets struct {
-	Address  string         // a URL that answers with the caller's address, and nothing else
-	Address6 string         // the same over IPv6
-	Name     string         // a name whose address is that of the resolver that asks for it
-	UDP      netip.AddrPort // a resolver, by its address
+	Address  string // a URL that answers with the caller's address, and nothing else
+	Address6 string // the same over IPv6
+	Name     string // a name whose address is that of the resolver that asks for it
+	STUN     string // a server and its port, which answers a datagram with the caller's address
 }
 
 // Way is how packets are to leave a pod.
 type Way struct {
-	device string
-	names  netip.AddrPort // where names are asked for, in the pod; zero: at the targets' resolver
+	device   string
+	resolver netip.AddrPort
+	inside   bool // the resolver is in the pod
 }
 
-// The ways that are ours.
-var (
-	// ByOverlay is a consumer's, whose agent asks for names behind the tunnel: the charm runs as root, whose questions nobody leads there.
-	ByOverlay = Way{overlayInterface, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), namesPort)}
-	// ByTunnel is a gateway's.
-	ByTunnel = Way{device: tunnelInterface}
-)
+// ByOverlay is a consumer's way. Its agent asks for names behind the tunnel.
+var ByOverlay = Way{overlayInterface, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), namesPort), true}
+
+// ByTunnel is a gateway's, with a resolver of those that it asks for its clients.
+func ByTunnel(resolver netip.AddrPort) Way { return Way{tunnelInterface, resolver, false} }
 
 // Answer is what came back, or why nothing did.
 type Answer struct {
@@ -48,8 +47,8 @@ type Egress struct {
 	Address6 Answer
 	Full     Answer // to a request that fills more than one packet
 	Resolver Answer // the address that Name has
-	UDP      Answer
-	MTU      int // of the interface, in bytes; 0: there is none
+	UDP      Answer // the address that a datagram is seen to come from
+	MTU      int    // of the interface, in bytes; 0: there is none
 }
 
 // TryEgress asks all targets side by side, each for so long, out of this pod. It sends by one interface alone, so that nothing leaves
@@ -58,15 +57,12 @@ func TryEgress(ctx context.Context, w Way, t EgressTargets, each time.Duration) 
 	if i, err := net.InterfaceByName(w.device); err == nil {
 		e.MTU = i.MTU
 	}
-	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return w.dialer().DialContext(ctx, "udp", t.UDP.String())
+	names := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		if w.inside {
+			return new(net.Dialer).DialContext(ctx, network, w.resolver.String())
+		}
+		return w.dialer().DialContext(ctx, network, w.resolver.String())
 	}}
-	names := resolver
-	if w.names.IsValid() {
-		names = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, w.names.String())
-		}}
-	}
 	var all sync.WaitGroup
 	try := func(into *Answer, ask func(ctx context.Context) (string, error)) {
 		all.Go(func() {
@@ -82,7 +78,7 @@ func TryEgress(ctx context.Context, w Way, t EgressTargets, each time.Duration) 
 	try(&e.Address6, get("ip6", t.Address6, 0))
 	try(&e.Full, get("ip4", t.Address, 2*e.MTU))
 	try(&e.Resolver, func(ctx context.Context) (string, error) { return lookUp(ctx, names, t.Name) })
-	try(&e.UDP, func(ctx context.Context) (string, error) { return lookUp(ctx, resolver, t.Name) })
+	try(&e.UDP, func(ctx context.Context) (string, error) { return w.stun(ctx, names, t.STUN) })
 	all.Wait()
 	return e
 }
@@ -119,20 +115,40 @@ func addressOf(ctx context.Context, r *net.Resolver, family, name string) (netip
 	return found[0].Unmap(), nil
 }
 
+// dial connects to a host and port, by an address of a family.
+func (w Way) dial(ctx context.Context, names *net.Resolver, family, network, at string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		return nil, err
+	}
+	to, err := netip.ParseAddr(host)
+	if err != nil {
+		if to, err = addressOf(ctx, names, family, host); err != nil {
+			return nil, err
+		}
+	}
+	return w.dialer().DialContext(ctx, network, net.JoinHostPort(to.String(), port))
+}
+
+// stun asks by UDP for the caller's address.
+func (w Way) stun(ctx context.Context, names *net.Resolver, server string) (string, error) {
+	c, err := w.dial(ctx, names, "ip4", "udp", server)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	until, _ := ctx.Deadline() // TryEgress sets one
+	seen, err := askSTUN(c, until)
+	if err != nil {
+		return "", err
+	}
+	return seen.String(), nil
+}
+
 // get asks a URL for the caller's address, with so many bytes more than it takes.
 func (w Way) get(ctx context.Context, names *net.Resolver, family, url string, padding int) (string, error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, at string) (net.Conn, error) {
-		host, port, err := net.SplitHostPort(at)
-		if err != nil {
-			return nil, err
-		}
-		to, err := netip.ParseAddr(host)
-		if err != nil {
-			if to, err = addressOf(ctx, names, family, host); err != nil {
-				return nil, err
-			}
-		}
-		return w.dialer().DialContext(ctx, "tcp", net.JoinHostPort(to.String(), port))
+		return w.dial(ctx, names, family, "tcp", at)
 	}}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

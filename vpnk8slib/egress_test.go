@@ -26,10 +26,10 @@ func TestNothingIsTriedBesideTheOverlay(t *testing.T) {
 	require.NoError(t, answer.Body.Close())
 	require.EqualValues(t, 1, asked.Load(), "it would answer")
 
-	for _, way := range []Way{ByOverlay, ByTunnel} {
+	for _, way := range []Way{ByOverlay, ByTunnel(netip.MustParseAddrPort("127.0.0.1:53"))} {
 		e := TryEgress(t.Context(), way, EgressTargets{
 			Address: server.URL, Address6: strings.Replace(server.URL, "127.0.0.1", "[::1]", 1), Name: "example.test",
-			UDP: netip.MustParseAddrPort("127.0.0.1:53"),
+			STUN: "127.0.0.1:3478",
 		}, time.Second)
 		for name, a := range map[string]Answer{"address": e.Address, "address6": e.Address6, "full": e.Full, "udp": e.UDP} {
 			assert.ErrorContains(t, a.Err, "no such device", name)

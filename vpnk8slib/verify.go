@@ -27,13 +27,13 @@ type Finding struct {
 // VerifyEgress judges how this pod's traffic leaves: the protections of this pod and around it, and what its own packets have shown.
 func (c Client) VerifyEgress(v ClientView, p Pod, e Egress, now time.Time) []Finding {
 	six := p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6
-	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP), throughSix(e.Address6, six), names(e.Resolver), udp(e.UDP), full(e), c.portLeads()}
+	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP), throughSix(e.Address6, six), names(e.Resolver), udp(e), full(e), c.portLeads()}
 }
 
 // VerifyTunnel judges how a gateway's own traffic leaves, and that of its clients. Seen is the address that the VPN client says it has.
 func VerifyTunnel(p Pod, e Egress, seen netip.Addr, now time.Time) []Finding {
 	six := p.Agent != nil && p.Agent.Gateway != nil && p.Agent.Gateway.IPv6
-	return []Finding{tunnelStands(p, now), gatewayGuarded(p), seenAs(e.Address, seen), throughSix(e.Address6, six), names(e.Resolver), udp(e.UDP), full(e)}
+	return []Finding{tunnelStands(p, now), gatewayGuarded(p), seenAs(e.Address, seen), throughSix(e.Address6, six), names(e.Resolver), udp(e), full(e)}
 }
 
 // Failed are the names of the checks that failed.
@@ -174,11 +174,16 @@ func names(a Answer) Finding {
 	return Finding{"dns", Pass, "asked for behind the tunnel; the name says " + a.Said}
 }
 
-func udp(a Answer) Finding {
-	if a.Err != nil {
-		return Finding{"udp", Fail, "no datagram comes back: " + a.Err.Error()}
+func udp(e Egress) Finding {
+	const check = "udp"
+	switch {
+	case e.UDP.Err != nil:
+		return Finding{check, Fail, "no datagram comes back: " + e.UDP.Err.Error()}
+	case e.Address.Err == nil && e.UDP.Said != e.Address.Said:
+		return Finding{check, Fail, fmt.Sprintf("datagrams are seen to come from %s, and connections from %s", e.UDP.Said, e.Address.Said)}
+	default:
+		return Finding{check, Pass, "seen as " + e.UDP.Said}
 	}
-	return Finding{"udp", Pass, "datagrams come back"}
 }
 
 func full(e Egress) Finding {

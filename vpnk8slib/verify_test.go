@@ -39,13 +39,14 @@ func TestVerifyEgress(t *testing.T) {
 		{"no policies", func(s *seen) { s.Enforced = NotEnforced }, "policy", Fail, "does not enforce"},
 		{"policies, perhaps", func(s *seen) { s.Enforced = EnforcementUnknown }, "policy", Unknown, "not known"},
 		{"a wider policy", func(s *seen) { s.Wider = []string{"allow-all"} }, "policy", Fail, "allow-all"},
-		{"seen as somebody else", func(s *seen) { s.Egress.Address.Said = "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1, and the gateway as 192.0.2.2"},
+		{"seen as somebody else", func(s *seen) { s.Egress.Address.Said, s.UDP.Said = "198.51.100.1", "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1, and the gateway as 192.0.2.2"},
 		{"seen by nobody", func(s *seen) { s.Egress.Address = Answer{Err: broken} }, "address", Fail, "nobody answers"},
 		{"a gateway that does not say", func(s *seen) { s.Link.Gateway.ExternalIP = netip.Addr{} }, "address", Unknown, "does not say"},
 		{"no IPv6", func(s *seen) { s.Address6 = Answer{Err: broken} }, "ipv6", Pass, "nothing of it leaves"},
 		{"IPv6 that should be", func(s *seen) { s.Address6, s.Agent.Client.IPv6 = Answer{Err: broken}, true }, "ipv6", Fail, "the tunnel has IPv6"},
 		{"no names", func(s *seen) { s.Resolver = Answer{Err: broken} }, "dns", Fail, "no name"},
 		{"no datagrams", func(s *seen) { s.UDP = Answer{Err: broken} }, "udp", Fail, "no datagram"},
+		{"datagrams beside the tunnel", func(s *seen) { s.UDP.Said = "198.51.100.1" }, "udp", Fail, "datagrams are seen to come from 198.51.100.1, and connections from 192.0.2.2"},
 		{"full packets get lost", func(s *seen) { s.Full = Answer{Err: broken} }, "mtu", Fail, "1370"},
 		{"a port", func(s *seen) { s.Link.Gateway.Port = &Port{Number: 40000} }, "port", Unknown, "port 40000"},
 	} {
@@ -59,7 +60,7 @@ func TestVerifyEgress(t *testing.T) {
 				}},
 				Egress: Egress{
 					Address: Answer{Said: "192.0.2.2"}, Address6: Answer{Said: "2001:db8::2"}, Full: Answer{Said: "192.0.2.2"},
-					Resolver: Answer{Said: "203.0.113.7"}, UDP: Answer{Said: "203.0.113.7"}, MTU: 1370,
+					Resolver: Answer{Said: "203.0.113.7"}, UDP: Answer{Said: "192.0.2.2"}, MTU: 1370,
 				},
 			}
 			c.change(&s)
@@ -98,7 +99,7 @@ func TestVerifyTunnel(t *testing.T) {
 		{"a dead tunnel", func(p *Pod, _ *Egress) { p.Agent.Gateway.Tunnel = false }, "tunnel", Fail, "nothing comes back through tun0"},
 		{"an agent that cannot", func(p *Pod, _ *Egress) { p.Agent.Gateway.Error = "no vxlan0" }, "tunnel", Fail, "no vxlan0"},
 		{"no guard", func(p *Pod, _ *Egress) { p.Agent.Guard.Standing = false }, "guard", Fail, "does not stand"},
-		{"seen as the node", func(_ *Pod, e *Egress) { e.Address.Said = "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1"},
+		{"seen as the node", func(_ *Pod, e *Egress) { e.Address.Said, e.UDP.Said = "198.51.100.1", "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1"},
 		{"IPv6 that should be", func(p *Pod, e *Egress) { p.Agent.Gateway.IPv6, e.Address6 = true, Answer{Err: errors.New("nobody")} }, "ipv6", Fail, "has IPv6"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -108,7 +109,7 @@ func TestVerifyTunnel(t *testing.T) {
 					netip.MustParseAddr("172.16.0.18"): {Heard: now}, netip.MustParseAddr("172.16.0.34"): {},
 				}},
 			}}
-			e := Egress{Address: Answer{Said: seen.String()}, Address6: Answer{Said: "2001:db8::2"}, MTU: 1420}
+			e := Egress{Address: Answer{Said: seen.String()}, Address6: Answer{Said: "2001:db8::2"}, UDP: Answer{Said: seen.String()}, MTU: 1420}
 			c.change(&p, &e)
 			for _, f := range VerifyTunnel(p, e, seen, now) {
 				want := Pass

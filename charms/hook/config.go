@@ -176,6 +176,8 @@ func fix(e validator.FieldError) (says, example string) {
 		return "set a time zone such as Etc/UTC or Europe/Berlin", "Etc/UTC"
 	case "url", "http_url":
 		return "set a URL such as http://203.0.113.1/", ""
+	case "hostname_port":
+		return "set a host and its port such as stun.example.org:3478", ""
 	case "hostname_rfc1123", "fqdn":
 		return "set a host name such as example.org", ""
 	case "ip":

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -17,19 +16,22 @@ const VerifyEgressAction = "verify-egress"
 
 // VerifyParams are its parameters.
 type VerifyParams struct {
-	Address  string         `json:"address-url" validate:"required,http_url"`
-	Address6 string         `json:"address6-url" validate:"required,http_url"`
-	Name     string         `json:"resolver-name" validate:"required,hostname_rfc1123"`
-	UDP      netip.AddrPort `json:"udp-resolver" validate:"required"`
-	Timeout  int            `json:"timeout" validate:"min=1,max=60"` // seconds
+	Address  string `json:"address-url" validate:"required,http_url"`
+	Address6 string `json:"address6-url" validate:"required,http_url"`
+	Name     string `json:"resolver-name" validate:"required,hostname_rfc1123"`
+	STUN     string `json:"stun-server" validate:"required,hostname_port"`
+	Timeout  int    `json:"timeout" validate:"min=1,max=60"` // seconds
 }
 
-// A Judge finds out what packets of this unit's own, and what stands around them, say of how its traffic leaves.
-type Judge func(vpnk8slib.Egress) []vpnk8slib.Finding
+// Verifiable is a unit whose egress can be verified: its way out, and what its own packets, with what stands around them, say of it.
+type Verifiable struct {
+	Way   vpnk8slib.Way
+	Judge func(vpnk8slib.Egress) []vpnk8slib.Finding
+}
 
 // VerifyEgress makes that action: by packets of its own it shows how this unit's traffic leaves. It fails where any check does. See
 // reads what a hook of the charm reads; its error is why no packet is sent.
-func VerifyEgress(way vpnk8slib.Way, see func(context.Context, Env) (Judge, error)) Action {
+func VerifyEgress(see func(context.Context, Env) (Verifiable, error)) Action {
 	return func(ctx context.Context, p Params) (map[string]string, error) {
 		params, err := ReadParams[VerifyParams](p)
 		if err != nil {
@@ -39,25 +41,26 @@ func VerifyEgress(way vpnk8slib.Way, see func(context.Context, Env) (Judge, erro
 		if err != nil {
 			return nil, err
 		}
-		judge, err := see(ctx, env)
+		unit, err := see(ctx, env)
 		if err != nil {
 			return nil, fmt.Errorf("cannot verify egress: %w", err)
 		}
-		targets := vpnk8slib.EgressTargets{Address: params.Address, Address6: params.Address6, Name: params.Name, UDP: params.UDP}
-		return findings(judge(vpnk8slib.TryEgress(ctx, way, targets, time.Duration(params.Timeout)*time.Second)))
+		targets := vpnk8slib.EgressTargets{Address: params.Address, Address6: params.Address6, Name: params.Name, STUN: params.STUN}
+		return findings(unit.Judge(vpnk8slib.TryEgress(ctx, unit.Way, targets, time.Duration(params.Timeout)*time.Second)))
 	}
 }
 
 // VerifyVPN is VerifyEgress of a consumer.
 func VerifyVPN(see func(context.Context, Env) (VPN, error)) Action {
-	return VerifyEgress(vpnk8slib.ByOverlay, func(ctx context.Context, env Env) (Judge, error) {
+	return VerifyEgress(func(ctx context.Context, env Env) (Verifiable, error) {
 		v, err := see(ctx, env)
 		if err == nil {
 			err = v.verifiable()
 		}
-		return func(e vpnk8slib.Egress) []vpnk8slib.Finding {
-			return v.client().VerifyEgress(v.View, v.Pod, e, time.Now())
-		}, err
+		seen := time.Now()
+		return Verifiable{vpnk8slib.ByOverlay, func(e vpnk8slib.Egress) []vpnk8slib.Finding {
+			return v.client().VerifyEgress(v.View, v.Pod, e, seen)
+		}}, err
 	})
 }
 

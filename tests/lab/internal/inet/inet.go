@@ -4,6 +4,7 @@ package inet
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -59,7 +60,8 @@ func Serve(ctx context.Context, lab where.Lab) error {
 	errs := make(chan error, 8)
 	in := &log{w: arrivals}
 	go func() { errs <- echoHTTP(in) }()
-	go func() { errs <- echoUDP(in, 7) }()
+	go func() { errs <- echoUDP(in, 7, line) }()
+	go func() { errs <- echoUDP(in, 3478, stun) }()
 	resolver := &resolver{log: &log{w: names}}
 	for _, network := range []string{"udp", "tcp"} {
 		go func() {
@@ -88,8 +90,24 @@ func echoHTTP(in *log) error {
 	}))
 }
 
-// echoUDP answers a datagram with its source address, from the address that it was sent to.
-func echoUDP(in *log, port int) error {
+// line is a source address as people read it.
+func line(_ []byte, src netip.AddrPort) []byte { return []byte(src.Addr().String() + "\n") }
+
+// stun is a source address as STUN's answer to a question has it (RFC 8489); none to what is no question, or comes over IPv6.
+func stun(question []byte, src netip.AddrPort) []byte {
+	const header = 20
+	if len(question) != header || !src.Addr().Is4() {
+		return nil
+	}
+	address := src.Addr().As4()
+	answer := append([]byte{1, 1, 0, 12}, question[4:]...)
+	answer = append(answer, 0, 0x20, 0, 8, 0, 1)
+	answer = binary.BigEndian.AppendUint16(answer, src.Port()^binary.BigEndian.Uint16(question[4:]))
+	return binary.BigEndian.AppendUint32(answer, binary.BigEndian.Uint32(address[:])^binary.BigEndian.Uint32(question[4:]))
+}
+
+// echoUDP answers a datagram with its source address in some words, from the address that it was sent to.
+func echoUDP(in *log, port int, words func(text []byte, src netip.AddrPort) []byte) error {
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
 	if err != nil {
 		return err
@@ -108,13 +126,17 @@ func echoUDP(in *log, port int) error {
 	}
 	buf, oob := make([]byte, 2048), make([]byte, 256)
 	for {
-		_, n, _, from, err := conn.ReadMsgUDPAddrPort(buf, oob)
+		size, n, _, from, err := conn.ReadMsgUDPAddrPort(buf, oob)
 		if err != nil {
 			return err
 		}
-		src := from.Addr().Unmap()
-		in.add(Arrival{Proto: "udp", Src: src.String(), Dst: meant(oob[:n])})
-		if _, _, err := conn.WriteMsgUDPAddrPort([]byte(src.String()+"\n"), oob[:n], from); err != nil {
+		src := netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		in.add(Arrival{Proto: "udp", Src: src.Addr().String(), Dst: meant(oob[:n])})
+		answer := words(buf[:size], src)
+		if answer == nil {
+			continue
+		}
+		if _, _, err := conn.WriteMsgUDPAddrPort(answer, oob[:n], from); err != nil {
 			fmt.Fprintln(os.Stderr, "cannot answer", from, err)
 		}
 	}
