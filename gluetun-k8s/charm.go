@@ -51,9 +51,10 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.ConfigErr == nil {
 		o.ConfigErr = complete(o.Config, o.App)
 	}
-	if o.Secret, o.SecretErr = secret(o.Config.KeySecret, o.App); o.SecretErr != nil && !errors.Is(o.SecretErr, errOperator) {
+	if o.Secret, o.SecretErr = secret(o.Config, o.App); o.SecretErr != nil && !errors.Is(o.SecretErr, errOperator) {
 		return o, o.SecretErr
 	}
+	o.Config = o.Config.with(o.Secret)
 	if o.Container, err = hook.SeeContainer(env, container); err != nil {
 		return o, err
 	}
@@ -137,21 +138,22 @@ type operatorError struct{ text string }
 func (e operatorError) Error() string { return e.text }
 func (operatorError) Unwrap() error   { return errOperator }
 
-// secret reads the keys. No secret named is no error here: the configuration says so.
-func secret(id, app string) (Secret, error) {
+// secret reads the credentials. No secret named is no error here: the configuration says so.
+func secret(c Config, app string) (Secret, error) {
+	_, id := c.secretOption()
 	if id == "" {
-		return Secret{}, nil
+		return nil, nil
 	}
 	content, err := hook.Secret(id)
 	if errors.Is(err, hook.ErrNoSecret) {
-		return Secret{}, operatorError{fmt.Sprintf("cannot read the secret with the key: juju grant-secret %s %s", id, app)}
+		return nil, operatorError{fmt.Sprintf("cannot read the secret with the key: juju grant-secret %s %s", id, app)}
 	}
 	if err != nil {
-		return Secret{}, err
+		return nil, err
 	}
-	s, err := readSecret(id, content)
+	s, err := readSecret(c, content)
 	if err != nil {
-		return Secret{}, operatorError{err.Error()}
+		return nil, operatorError{err.Error()}
 	}
 	return s, nil
 }
@@ -169,7 +171,7 @@ func Reconcile(o Observed) hook.Desired {
 	planned := plans(o, data, &d)
 	why, open := hook.First(
 		hook.Leads(o.Unit), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
-		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret)), hook.Valid(o.ViewErr), hook.Valid(unfit),
+		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret, o.App)), hook.Valid(o.ViewErr), hook.Valid(unfit),
 		hook.Valid(planned), patched(o), hook.Up(container, o.Container.Up),
 	)
 	w := hook.Workload{Container: container}
@@ -237,7 +239,14 @@ func published(o Observed) vpnk8slib.ProviderData {
 
 // unsettled is why nothing new can be laid now, if so: the pod stays as it is, and so does what consumers are told of it.
 func unsettled(o Observed) error {
-	return cmp.Or(o.ViewErr, o.ConfigErr, fits(o.Config, o.View.Network, o.App))
+	lacking := withSecret(o.Config, o.Secret, o.App)
+	if o.SecretErr != nil { // what it holds is not known; without the server nothing can be laid
+		lacking = nil
+		if len(endpoint(o.Config).Ports) == 0 {
+			lacking = o.SecretErr
+		}
+	}
+	return cmp.Or(o.ViewErr, o.ConfigErr, lacking, fits(o.Config, o.View.Network, o.App))
 }
 
 // tell publishes to each consumer what there is for it, and says what there is not.
@@ -371,7 +380,7 @@ const kernelPort = 8472
 
 // portHelp is what the operator can do where the provider grants no port.
 func portHelp(o Observed) string {
-	if providers[o.Config.Provider].grants.IsValid() && !o.Config.PortServer.IsValid() {
+	if o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid() {
 		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
 	}
 	return fmt.Sprintf("see who grants them: juju config %s nat-pmp-server", o.App)

@@ -28,7 +28,7 @@ func ready(t *testing.T) Observed {
 	u := hooktest.Leader("gluetun")
 	u.Gateway = true
 	return Observed{
-		Unit: u, Config: c, Secret: Secret{PrivateKey: privateKey},
+		Unit: u, Config: c, Secret: Secret{"private-key": privateKey},
 		View: vpnk8slib.GatewayView{Network: hooktest.Network(t), Owner: "6f6b3c5e-0000-4000-8000-000000000001"},
 		Pod:  vpnk8slib.Pod{Overlay: true}, Container: hook.Seen{Up: true, Running: true, Checks: map[string]bool{tunnelCheck: true}},
 		Tunnel: Tunnel{Up: true, Seen: netip.MustParseAddr("192.0.2.2")},
@@ -239,7 +239,7 @@ func TestCharmcraft(t *testing.T) {
 		Containers: []string{container},
 		Resources:  []string{container + "-image"},
 		Provides:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
-		Secrets:    []string{"wireguard-private-key-secret"},
+		Secrets:    []string{"openvpn-secret", "wireguard-private-key-secret"},
 		Actions:    slices.Collect(maps.Keys(actions)),
 		Params:     map[string]any{hook.VerifyEgressAction: hook.VerifyParams{}},
 	})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -36,50 +35,148 @@ func TestProvidersAreDocumented(t *testing.T) {
 	assert.Equal(t, rows(), table, "make golden")
 }
 
-// rows is the table of providers.
+// rows are the tables of providers, one of each protocol.
 func rows() string {
 	var b strings.Builder
-	b.WriteString("| `vpn-provider` | needed beside `private-key` | servers are chosen by | `vpn-endpoint-port` | ports for peers |\n|---|---|---|---|---|\n")
-	for _, name := range slices.Sorted(maps.Keys(providers)) {
-		p := providers[name]
-		list := func(words map[string]bool) string {
-			var all []string
-			for _, w := range slices.Sorted(maps.Keys(words)) {
-				if words[w] {
-					all = append(all, "`"+w+"`")
-				}
+	for _, kind := range []string{"wireguard", "openvpn"} {
+		fmt.Fprintf(&b, "## With `vpn-type=%s`\n\n| `vpn-provider` | in the secret | options | servers are chosen by | `vpn-endpoint-port` | ports for peers |\n|---|---|---|---|---|---|\n", kind)
+		for _, name := range slices.Sorted(maps.Keys(providers)) {
+			p := providers[name]
+			if w := p.over(kind); w.served() {
+				fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", name, inTheSecret(w), asOptions(w), listed(choices(p)...), listens(w), granted(p, w))
 			}
-			if len(all) == 0 {
-				return "–"
-			}
-			return strings.Join(all, ", ")
 		}
-		ports := "any"
-		switch {
-		case p.server: // the user's own
-		case p.ports == nil:
-			ports = fmt.Sprintf("any; %d where it is not set", p.port)
-		case len(p.ports) == 0:
-			ports = fmt.Sprintf("cannot be set: %d", p.port)
-		default:
-			ports = strings.ReplaceAll(strings.Trim(fmt.Sprint(p.ports), "[]"), " ", ", ") + fmt.Sprintf("; %d where it is not set", p.port)
-		}
-		granted := "–"
-		if p.grants.IsValid() {
-			granted = fmt.Sprintf("by NAT-PMP of %s", p.grants)
-		} else if p.server {
-			granted = "by NAT-PMP of `nat-pmp-server`, if it has one"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", name,
-			list(map[string]bool{"wireguard-addresses": p.addresses, "preshared-key": p.preshared, "vpn-endpoint-ip": p.server, "vpn-endpoint-port": p.server, "wireguard-public-key": p.server}),
-			list(map[string]bool{"server-countries": p.places, "server-cities": p.cities}), ports, granted)
+		b.WriteString("\n")
 	}
 	return b.String()
 }
 
-// What the option takes is what the table has.
-func TestProvidersAreThoseOfTheOption(t *testing.T) {
-	f, ok := reflect.TypeFor[Config]().FieldByName("Provider")
-	require.True(t, ok)
-	assert.Equal(t, "omitempty,oneof="+strings.Join(slices.Sorted(maps.Keys(providers)), " "), f.Tag.Get("validate"))
+func listed(words ...string) string {
+	if len(words) == 0 {
+		return "–"
+	}
+	return "`" + strings.Join(words, "`, `") + "`"
+}
+
+func inTheSecret(w protocol) string {
+	needs, all := w.held()
+	var out []string
+	for _, word := range all {
+		text := "`" + word + "`"
+		if !slices.Contains(needs, word) {
+			text = "[" + text + "]"
+		}
+		if word == "password" && w.alone != nil {
+			text += " (not with an account's number)"
+		}
+		if word != "addresses" {
+			out = append(out, text)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func asOptions(w protocol) string {
+	needs, _ := w.held()
+	var out []string
+	if slices.Contains(needs, "addresses") {
+		out = append(out, "wireguard-addresses")
+	}
+	if w.server && w.tcp == nil {
+		out = append(out, "vpn-endpoint-ip", "vpn-endpoint-port", "wireguard-public-key")
+	}
+	return listed(out...)
+}
+
+// choices are the options that choose a server, and the names that custom-overrides may have.
+func choices(p provider) (out []string) {
+	for _, o := range (Config{}).given() {
+		if slices.Contains(p.chosenBy(), o.filter) {
+			out = append(out, o.name)
+		}
+	}
+	for _, name := range p.chosenBy() {
+		if mayOverride[name].filter {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func listens(w protocol) string {
+	if w.server {
+		return "any"
+	}
+	var out []string
+	for _, by := range []struct {
+		name string
+		*listening
+	}{{"UDP", w.udp}, {"TCP", w.tcp}} {
+		switch l := by.listening; {
+		case l == nil:
+		case l.choices == nil:
+			out = append(out, fmt.Sprintf("%s: any; %d where it is not set", by.name, l.port))
+		case len(l.choices) == 0:
+			out = append(out, fmt.Sprintf("%s: cannot be set: %d", by.name, l.port))
+		default:
+			out = append(out, fmt.Sprintf("%s: %s; %d where it is not set", by.name, strings.ReplaceAll(strings.Trim(fmt.Sprint(l.choices), "[]"), " ", ", "), l.port))
+		}
+	}
+	return strings.Join(out, "<br>")
+}
+
+func granted(p provider, w protocol) string {
+	switch {
+	case w.grants.IsValid():
+		return fmt.Sprintf("by NAT-PMP of %s", w.grants)
+	case w.server || p.wireguard.grants.IsValid():
+		return "by NAT-PMP of `nat-pmp-server`, if it has one"
+	case p.forwards != "":
+		return p.forwards + ", not led to consumers yet"
+	}
+	return "–"
+}
+
+// What gluetun is told to choose servers by has an option, or is among what may be overridden.
+func TestFiltersCanBeSet(t *testing.T) {
+	options := map[string]bool{}
+	for _, o := range (Config{}).given() {
+		options[o.filter] = true
+	}
+	used := map[string]bool{}
+	for name, p := range providers {
+		for _, f := range p.chosenBy() {
+			used[f] = true
+			assert.True(t, options[f] || mayOverride[f].filter, "%s: %s", name, f)
+		}
+	}
+	for f, o := range mayOverride {
+		assert.True(t, !o.filter || used[f], "%s: no provider has it", f)
+	}
+}
+
+// What the table says of secrets has a way to be given; ports and the ways that gluetun has are there.
+func TestTable(t *testing.T) {
+	count := map[string]int{}
+	for name, p := range providers {
+		for _, kind := range []string{"wireguard", "openvpn"} {
+			w := p.over(kind)
+			_, all := w.held()
+			assert.Equal(t, w.served(), len(all) > 0, "%s %s", name, kind)
+			if !w.served() {
+				continue
+			}
+			count[kind]++
+			for _, word := range all {
+				assert.Contains(t, credentials, word, "%s %s", name, kind)
+			}
+			for _, l := range []*listening{w.udp, w.tcp} {
+				if l != nil {
+					assert.Equal(t, w.server, l.port == 0, "%s %s: the port of its servers", name, kind)
+				}
+			}
+			assert.Equal(t, kind == "openvpn" && w.tcp != nil, w.tcp != nil, "%s: WireGuard goes by UDP", name)
+		}
+	}
+	assert.Equal(t, map[string]int{"wireguard": 9, "openvpn": 24}, count, "as many as gluetun v3.41.1 has")
 }

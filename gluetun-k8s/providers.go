@@ -1,29 +1,161 @@
 package main
 
-import "net/netip"
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+)
 
-// provider is what gluetun v3.40 and v3.41 want to know of one before they start WireGuard (settings/provider.go,
-// wireguard.go and wireguardselection.go there).
+// provider is what gluetun v3.41.1 wants to know of one before it starts (settings/provider.go, serverselection.go, openvpn.go,
+// openvpnselection.go, wireguard.go and wireguardselection.go there, and each provider's connection.go for its ports).
 type provider struct {
-	addresses bool     // has no default for this end's addresses
-	preshared bool     // refuses to start without a preshared key
-	server    bool     // knows no servers: endpoint and public key are the user's
-	port      uint16   // of its servers
-	ports     []uint16 // others that its servers listen on; nil: any, empty: none
-	places    bool     // its servers can be chosen by country
-	cities    bool     // and by city
+	// What its servers are chosen by: SERVER_COUNTRIES for countries, and what is written in capitals under that name. gluetun
+	// refuses all others, for which it has no data.
+	filters            string
+	wireguard, openvpn protocol
+	forwards           string // how it leads ports to its clients, where that is not by NAT-PMP
+}
+
+// protocol is what it takes to use a provider in one of the two ways; without UDP it cannot be used so.
+type protocol struct {
+	needs, takes string         // what the secret has to hold, and what it may hold besides
+	alone        *regexp.Regexp // a user of this form has no password
+	server       bool           // knows no servers: the user names one
+	udp, tcp     *listening
 	// The network behind the tunnel in which its gateway and resolver have the first addresses, where it is the same for all.
 	inside netip.Prefix
 	grants netip.Addr // who grants ports, by NAT-PMP through the tunnel
 }
 
-var providers = map[string]provider{
-	"airvpn":     {addresses: true, preshared: true, port: 1637, ports: []uint16{1637, 47107}, places: true, cities: true},
-	"custom":     {addresses: true, server: true},
-	"ivpn":       {addresses: true, port: 58237, ports: []uint16{53, 2049, 2050, 30587, 41893, 48574, 58237}, places: true, cities: true},
-	"mullvad":    {addresses: true, port: 51820, places: true, cities: true, inside: netip.MustParsePrefix("10.64.0.0/10")},
-	"nordvpn":    {port: 51820, ports: []uint16{}, places: true, cities: true, inside: netip.MustParsePrefix("10.5.0.0/16")},
-	"protonvpn":  {port: 51820, ports: []uint16{}, places: true, cities: true, inside: netip.MustParsePrefix("10.2.0.0/16"), grants: netip.MustParseAddr("10.2.0.1")},
-	"surfshark":  {addresses: true, port: 51820, ports: []uint16{}, places: true, cities: true},
-	"windscribe": {addresses: true, port: 1194, ports: []uint16{53, 80, 123, 443, 1194, 65142}, cities: true},
+// listening are the ports on which a provider's servers listen.
+type listening struct {
+	port    uint16   // where none is chosen; 0: the user's
+	choices []uint16 // that can be chosen; nil: any, empty: none
+}
+
+func anyPort(port uint16) *listening { return &listening{port, nil} }
+func only(port uint16) *listening    { return &listening{port, []uint16{}} }
+
+func ports(port uint16, choices ...uint16) *listening { return &listening{port, choices} }
+
+const (
+	account = "user password"
+	keys    = "private-key addresses"
+)
+
+var providers = map[providerName]provider{
+	"airvpn": {filters: "countries regions cities names hostnames", forwards: "fixed ones",
+		wireguard: protocol{needs: "private-key preshared-key addresses", udp: ports(1637, 1637, 47107)},
+		openvpn: protocol{needs: "certificate key", takes: account,
+			udp: ports(1194, 53, 80, 443, 1194, 2018, 41185), tcp: ports(443, 53, 80, 443, 1194, 2018, 41185)}},
+	"custom": {
+		wireguard: protocol{needs: keys, takes: "preshared-key", server: true, udp: anyPort(0)},
+		openvpn:   protocol{needs: "config", takes: account, server: true, udp: anyPort(0), tcp: anyPort(0)}},
+	"cyberghost": {filters: "countries hostnames",
+		openvpn: protocol{needs: account + " certificate key", udp: anyPort(443), tcp: anyPort(443)}},
+	"expressvpn": {filters: "countries cities hostnames",
+		openvpn: protocol{needs: account, udp: only(1195)}}, // it accepts TCP, and has neither servers nor a port for it
+	"fastestvpn": {filters: "countries cities hostnames",
+		wireguard: protocol{needs: keys, takes: "preshared-key", udp: only(51820)},
+		openvpn:   protocol{needs: account, udp: only(4443), tcp: only(4443)}},
+	"giganews": {filters: "regions hostnames",
+		openvpn: protocol{needs: account, udp: only(443)}},
+	"hidemyass": {filters: "countries regions cities hostnames",
+		openvpn: protocol{needs: account, udp: anyPort(553), tcp: anyPort(8080)}},
+	"ipvanish": {filters: "countries cities hostnames",
+		openvpn: protocol{needs: account, udp: only(443)}},
+	"ivpn": {filters: "countries cities hostnames ISP",
+		wireguard: protocol{needs: keys, takes: "preshared-key", udp: ports(58237, 53, 2049, 2050, 30587, 41893, 48574, 58237)},
+		openvpn: protocol{needs: account, alone: regexp.MustCompile(`^(i|ivpn)-[a-zA-Z0-9]{4}-[a-zA-Z0-9]{4}-[a-zA-Z0-9]{4}$`),
+			udp: ports(1194, 53, 1194, 2049, 2050), tcp: ports(443, 80, 443, 1143)}},
+	"mullvad": {filters: "countries cities hostnames ISP OWNED_ONLY",
+		wireguard: protocol{needs: keys, takes: "preshared-key", udp: anyPort(51820), inside: netip.MustParsePrefix("10.64.0.0/10")},
+		openvpn: protocol{needs: "user", takes: "password",
+			udp: ports(1194, 53, 1194, 1195, 1196, 1197, 1300, 1301, 1302, 1303, 1400), tcp: ports(443, 80, 443, 1401)}},
+	"nordvpn": {filters: "countries regions cities hostnames categories SERVER_NUMBER",
+		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.5.0.0/16")},
+		openvpn:   protocol{needs: account, udp: only(1194), tcp: only(443)}},
+	"perfect privacy": {filters: "cities", forwards: "three computed from the address in the tunnel",
+		openvpn: protocol{needs: account, udp: ports(443, 44, 443, 4433)}},
+	"privado": {filters: "countries regions cities hostnames",
+		openvpn: protocol{needs: account, udp: only(1194)}},
+	"private internet access": {filters: "regions names hostnames PORT_FORWARD_ONLY", forwards: "one by its own API",
+		openvpn: protocol{needs: account, udp: ports(1197, 53, 1194, 1197, 1198, 8080, 9201), tcp: ports(501, 80, 110, 443)}},
+	"privatevpn": {filters: "countries cities hostnames", forwards: "one by its own API",
+		openvpn: protocol{needs: account, udp: anyPort(1194), tcp: anyPort(443)}},
+	"protonvpn": {filters: "countries regions cities names hostnames FREE_ONLY STREAM_ONLY SECURE_CORE_ONLY TOR_ONLY PORT_FORWARD_ONLY",
+		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.2.0.0/16"), grants: netip.MustParseAddr("10.2.0.1")},
+		openvpn:   protocol{needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060, 51820), tcp: ports(443, 443, 5995, 8443)}},
+	"purevpn": {filters: "countries regions cities hostnames",
+		openvpn: protocol{needs: account, udp: only(53), tcp: only(80)}},
+	"slickvpn": {filters: "countries regions cities hostnames",
+		openvpn: protocol{needs: account, udp: ports(443, 443, 8080, 8888), tcp: ports(443, 443, 8080, 8888)}},
+	"surfshark": {filters: "countries regions cities hostnames MULTIHOP_ONLY",
+		wireguard: protocol{needs: keys, takes: "preshared-key", udp: only(51820)},
+		openvpn:   protocol{needs: account, udp: only(1194), tcp: only(1443)}},
+	"torguard": {filters: "countries cities hostnames",
+		openvpn: protocol{needs: account, udp: anyPort(1912), tcp: anyPort(1912)}},
+	"vpn unlimited": {filters: "countries cities hostnames FREE_ONLY STREAM_ONLY",
+		openvpn: protocol{needs: account + " certificate key", udp: only(1197), tcp: only(1197)}},
+	"vpnsecure": {filters: "countries regions cities hostnames PREMIUM_ONLY",
+		openvpn: protocol{needs: "certificate encrypted-key passphrase", udp: only(1282), tcp: only(110)}},
+	"vyprvpn": {filters: "regions hostnames", forwards: "fixed ones",
+		openvpn: protocol{needs: account, udp: only(443)}},
+	"windscribe": {filters: "regions cities hostnames", forwards: "fixed ones",
+		wireguard: protocol{needs: keys, takes: "preshared-key", udp: ports(1194, 53, 80, 123, 443, 1194, 65142)},
+		openvpn: protocol{needs: account,
+			udp: ports(1194, 53, 80, 123, 443, 1194, 54783), tcp: ports(443, 21, 22, 80, 123, 143, 443, 587, 1194, 3306, 8080, 54783)}},
+}
+
+// providerName is one of the table's, as gluetun writes it.
+type providerName string
+
+// UnmarshalText reads a name as people write it: in capitals, with hyphens for spaces, and gluetun's own short one.
+func (p *providerName) UnmarshalText(text []byte) error {
+	*p = providerName(strings.ReplaceAll(strings.ToLower(strings.TrimSpace(string(text))), "-", " "))
+	if *p == "pia" {
+		*p = "private internet access"
+	}
+	if _, known := providers[*p]; !known && *p != "" {
+		return errors.New("set one of " + strings.Join(providerNames(), ", "))
+	}
+	return nil
+}
+
+func providerNames() (out []string) {
+	for _, name := range slices.Sorted(maps.Keys(providers)) {
+		out = append(out, string(name))
+	}
+	return out
+}
+
+// chosenBy are gluetun's names of what servers are chosen by.
+func (p provider) chosenBy() (out []string) {
+	for _, f := range strings.Fields(p.filters) {
+		if strings.ToUpper(f) != f {
+			f = "SERVER_" + strings.ToUpper(f)
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// over is a provider used in one of the two ways.
+func (p provider) over(kind string) protocol {
+	if kind == "openvpn" {
+		return p.openvpn
+	}
+	return p.wireguard
+}
+
+// served holds for a protocol that the provider has.
+func (p protocol) served() bool { return p.udp != nil }
+
+// held are what the secret has to hold, and all that it may.
+func (p protocol) held() (needs, all []string) {
+	needs = strings.Fields(p.needs)
+	return needs, slices.Concat(needs, strings.Fields(p.takes))
 }

@@ -103,7 +103,8 @@ func started() map[string]string {
 	return map[string]string{
 		"ip": twice, "sleep": "exec /bin/sleep 0.05",
 		"iptables":          `case $* in *-D*) ` + twice + `;; *) echo "iptables $*" >> done;; esac`,
-		"ip6tables":         "exit 1", // no IPv6 here
+		"killall":           `echo "killall $*" >> done; exit 1`, // there was none
+		"ip6tables":         "exit 1",                            // no IPv6 here
 		"ip6tables-save":    "exit 1",
 		"ip6tables-restore": "cat > restored6",
 		"iptables-save": `cat <<EOF
@@ -139,6 +140,7 @@ func TestStart(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"iptables -P FORWARD DROP",
+		"killall -q -KILL openvpn2.5 openvpn2.6",
 		"ip -4 rule del priority 101", "ip -4 rule del priority 101", "ip -4 rule del priority 101",
 		"ip -6 rule del priority 101", "ip -6 rule del priority 101", "ip -6 rule del priority 101",
 		clamp, clamp, clamp,

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -16,86 +14,168 @@ import (
 
 // Files in gluetun's container.
 const (
-	keyFile       = "/run/secrets/wireguard_private_key"
-	presharedFile = "/run/secrets/wireguard_preshared_key"
-	authFile      = "/gluetun/auth/config.toml"
-	rulesFile     = "/iptables/post-rules.txt"
-	startFile     = "/charm-start.sh"
-	probeFile     = "/charm-probe.sh"
+	authFile  = "/gluetun/auth/config.toml"
+	rulesFile = "/iptables/post-rules.txt"
+	startFile = "/charm-start.sh"
+	probeFile = "/charm-probe.sh"
 )
 
 // control is where gluetun's own API listens: not where clients of the overlay could reach it.
 const control = "127.0.0.1:8000"
 
-// tunnelMark is on every packet of gluetun's WireGuard itself (gluetun, internal/wireguard/run.go).
+// tunnelMark is on every packet of gluetun's WireGuard itself (gluetun, internal/wireguard/run.go). OpenVPN is told to set it.
 const tunnelMark = 0xca6c
 
-// Secret is what the operator's Juju secret holds.
-type Secret struct{ PrivateKey, PresharedKey string }
+// provider is what the table has of the one that is chosen.
+func (c Config) provider() provider { return providers[c.Provider] }
 
-// readSecret takes the keys out of a Juju secret's content. Errors never repeat them. `juju update-secret` replaces the whole
-// content, so that each command names both keys; the second in brackets where there need not be one.
-func readSecret(id string, content map[string]string) (s Secret, err error) {
-	s = Secret{strings.TrimSpace(content["private-key"]), strings.TrimSpace(content["preshared-key"])}
-	update := fmt.Sprintf("juju update-secret %s private-key=<key>", id)
-	switch {
-	case s.PrivateKey == "":
-		return s, fmt.Errorf("the secret has no private-key: %s [preshared-key=<key>]", update)
-	case !isKey(s.PrivateKey):
-		return s, fmt.Errorf("the secret's private-key is no WireGuard key (44 characters that end with =): %s [preshared-key=<key>]", update)
-	case s.PresharedKey != "" && !isKey(s.PresharedKey):
-		return s, fmt.Errorf("the secret's preshared-key is no WireGuard key (44 characters that end with =): %s preshared-key=<key>", update)
+// protocol is what it takes to use it as is chosen.
+func (c Config) protocol() protocol { return c.provider().over(c.Type) }
+
+// listening are the ports of the servers that are chosen from; nil: there are none for this protocol.
+func (c Config) listening() *listening {
+	if c.Type == "openvpn" && c.Protocol == "tcp" {
+		return c.protocol().tcp
 	}
-	return s, nil
+	return c.protocol().udp
 }
 
 // complete says what is missing, or does not go together. gluetun would say it in its log only, after its start.
 func complete(c Config, app string) error {
-	p, known := providers[c.Provider]
-	set := func(option, to string) error {
-		return fmt.Errorf("set %s for vpn-provider=%s: juju config %s %s=%s", option, c.Provider, app, option, to)
-	}
-	no := func(option string) error {
-		return fmt.Errorf("%s cannot be used with vpn-provider=%s: juju config %s --reset %s", option, c.Provider, app, option)
-	}
+	p, w, l := c.provider(), c.protocol(), c.listening()
+	_, known := providers[c.Provider]
+	_, id := c.secretOption()
 	switch {
 	case !known:
-		return fmt.Errorf("choose a provider: juju config %s vpn-provider=<%s>", app, strings.Join(slices.Sorted(maps.Keys(providers)), "|"))
-	case c.Type == "openvpn":
-		return fmt.Errorf("vpn-type=openvpn is not supported yet: juju config %s vpn-type=wireguard", app)
+		return fmt.Errorf("choose a provider: juju config %s vpn-provider=<%s>", app, strings.Join(providerNames(), "|"))
+	case !w.served():
+		other := map[string]string{"wireguard": "openvpn", "openvpn": "wireguard"}[c.Type]
+		return fmt.Errorf("vpn-type=%s cannot be used with vpn-provider=%s: juju config %s vpn-type=%s", c.Type, c.Provider, app, other)
 	case c.DNSOverTLS && c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Errorf("dns-over-tls=true cannot be used with the routing method pod-gateway: some of its clients ask the cluster's resolver; juju config %s dns-over-tls=false", app)
 	case c.DNSOverTLS:
 		return fmt.Errorf("dns-over-tls=true is not supported yet: juju config %s dns-over-tls=false", app)
-	case c.KeySecret == "":
-		return fmt.Errorf("give the key: juju add-secret vpn-key private-key=<key>; juju grant-secret vpn-key %[1]s; juju config %[1]s wireguard-private-key-secret=secret:<id>", app)
-	case p.addresses && len(c.Addresses) == 0:
-		return set("wireguard-addresses", "<Address of your provider's file>")
-	case p.server && !c.EndpointIP.IsValid():
-		return set("vpn-endpoint-ip", "<address of the server>")
-	case p.server && c.EndpointPort == 0:
-		return set("vpn-endpoint-port", "<port of the server>")
-	case p.server && c.PublicKey == "":
-		return set("wireguard-public-key", "<PublicKey of the server>")
-	case !p.places && len(c.Countries) > 0:
-		return no("server-countries")
-	case !p.cities && len(c.Cities) > 0:
-		return no("server-cities")
-	case c.EndpointPort != 0 && p.ports != nil && len(p.ports) == 0:
-		return no("vpn-endpoint-port")
-	case c.EndpointPort != 0 && p.ports != nil && !slices.Contains(p.ports, uint16(c.EndpointPort)):
+	}
+	for _, o := range c.given() {
+		if o.set && !slices.Contains(o.by, c.Type) {
+			return fmt.Errorf("%s cannot be used with vpn-provider=%s vpn-type=%s: juju config %s --reset %s", o.name, c.Provider, c.Type, app, o.name)
+		}
+		if o.set && o.filter != "" && !slices.Contains(p.chosenBy(), o.filter) {
+			return fmt.Errorf("%s cannot be used with vpn-provider=%s, whose servers are chosen by %s: juju config %s --reset %s", o.name, c.Provider, p.choice(), app, o.name)
+		}
+	}
+	switch {
+	case id == "":
+		return give(c, app)
+	case l == nil:
+		return fmt.Errorf("openvpn-protocol=tcp cannot be used with vpn-provider=%s: juju config %s openvpn-protocol=udp", c.Provider, app)
+	case w.server && c.Type == "openvpn" && c.EndpointIP.IsValid():
+		return fmt.Errorf("vpn-endpoint-ip cannot be used with vpn-provider=%s vpn-type=openvpn, whose file names the server: juju config %s --reset vpn-endpoint-ip", c.Provider, app)
+	case c.EndpointPort != 0 && l.choices != nil && len(l.choices) == 0:
+		return fmt.Errorf("vpn-endpoint-port cannot be used with vpn-provider=%s: juju config %s --reset vpn-endpoint-port", c.Provider, app)
+	case c.EndpointPort != 0 && l.choices != nil && !slices.Contains(l.choices, uint16(c.EndpointPort)):
 		return fmt.Errorf("vpn-endpoint-port %d is none of %s's: juju config %s vpn-endpoint-port=<%s>",
-			c.EndpointPort, c.Provider, app, strings.ReplaceAll(strings.Trim(fmt.Sprint(p.ports), "[]"), " ", "|"))
+			c.EndpointPort, c.Provider, app, strings.ReplaceAll(strings.Trim(fmt.Sprint(l.choices), "[]"), " ", "|"))
+	}
+	return overridden(c, app)
+}
+
+// given are options that cannot be used with every provider and protocol.
+func (c Config) given() []givenOption {
+	wireguard, openvpn, both := []string{"wireguard"}, []string{"openvpn"}, []string{"wireguard", "openvpn"}
+	return []givenOption{
+		{"wireguard-private-key-secret", c.KeySecret != "", wireguard, ""},
+		{"wireguard-addresses", len(c.Addresses) > 0, wireguard, ""},
+		{"wireguard-public-key", c.PublicKey != "", wireguard, ""},
+		{"openvpn-secret", c.OpenVPNSecret != "", openvpn, ""},
+		{"openvpn-protocol", c.Protocol == "tcp", openvpn, ""},
+		{"server-countries", len(c.Countries) > 0, both, "SERVER_COUNTRIES"},
+		{"server-regions", len(c.Regions) > 0, both, "SERVER_REGIONS"},
+		{"server-cities", len(c.Cities) > 0, both, "SERVER_CITIES"},
+	}
+}
+
+type givenOption struct {
+	name   string
+	set    bool
+	by     []string // vpn-type
+	filter string   // gluetun's name of what it chooses servers by
+}
+
+// choice says by what a provider's servers are chosen, in the words of options.
+func (p provider) choice() string {
+	var out []string
+	for _, o := range (Config{}).given() {
+		if slices.Contains(p.chosenBy(), o.filter) {
+			out = append(out, o.name)
+		}
+	}
+	var own []string
+	for _, name := range p.chosenBy() {
+		if _, can := mayOverride[name]; can {
+			own = append(own, name)
+		}
+	}
+	if len(own) > 0 {
+		out = append(out, "custom-overrides with "+strings.Join(own, ", "))
+	}
+	if out == nil {
+		return "nothing"
+	}
+	return strings.Join(out, ", ")
+}
+
+// give says how the secret is given.
+func give(c Config, app string) error {
+	option, _ := c.secretOption()
+	return fmt.Errorf("give %s for vpn-provider=%s: juju add-secret vpn-key %s; juju grant-secret vpn-key %[4]s; juju config %[4]s %[1]s=secret:<id>", option, c.Provider, c.protocol().words(), app)
+}
+
+// overridden says which of the settings of gluetun's own do not go with the rest.
+func overridden(c Config, app string) error {
+	p := c.provider()
+	wrong := func(name, why string) error {
+		return fmt.Errorf("custom-overrides has %s, which cannot be used with %s: juju config %s custom-overrides=<without %s>", name, why, app, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Overrides)) {
+		kind, _, _ := strings.Cut(strings.ToLower(name), "_")
+		switch {
+		case (kind == "wireguard" || kind == "openvpn") && kind != c.Type:
+			return wrong(name, "vpn-type="+c.Type)
+		case mayOverride[name].filter && !off(c.Overrides[name]) && !slices.Contains(p.chosenBy(), name):
+			return wrong(name, fmt.Sprintf("vpn-provider=%s, whose servers are chosen by %s", c.Provider, p.choice()))
+		case name == "FREE_ONLY" && !off(c.Overrides[name]) && !off(c.Overrides["PORT_FORWARD_ONLY"]):
+			return wrong(name, fmt.Sprintf("vpn-provider=%s and PORT_FORWARD_ONLY", c.Provider))
+		}
 	}
 	return nil
 }
 
-// withSecret says what is missing once the secret is read.
-func withSecret(c Config, s Secret) error {
-	if providers[c.Provider].preshared && s.PresharedKey == "" {
-		return fmt.Errorf("%s needs a preshared key: juju update-secret %s private-key=<key> preshared-key=<key>", c.Provider, c.KeySecret)
+// withSecret says what is missing once the secret is read: what may be in it, or an option.
+func withSecret(c Config, s Secret, app string) error {
+	w := c.protocol()
+	set := func(option, example string) error {
+		return fmt.Errorf("set %s for vpn-provider=%s, such as %s: juju config %s %s=<%s>", option, c.Provider, example, app, option, fromFile[option])
+	}
+	needs, _ := w.held()
+	switch {
+	case c.Type == "openvpn":
+	case slices.Contains(needs, "addresses") && len(c.Addresses) == 0:
+		return set("wireguard-addresses", "10.64.0.2/32")
+	case w.server && !c.EndpointIP.IsValid():
+		return set("vpn-endpoint-ip", "198.51.100.7")
+	case w.server && c.EndpointPort == 0:
+		return set("vpn-endpoint-port", "51820")
+	case w.server && c.PublicKey == "":
+		return set("wireguard-public-key", "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
 	}
 	return nil
+}
+
+// fromFile is where options are found in a WireGuard file.
+var fromFile = map[string]string{
+	"wireguard-addresses": "Address of your provider's file", "vpn-endpoint-ip": "address of the server",
+	"vpn-endpoint-port": "port of the server", "wireguard-public-key": "PublicKey of the server",
 }
 
 // fits says what does not go with this cluster's network.
@@ -133,7 +213,7 @@ func apart(c Config, n vpnk8slib.Network, app string) error {
 	}
 	for _, p := range c.ClusterCIDRs {
 		for _, a := range c.tunnel() {
-			if p.Overlaps(a) && (a != providers[c.Provider].inside || p.Contains(a.Addr())) {
+			if p.Overlaps(a) && (a != c.protocol().inside || p.Contains(a.Addr())) {
 				return fmt.Errorf("cluster-cidrs has %s, in which the tunnel's %s would be lost: juju config %s cluster-cidrs=<the cluster's pod and service networks only>", p, a, app)
 			}
 		}
@@ -162,7 +242,7 @@ func taken(c Config, n vpnk8slib.Network) vpnk8slib.Network {
 
 // tunnel is what is known of the addresses inside the tunnel: the provider's, and of this end.
 func (c Config) tunnel() []netip.Prefix {
-	if inside := providers[c.Provider].inside; inside.IsValid() {
+	if inside := c.protocol().inside; inside.IsValid() {
 		return slices.Concat([]netip.Prefix{inside}, c.Addresses)
 	}
 	return c.Addresses
@@ -188,7 +268,7 @@ func (c Config) portServer() netip.Addr {
 	if c.PortServer.IsValid() {
 		return c.PortServer.Addr
 	}
-	return providers[c.Provider].grants
+	return c.protocol().grants
 }
 
 const defaultMTU = 1320
@@ -203,18 +283,21 @@ func mtu(c Config) int {
 
 // endpoint is where gluetun's own packets go.
 func endpoint(c Config) vpnk8slib.Endpoint {
-	port := providers[c.Provider].port
-	if c.EndpointPort != 0 {
-		port = uint16(c.EndpointPort)
+	e := vpnk8slib.Endpoint{Addr: c.EndpointIP.Addr, Mark: tunnelMark, TCP: c.Type == "openvpn" && c.Protocol == "tcp"}
+	port := uint16(c.EndpointPort)
+	if l := c.listening(); port == 0 && l != nil {
+		port = l.port
 	}
-	return vpnk8slib.Endpoint{Addr: c.EndpointIP.Addr, Ports: []uint16{port}, Mark: tunnelMark}
+	if port != 0 {
+		e.Ports = []uint16{port}
+	}
+	return e
 }
 
 // environment is gluetun's, in names that v3.40, v3.41 and later read alike; none of them is a secret.
 func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 	env := map[string]string{
-		"VPN_SERVICE_PROVIDER": c.Provider, "VPN_TYPE": "wireguard", "VPN_INTERFACE": tunnelDevice,
-		"WIREGUARD_PRIVATE_KEY_SECRETFILE": keyFile, "WIREGUARD_MTU": strconv.Itoa(defaultMTU),
+		"VPN_SERVICE_PROVIDER": string(c.Provider), "VPN_TYPE": c.Type, "VPN_INTERFACE": tunnelDevice,
 		"HTTP_CONTROL_SERVER_ADDRESS": control, "HTTP_CONTROL_SERVER_LOG": "off", "HTTP_CONTROL_SERVER_AUTH_CONFIG_FILEPATH": authFile,
 		"HEALTH_SERVER_ADDRESS": "127.0.0.1:9999", "HEALTH_TARGET_ADDRESS": c.ProbeTargets[0].String(), "HEALTH_ICMP_TARGET_IPS": hosts(c.ProbeTargets),
 		"HEALTH_RESTART_VPN": "on", "PUBLICIP_ENABLED": "on", "VERSION_INFORMATION": "off", "UPDATER_PERIOD": "0",
@@ -223,22 +306,35 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 		// What this pod reaches beside the tunnel: the cluster, and what Juju's agent in it talks to.
 		"FIREWALL_OUTBOUND_SUBNETS": n.Direct().String(), "FIREWALL_INPUT_PORTS": inputPorts(c),
 	}
-	for name, value := range map[string]string{
-		"WIREGUARD_ADDRESSES": usable(c.Addresses, n).String(), "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
-		"SERVER_COUNTRIES": strings.Join(c.Countries, ","), "SERVER_CITIES": strings.Join(c.Cities, ","),
-	} {
+	for _, name := range retired {
+		env[name] = ""
+	}
+	own := usable(c.Addresses, n).String()
+	if s["addresses"] != "" { // in a file
+		own = ""
+	}
+	set := map[string]string{
+		"SERVER_COUNTRIES": strings.Join(c.Countries, ","), "SERVER_REGIONS": strings.Join(c.Regions, ","), "SERVER_CITIES": strings.Join(c.Cities, ","),
+		"WIREGUARD_MTU": strconv.Itoa(defaultMTU), "WIREGUARD_ADDRESSES": own, "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
+	}
+	if c.Type == "openvpn" {
+		delete(set, "WIREGUARD_MTU")
+		// Before it gives up root. The firewalls ask for the mark where nobody but OpenVPN knows the server.
+		set["OPENVPN_PROTOCOL"], set["OPENVPN_FLAGS"] = c.Protocol, fmt.Sprintf("--mark %d", tunnelMark)
+	}
+	if c.EndpointPort != 0 {
+		set[strings.ToUpper(c.Type)+"_ENDPOINT_PORT"] = fmt.Sprint(c.EndpointPort)
+	}
+	if c.EndpointIP.IsValid() {
+		set[strings.ToUpper(c.Type)+"_ENDPOINT_IP"] = c.EndpointIP.String()
+	}
+	for word := range s {
+		set[credentials[word].env] = secretDir + word
+	}
+	for name, value := range set {
 		if value != "" {
 			env[name] = value
 		}
-	}
-	if c.EndpointIP.IsValid() {
-		env["WIREGUARD_ENDPOINT_IP"] = c.EndpointIP.String()
-	}
-	if c.EndpointPort != 0 {
-		env["WIREGUARD_ENDPOINT_PORT"] = fmt.Sprint(c.EndpointPort)
-	}
-	if s.PresharedKey != "" {
-		env["WIREGUARD_PRESHARED_KEY_SECRETFILE"] = presharedFile
 	}
 	maps.Copy(env, c.Overrides)
 	return env
@@ -259,24 +355,12 @@ func inputPorts(c Config) string {
 
 // files are what gluetun reads at its start.
 func files(c Config, s Secret, n vpnk8slib.Network) []hook.File {
-	out := []hook.File{
-		{Path: keyFile, Content: s.PrivateKey + "\n", Mode: 0o600},
-		{Path: authFile, Content: auth(s), Mode: 0o600},
-		{Path: rulesFile, Content: firewallRules(c, n), Mode: 0o644},
-		{Path: startFile, Content: startScript, Mode: 0o755},
-		{Path: probeFile, Content: probeScript(c.ProbeTargets), Mode: 0o755},
-	}
-	if s.PresharedKey != "" {
-		out = append(out, hook.File{Path: presharedFile, Content: s.PresharedKey + "\n", Mode: 0o600})
-	}
-	return out
-}
-
-// apiKey is the control API's: made from the private key, so that it needs no place of its own and changes with it.
-func apiKey(s Secret) string {
-	mac := hmac.New(sha256.New, []byte(s.PrivateKey))
-	mac.Write([]byte("gluetun control API"))
-	return fmt.Sprintf("%x", mac.Sum(nil))
+	return append(secretFiles(c, s, usable(c.Addresses, n)),
+		hook.File{Path: authFile, Content: auth(s), Mode: 0o600},
+		hook.File{Path: rulesFile, Content: firewallRules(c, n), Mode: 0o644},
+		hook.File{Path: startFile, Content: startScript, Mode: 0o755},
+		hook.File{Path: probeFile, Content: probeScript(c.ProbeTargets), Mode: 0o755},
+	)
 }
 
 // auth admits this charm to what it reads, and closes every other route.

@@ -5,6 +5,8 @@ ip6tables -P FORWARD DROP 2>/dev/null # fails where there is no IPv6
 if grep -q '^ip6tables' /iptables/post-rules.txt 2>/dev/null; then # clients' IPv6 is led into the tunnel: the kernel asks for this
   echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
 fi
+# It starts OpenVPN as a process group of its own, which outlives it when it is killed, and keeps tun0.
+killall -q -KILL openvpn2.5 openvpn2.6
 for family in -4 -6; do
   # By its priority: BusyBox knows no table of gluetun's number.
   while ip $family rule del priority 101 2>/dev/null; do :; done

@@ -44,12 +44,16 @@ func (g Gateway) drop(v6 bool) string {
 	}
 	to("tcp", slices.Concat(g.Network.APIServers, g.Network.Controllers, g.Network.DNSOutside))
 	to("udp", g.Network.DNSOutside)
+	protocol := "udp"
+	if g.Endpoint.TCP {
+		protocol = "tcp"
+	}
 	for _, port := range g.Endpoint.Ports {
 		switch {
 		case !g.Endpoint.Addr.IsValid():
-			line("-A VPNK8S-OUT -o %s -p udp --dport %d -m mark --mark %#x -j RETURN", podInterface, port, g.Endpoint.Mark)
+			line("-A VPNK8S-OUT -o %s -p %s --dport %d -m mark --mark %#x -j RETURN", podInterface, protocol, port, g.Endpoint.Mark)
 		case g.Endpoint.Addr.Is6() == v6:
-			line("-A VPNK8S-OUT -o %s -d %s -p udp --dport %d -j RETURN", podInterface, host(g.Endpoint.Addr), port)
+			line("-A VPNK8S-OUT -o %s -d %s -p %s --dport %d -j RETURN", podInterface, host(g.Endpoint.Addr), protocol, port)
 		}
 	}
 	if v6 { // neighbour discovery never leaves the link

@@ -25,11 +25,20 @@ type Gateway struct {
 	Resolvers  []netip.AddrPort // asked for clients' names, through the tunnel; none: nobody is
 }
 
-// Endpoint is where the VPN client's own packets go, UDP.
+// Endpoint is where the VPN client's own packets go.
 type Endpoint struct {
 	Addr  netip.Addr // zero: chosen by the VPN client from its provider's servers
 	Ports []uint16
+	TCP   bool   // not UDP
 	Mark  uint32 // the mark that the VPN client sets on them; asked for only where the address is not known
+}
+
+// text is the endpoint in a setting, so that another one makes another pod.
+func (e Endpoint) text() string {
+	if e.TCP {
+		return fmt.Sprint(e.Addr, e.Ports, e.Mark, " tcp")
+	}
+	return fmt.Sprint(e.Addr, e.Ports, e.Mark)
 }
 
 // GatewayPlans says what must hold in the cluster for a gateway, before its VPN client is touched.

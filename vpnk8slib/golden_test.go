@@ -137,3 +137,24 @@ func TestGatewayWithoutAnEndpointAsksForTheMark(t *testing.T) {
 	assert.Contains(t, config.Data["drop4.rules"], "-A VPNK8S-OUT -o eth0 -p udp --dport 51820 -m mark --mark 0xca6c -j RETURN")
 	assert.NotContains(t, config.Data["drop4.rules"], "198.51.100.200")
 }
+
+// OpenVPN goes by TCP as well: then by nothing else.
+func TestGatewayByTCP(t *testing.T) {
+	for _, method := range []string{"pod-gateway", vpnk8slib.Overlay} {
+		for _, to := range []vpnk8slib.Endpoint{{Ports: []uint16{443}, Mark: 0xca6c}, {Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{443}}} {
+			g := gateway(t)
+			g.Data.RoutingMethod, g.AgentImage, g.Pod = method, vpnk8slib.AgentImage, netip.MustParseAddr("10.42.0.7")
+			g.Endpoint = to
+			byUDP, _, err := vpnk8slib.GatewayPlans(g)
+			require.NoError(t, err)
+			g.Endpoint.TCP = true
+			byTCP, _, err := vpnk8slib.GatewayPlans(g)
+			require.NoError(t, err)
+			assert.NotEqual(t, byUDP[0].Apply.Data, byTCP[0].Apply.Data, "another pod is made")
+			if method == "pod-gateway" {
+				assert.Contains(t, byTCP[0].Apply.Data["drop4.rules"], "-p tcp --dport 443")
+				assert.NotContains(t, byTCP[0].Apply.Data["drop4.rules"], "-p udp --dport 443")
+			}
+		}
+	}
+}

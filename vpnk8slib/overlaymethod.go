@@ -132,7 +132,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 			guard.Outside = append(guard.Outside, netip.AddrPortFrom(g.Endpoint.Addr, p))
 		}
 	} else {
-		guard.Endpoint = &overlay.Endpoint{Mark: g.Endpoint.Mark, Ports: g.Endpoint.Ports}
+		guard.Endpoint = &overlay.Endpoint{Mark: g.Endpoint.Mark, Ports: g.Endpoint.Ports, TCP: g.Endpoint.TCP}
 	}
 	config := overlay.Config{Guard: guard, Gateway: &overlay.Gateway{
 		Device: podInterface, Overlay: overlayInterface, Tunnel: tunnelInterface, Address: netip.PrefixFrom(first(network), network.Bits()),
@@ -145,7 +145,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 	f := fragment{
 		keysName: g.App.keys(),
 		// Read by nobody: a server that the operator chose has its rules at once, in a new pod.
-		settings: map[string]string{"endpoint": fmt.Sprint(g.Endpoint.Addr, g.Endpoint.Ports, g.Endpoint.Mark)},
+		settings: map[string]string{"endpoint": g.Endpoint.text()},
 		// A userspace WireGuard needs /dev/net/tun, which container runtimes hand to privileged containers only.
 		workload: &securityContext{Privileged: ptr(true)},
 		labels:   outsideTheMesh(),

@@ -125,7 +125,7 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 		"VPN_LOCAL_CIDRS":       "",
 		"GATEWAY_ENABLE_DNSSEC": "false", // with it, a resolver that does not sign yields SERVFAIL for everything
 		// Read by nobody: a server that the operator chose has its drop rules at once, in a new pod.
-		"VPNK8S_ENDPOINT": fmt.Sprint(g.Endpoint.Addr, g.Endpoint.Ports, g.Endpoint.Mark),
+		"VPNK8S_ENDPOINT": g.Endpoint.text(),
 	})
 	return fragment{
 		settings: files,

@@ -46,10 +46,11 @@ type Guard struct {
 	Inbound []uint16 `json:"inbound,omitempty"`
 }
 
-// Endpoint is any server on one of some UDP ports, for packets that bear the VPN client's own mark: both are asked for.
+// Endpoint is any server on one of some ports, UDP or TCP, for packets that bear the VPN client's own mark: both are asked for.
 type Endpoint struct {
 	Mark  uint32   `json:"mark"`
 	Ports []uint16 `json:"ports"`
+	TCP   bool     `json:"tcp,omitempty"`
 }
 
 // Check says what is wrong, and names the field.

@@ -13,7 +13,8 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// Where nobody but the VPN client knows its server, its own mark and the server's port let a packet out: together, and over UDP.
+// Where nobody but the VPN client knows its server, its own mark and the server's port let a packet out: together, and by the
+// protocol that it uses.
 func TestOnlyTheVPNClientReachesItsServer(t *testing.T) {
 	const mark, port = 0xca6c, 4500
 	s := newStage(t)
@@ -23,15 +24,23 @@ func TestOnlyTheVPNClientReachesItsServer(t *testing.T) {
 	for _, w := range []struct {
 		name, to string
 		send     send
+		tcp      bool // the client's protocol
 		leaves   bool
 	}{
-		{"its own", "198.18.12.1", udp(port, withMark(mark)), true},
-		{"without its mark", "198.18.12.2", udp(port, nil), false},
-		{"with another mark", "198.18.12.3", udp(port, withMark(0x539)), false},
-		{"on another port", "198.18.12.4", udp(443, withMark(mark)), false},
-		{"by TCP", "198.18.12.5", tcp(port, withMark(mark)), false},
-		{"as a frame", "198.18.12.6", frame(mark), false},
+		{"its own", "198.18.12.1", udp(port, withMark(mark)), false, true},
+		{"without its mark", "198.18.12.2", udp(port, nil), false, false},
+		{"with another mark", "198.18.12.3", udp(port, withMark(0x539)), false, false},
+		{"on another port", "198.18.12.4", udp(443, withMark(mark)), false, false},
+		{"by TCP", "198.18.12.5", tcp(port, withMark(mark)), false, false},
+		{"as a frame", "198.18.12.6", frame(mark), false, false},
+		{"its own, by TCP", "198.18.12.7", tcp(port, withMark(mark)), true, true},
+		{"by TCP without its mark", "198.18.12.8", tcp(port, nil), true, false},
+		{"by UDP where it uses TCP", "198.18.12.9", udp(port, withMark(mark)), true, false},
 	} {
+		if w.tcp != g.Endpoint.TCP {
+			g.Endpoint.TCP = w.tcp
+			s.guard(g)
+		}
 		held := func() uint64 { return s.dropped()[guard.Out] + s.dropped()[guard.Raw] }
 		before := held()
 		require.NoError(t, s.pod.Do(t, func() error { return w.send(netip.MustParseAddr(w.to)) }), w.name)

@@ -375,8 +375,12 @@ func (t *transaction) out(table *nftables.Table) map[byte][]nft.Words {
 	all := map[byte][]nft.Words{}
 	for _, f := range nft.Families {
 		if e := t.Endpoint; e != nil {
+			protocol := byte(unix.IPPROTO_UDP)
+			if e.TCP {
+				protocol = unix.IPPROTO_TCP
+			}
 			for _, port := range e.Ports {
-				all[f.Number] = append(all[f.Number], nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(port), nft.Marked(e.Mark), nft.Family(f.Number)))
+				all[f.Number] = append(all[f.Number], nft.Rule(nft.Proto(protocol), nft.Dport(port), nft.Marked(e.Mark), nft.Family(f.Number)))
 			}
 		}
 		var services []nftables.SetElement

@@ -1,6 +1,6 @@
 // Command gluetun-standin stands in for gluetun v3.41.1, whose image cannot be had on the lab's machines. It reads gluetun's
 // environment names and secret files, refuses what gluetun refuses, really brings up WireGuard and a firewall in gluetun's
-// order, and speaks its control API. What it does not do: OpenVPN, server lists of real providers, its DNS server, proxies.
+// order, and speaks its control API. What it does not do: OpenVPN, whose settings it judges and which then never comes up, server lists of real providers, its DNS server, proxies.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	// What cannot be parsed ends it before the firewall is up, what makes no sense after: so the real one.
-	s, err := readSettings(os.Getenv)
+	s, err := readSettings(os.Getenv, os.ReadFile)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	log.Println("INFO [firewall] enabled successfully")
-	if err := s.validate(); err != nil {
+	if err := s.validate(os.ReadFile); err != nil {
 		return err
 	}
 	v := &vpn{settings: s, status: "starting"}

@@ -19,7 +19,9 @@ type settings struct {
 	addresses          []netip.Prefix
 	endpoint           netip.Addr
 	port               uint16
-	countries, cities  []string
+	filters            map[string][]string // by COUNTRIES, CITIES and so on
+	features           map[string]bool
+	openvpn            openvpn
 	outbound           []netip.Prefix
 	inputPorts         []string
 	controlAddress     string
@@ -43,6 +45,7 @@ var providers = map[string]struct {
 }{
 	"airvpn":     {addresses: true, preshared: true, ports: []uint16{1637, 47107}},
 	"custom":     {addresses: true},
+	"fastestvpn": {addresses: true, ports: []uint16{}},
 	"ivpn":       {addresses: true, ports: []uint16{2049, 2050, 53, 30587, 41893, 48574, 58237}},
 	"mullvad":    {addresses: true},
 	"nordvpn":    {defaults: "10.5.0.2/32", ports: []uint16{}},
@@ -60,6 +63,15 @@ var retired = map[string][]string{
 	"VPN_INTERFACE":             {"WIREGUARD_INTERFACE", "OPENVPN_INTERFACE"},
 	"SERVER_COUNTRIES":          {"COUNTRY"},
 	"SERVER_CITIES":             {"CITY"},
+	"SERVER_REGIONS":            {"REGION"},
+	"SERVER_HOSTNAMES":          {"SERVER_HOSTNAME"},
+	"SERVER_NAMES":              {"SERVER_NAME"},
+	"OWNED_ONLY":                {"OWNED"},
+	"OPENVPN_USER":              {"USER"},
+	"OPENVPN_PASSWORD":          {"PASSWORD"},
+	"OPENVPN_PROTOCOL":          {"PROTOCOL"},
+	"OPENVPN_ENDPOINT_IP":       {"OPENVPN_TARGET_IP", "VPN_ENDPOINT_IP"},
+	"OPENVPN_ENDPOINT_PORT":     {"PORT", "OPENVPN_PORT", "VPN_ENDPOINT_PORT"},
 	"FIREWALL_OUTBOUND_SUBNETS": {"EXTRA_SUBNETS"},
 }
 
@@ -68,10 +80,14 @@ var secretFiles = map[string]string{
 	"WIREGUARD_PRIVATE_KEY":   "/run/secrets/wireguard_private_key",
 	"WIREGUARD_PRESHARED_KEY": "/run/secrets/wireguard_preshared_key",
 	"WIREGUARD_ADDRESSES":     "/run/secrets/wireguard_addresses",
+	"OPENVPN_USER":            "/run/secrets/openvpn_user",
+	"OPENVPN_PASSWORD":        "/run/secrets/openvpn_password",
+	"OPENVPN_KEY_PASSPHRASE":  "/run/secrets/openvpn_key_passphrase",
 }
 
 type reader struct {
 	env  func(string) string
+	read func(string) ([]byte, error)
 	errs []error
 }
 
@@ -81,7 +97,7 @@ func (r *reader) get(key, otherwise string) string {
 		if p := r.env(key + "_SECRETFILE"); p != "" {
 			path = p
 		}
-		if data, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(data)) != "" {
+		if data, err := r.read(path); err == nil && strings.TrimSpace(string(data)) != "" {
 			return strings.TrimSpace(string(data))
 		}
 	}
@@ -156,14 +172,23 @@ func (r *reader) prefixes(key, otherwise string) (out []netip.Prefix) {
 	return out
 }
 
-func readSettings(env func(string) string) (s settings, err error) {
-	r := &reader{env: env}
+func readSettings(env func(string) string, read func(string) ([]byte, error)) (s settings, err error) {
+	r := &reader{env: env, read: read}
 	s.provider = strings.ToLower(r.get("VPN_SERVICE_PROVIDER", "private internet access"))
 	s.kind = strings.ToLower(r.get("VPN_TYPE", "openvpn"))
 	s.key, s.preshared, s.public = r.get("WIREGUARD_PRIVATE_KEY", ""), r.get("WIREGUARD_PRESHARED_KEY", ""), r.get("WIREGUARD_PUBLIC_KEY", "")
 	s.addresses = r.prefixes("WIREGUARD_ADDRESSES", providers[s.provider].defaults)
-	s.endpoint, s.port = r.address("WIREGUARD_ENDPOINT_IP"), uint16(r.number("WIREGUARD_ENDPOINT_PORT", 0))
-	s.countries, s.cities = r.list("SERVER_COUNTRIES"), r.list("SERVER_CITIES")
+	if kind := strings.ToUpper(s.kind); kind == "WIREGUARD" || kind == "OPENVPN" {
+		s.endpoint, s.port = r.address(kind+"_ENDPOINT_IP"), uint16(r.number(kind+"_ENDPOINT_PORT", 0))
+	}
+	s.openvpn = r.openvpn(s.provider)
+	s.filters, s.features = map[string][]string{"ISP": r.list("ISP")}, map[string]bool{}
+	for _, name := range []string{"COUNTRIES", "REGIONS", "CITIES", "NAMES", "HOSTNAMES", "CATEGORIES"} {
+		s.filters[name] = r.list("SERVER_" + name)
+	}
+	for name := range features {
+		s.features[name] = r.boolean(name, false)
+	}
 	s.outbound = r.prefixes("FIREWALL_OUTBOUND_SUBNETS", "")
 	s.inputPorts = r.list("FIREWALL_INPUT_PORTS")
 	s.controlAddress = r.get("HTTP_CONTROL_SERVER_ADDRESS", ":8000")
@@ -184,11 +209,36 @@ func readSettings(env func(string) string) (s settings, err error) {
 }
 
 // validate refuses what gluetun refuses, after its firewall is up.
-func (s settings) validate() error {
+func (s settings) validate(read func(string) ([]byte, error)) error {
+	if err := s.chosen(); err != nil {
+		return err
+	}
+	if s.kind == "openvpn" {
+		if err := s.validateOpenVPN(read); err != nil {
+			return err
+		}
+	} else if err := s.validateWireGuard(); err != nil {
+		return err
+	}
+	switch {
+	case s.dot:
+		return errors.New("the stand-in has no DNS server: set DOT=off")
+	case !s.dns.IsValid():
+		return errors.New("the stand-in needs DNS_ADDRESS")
+	}
+	for _, o := range s.outbound {
+		if o.Bits() == 0 {
+			return fmt.Errorf("firewall settings: outbound subnet has an unspecified address: %s", o)
+		}
+	}
+	return nil
+}
+
+func (s settings) validateWireGuard() error {
 	p, ok := providers[s.provider]
 	switch {
 	case s.kind != "wireguard":
-		return fmt.Errorf("the stand-in speaks WireGuard only: VPN_TYPE is %s", s.kind)
+		return fmt.Errorf("VPN type is not valid: %s", s.kind)
 	case !ok:
 		return fmt.Errorf("VPN provider settings: VPN provider name is not valid: %q", s.provider)
 	case s.key == "":
@@ -207,19 +257,8 @@ func (s settings) validate() error {
 		return errors.New("cannot use the WireGuard server selection settings: endpoint IP is not set")
 	case s.provider == "custom" && s.port == 0:
 		return errors.New("cannot use the WireGuard server selection settings: endpoint port is not set")
-	case s.provider == "custom" && len(s.countries)+len(s.cities) > 0:
-		return errors.New("server selection settings: the country or city specified is not valid: no server has any for provider custom")
 	case s.port != 0 && p.ports != nil && !slices.Contains(p.ports, s.port):
 		return fmt.Errorf("cannot use the WireGuard server selection settings: endpoint port %d is not allowed for provider %s", s.port, s.provider)
-	case s.dot:
-		return errors.New("the stand-in has no DNS server: set DOT=off")
-	case !s.dns.IsValid():
-		return errors.New("the stand-in needs DNS_ADDRESS")
-	}
-	for _, o := range s.outbound {
-		if o.Bits() == 0 {
-			return fmt.Errorf("firewall settings: outbound subnet has an unspecified address: %s", o)
-		}
 	}
 	return nil
 }

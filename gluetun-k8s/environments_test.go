@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
+)
+
+// environments are read by the lab's stand-in for gluetun as well, which knows gluetun's rules from its source and must take each.
+const environments = "testdata/environments.json"
+
+// start is what gluetun gets of a provider: as little as this charm asks for.
+type start struct {
+	Provider, Type, Protocol string
+	Environment              map[string]string // without what is the same for all
+	Files                    map[string]string
+	Needs                    []string // files without which gluetun does not start
+}
+
+// given is a text for each word of a secret.
+var given = map[string]string{
+	"private-key": privateKey, "preshared-key": presharedKey, "addresses": "10.64.0.2/32", "user": "p1234567", "password": "hunter2hunter2", "passphrase": "a phrase",
+	"certificate": pemOf("CERTIFICATE"), "key": pemOf("PRIVATE KEY"), "encrypted-key": pemOf("ENCRYPTED PRIVATE KEY"),
+	"config": "client\nproto udp\nremote 198.51.100.9 1194\n",
+}
+
+// Every provider starts by every protocol with what the table says that it needs.
+func TestEnvironments(t *testing.T) {
+	var all []start
+	for _, name := range slices.Sorted(maps.Keys(providers)) {
+		for _, by := range [][]string{{"wireguard", "udp"}, {"openvpn", "udp"}, {"openvpn", "tcp"}} {
+			w := providers[name].over(by[0])
+			if by[1] == "udp" && w.udp == nil || by[1] == "tcp" && w.tcp == nil {
+				continue
+			}
+			needs, _ := w.held()
+			values := []string{"provider=" + string(name), "type=" + by[0], "protocol=" + by[1]}
+			secret := map[string]string{}
+			for _, word := range needs {
+				secret[word] = given[word]
+			}
+			if w.server && by[0] == "wireguard" {
+				values = append(values, "public="+publicKey, "ip=198.51.100.200", "port=51820")
+			}
+			if secret["config"] != "" {
+				secret["config"] = strings.ReplaceAll(secret["config"], "proto udp", "proto "+by[1])
+			}
+			c, s, errs := judged(t, secret, values...)
+			require.Empty(t, errs, "%s %v", name, by)
+			one := start{string(name), by[0], by[1], map[string]string{}, map[string]string{}, nil}
+			for key, value := range environment(c, s, hooktest.Network(t)) {
+				kind, _, _ := strings.Cut(key, "_")
+				if value != "" && slices.Contains([]string{"VPN", "OPENVPN", "WIREGUARD", "SERVER", "DOT", "DNS"}, kind) {
+					one.Environment[key] = value
+				}
+			}
+			for _, f := range files(c, s, hooktest.Network(t)) {
+				if word, secret := strings.CutPrefix(f.Path, secretDir); secret {
+					one.Files[f.Path] = f.Content
+					if slices.Contains(needs, word) {
+						one.Needs = append(one.Needs, f.Path)
+					}
+				}
+			}
+			all = append(all, one)
+		}
+	}
+	text, err := json.MarshalIndent(all, "", " ")
+	require.NoError(t, err)
+	if *update {
+		require.NoError(t, os.WriteFile(environments, append(text, '\n'), 0o644))
+		return
+	}
+	want, err := os.ReadFile(environments)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(text)+"\n", "make golden")
+}
+
+// A name under which gluetun reads a setting of today before today's is empty, whatever else the container's environment has,
+// unless this charm sets it because every version reads it; and nobody can bring one in.
+func TestRetiredNamesAreClosed(t *testing.T) {
+	c, s, errs := judged(t, nil, "provider=nordvpn")
+	require.Empty(t, errs)
+	env := environment(c, s, hooktest.Network(t))
+	for _, name := range retired {
+		value, set := env[name]
+		assert.True(t, set, name)
+		assert.Empty(t, value, name)
+		_, may := mayOverride[name]
+		assert.False(t, may, name)
+		var o overrides
+		assert.Error(t, o.UnmarshalText([]byte(name+"=on")), name)
+	}
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+)
+
+// Secret is what the operator's Juju secret holds.
+type Secret map[string]string
+
+// secretDir is not gluetun's own /run/secrets: what lies there it reads unasked, a key of last week's too.
+const secretDir = "/run/vpn-secrets/"
+
+// credential is a word of the secret.
+type credential struct {
+	env     string // gluetun's name of its file
+	example string // how it is given
+	wrong   string // what is said of a text that is none
+	good    func(string) bool
+}
+
+var credentials = map[string]credential{
+	"private-key":   {"WIREGUARD_PRIVATE_KEY_SECRETFILE", "private-key=<key>", noKey, isKey},
+	"preshared-key": {"WIREGUARD_PRESHARED_KEY_SECRETFILE", "preshared-key=<key>", noKey, isKey},
+	"addresses":     {"WIREGUARD_ADDRESSES_SECRETFILE", "addresses=10.64.0.2/32", "no list of addresses, such as 10.64.0.2/32", isAddresses},
+	"user":          {"OPENVPN_USER_SECRETFILE", "user=<user>", noLine, isLine},
+	"password":      {"OPENVPN_PASSWORD_SECRETFILE", "password=<password>", noLine, isLine},
+	"certificate":   {"OPENVPN_CLIENTCRT_SECRETFILE", "certificate#file=client.crt", noPEM("CERTIFICATE"), isPEM("CERTIFICATE")},
+	"key":           {"OPENVPN_CLIENTKEY_SECRETFILE", "key#file=client.key", noPEM("PRIVATE KEY"), isPEM("PRIVATE KEY")},
+	"encrypted-key": {"OPENVPN_ENCRYPTED_KEY_SECRETFILE", "encrypted-key#file=encrypted.key", noPEM("ENCRYPTED PRIVATE KEY"), isPEM("PRIVATE KEY")},
+	"passphrase":    {"OPENVPN_KEY_PASSPHRASE_SECRETFILE", "passphrase=<passphrase>", noLine, isLine},
+	"config":        {"OPENVPN_CUSTOM_CONFIG", "config#file=client.ovpn", "no file of OpenVPN's", func(s string) bool { return strings.Contains(s, "\n") }},
+}
+
+const (
+	noKey  = "no WireGuard key (44 characters that end with =)"
+	noLine = "more than one line"
+)
+
+func noPEM(what string) string { return "no PEM file: -----BEGIN " + what + "----- and so on" }
+
+func isLine(s string) bool { return !strings.ContainsAny(s, "\r\n") }
+
+func isAddresses(s string) bool {
+	var a addresses
+	return a.UnmarshalText([]byte(s)) == nil && len(a) > 0
+}
+
+// isPEM holds for a file whose first block is of this kind, which is all that gluetun looks at.
+func isPEM(kind string) func(string) bool {
+	return func(s string) bool {
+		block, _ := pem.Decode([]byte(s))
+		return block != nil && strings.HasSuffix(block.Type, kind)
+	}
+}
+
+// words are those of the command that gives all of a secret; in brackets what there need not be.
+func (p protocol) words() string {
+	needs, all := p.held()
+	var out []string
+	for _, word := range all {
+		switch {
+		case word == "addresses": // an option as well, and asked for as one
+		case slices.Contains(needs, word):
+			out = append(out, credentials[word].example)
+		default:
+			out = append(out, "["+credentials[word].example+"]")
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// secretOption is the option that names the secret, and what it names.
+func (c Config) secretOption() (option, id string) {
+	if c.Type == "openvpn" {
+		return "openvpn-secret", c.OpenVPNSecret
+	}
+	return "wireguard-private-key-secret", c.KeySecret
+}
+
+// readSecret takes the credentials out of a Juju secret's content. Errors never repeat them. `juju update-secret` replaces the
+// whole content, so that each command names all of it.
+func readSecret(c Config, content map[string]string) (Secret, error) {
+	_, id := c.secretOption()
+	w := c.protocol()
+	wrong := func(format string, args ...any) (Secret, error) {
+		return nil, fmt.Errorf("%s, for vpn-provider=%s: juju update-secret %s %s", fmt.Sprintf(format, args...), c.Provider, id, w.words())
+	}
+	needs, all := w.held()
+	s := Secret{}
+	for _, word := range slices.Sorted(maps.Keys(content)) {
+		value := strings.TrimSpace(content[word])
+		switch {
+		case value == "":
+		case !slices.Contains(all, word) && credentials[word].env == "":
+			return wrong("the secret has words that nobody reads") // one of them may be a key whose name was forgotten
+		case !slices.Contains(all, word):
+			return wrong("the secret's %s cannot be used with vpn-type=%s", word, c.Type)
+		case !credentials[word].good(value):
+			return wrong("the secret's %s is %s", word, credentials[word].wrong)
+		default:
+			s[word] = value
+		}
+	}
+	for _, word := range needs {
+		if s[word] == "" && word != "addresses" && !(word == "password" && w.alone != nil && w.alone.MatchString(s["user"])) {
+			return wrong("the secret has no %s", word)
+		}
+	}
+	if s["config"] != "" {
+		f, err := readOpenVPN(s["config"])
+		if err != nil {
+			return wrong("the secret's config cannot be used: %v", err)
+		}
+		if f.asks && (s["user"] == "" || s["password"] == "") {
+			return wrong("the secret's config asks for a user and a password")
+		}
+	}
+	return s, nil
+}
+
+// with is the configuration with what the secret says of the server and of this end.
+func (c Config) with(s Secret) Config {
+	if s["addresses"] != "" {
+		_ = c.Addresses.UnmarshalText([]byte(s["addresses"])) // it was read before
+	}
+	if s["config"] != "" {
+		f, _ := readOpenVPN(s["config"])
+		c.EndpointIP, c.Protocol = server{f.server.Addr()}, f.protocol
+		if c.EndpointPort == 0 {
+			c.EndpointPort = int(f.server.Port())
+		}
+	}
+	return c
+}
+
+// secretFiles are the files from which gluetun reads the secret.
+func secretFiles(c Config, s Secret, own addresses) (out []hook.File) {
+	for _, word := range slices.Sorted(maps.Keys(s)) {
+		content := s[word]
+		if word == "addresses" {
+			content = own.String()
+		}
+		out = append(out, hook.File{Path: secretDir + word, Content: content + "\n", Mode: 0o600})
+	}
+	return out
+}
+
+// apiKey is the control API's: made from the secret, so that it needs no place of its own and changes with it.
+func apiKey(s Secret) string {
+	var all string
+	for _, word := range slices.Sorted(maps.Keys(s)) {
+		all += s[word]
+	}
+	mac := hmac.New(sha256.New, []byte(all))
+	mac.Write([]byte("gluetun control API"))
+	return fmt.Sprintf("%x", mac.Sum(nil))
+}
+
+// errNoServer is of a file whose server cannot be known before the tunnel is up.
+var errNoServer = errors.New("it needs a line `remote <address> <port>`; a name could be looked up only beside the tunnel")
