@@ -140,13 +140,13 @@ func (operatorError) Unwrap() error   { return errOperator }
 
 // secret reads the credentials. No secret named is no error here: the configuration says so.
 func secret(c Config, app string) (Secret, error) {
-	_, id := c.secretOption()
+	option, id := c.secretOption()
 	if id == "" {
 		return nil, nil
 	}
 	content, err := hook.Secret(id)
 	if errors.Is(err, hook.ErrNoSecret) {
-		return nil, operatorError{fmt.Sprintf("cannot read the secret with the key: juju grant-secret %s %s", id, app)}
+		return nil, operatorError{fmt.Sprintf("cannot read %s for vpn-provider=%s: juju grant-secret %s %s", option, c.Provider, id, app)}
 	}
 	if err != nil {
 		return nil, err

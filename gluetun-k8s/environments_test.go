@@ -84,6 +84,57 @@ func TestEnvironments(t *testing.T) {
 	assert.Equal(t, string(want), string(text)+"\n", "make golden")
 }
 
+// What is in a secret goes into files that root alone reads, and nowhere else: no environment, command, status, relation or
+// object of Kubernetes, whoever the provider is.
+func TestCredentialsAreInFilesOnly(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(providers)) {
+		for _, kind := range []string{"wireguard", "openvpn"} {
+			w := providers[name].over(kind)
+			_, all := w.held()
+			if !w.served() {
+				continue
+			}
+			values := []string{"provider=" + string(name), "type=" + kind, "overlay=192.168.77"}
+			if w.server && kind == "wireguard" {
+				values = append(values, "public="+publicKey, "ip=198.51.100.200", "port=51820")
+			}
+			secret := map[string]string{}
+			for _, word := range all {
+				secret[word] = given[word]
+			}
+			c, s, errs := judged(t, secret, values...)
+			require.Empty(t, errs, "%s %s", name, kind)
+			o := ready(t)
+			c.VXLANID, c.VXLANPort, c.PodGatewayImage, c.AgentImage, c.RoutingMethod, c.Resolvers =
+				o.Config.VXLANID, o.Config.VXLANPort, o.Config.PodGatewayImage, o.Config.AgentImage, o.Config.RoutingMethod, o.Config.Resolvers
+			o.Config, o.Secret = c, s
+			d := Reconcile(o)
+			require.Equal(t, "active", d.Status.Kind, "%s %s: %s", name, kind, d.Status.Message)
+			require.NotEmpty(t, d.Protect)
+			found := map[string]int{}
+			for i, f := range d.Workloads[0].Files {
+				for _, word := range all {
+					if strings.Contains(f.Content, strings.TrimSpace(given[word])) {
+						assert.Equal(t, "-rw-------", f.Mode.String(), f.Path)
+						found[word]++
+					}
+				}
+				d.Workloads[0].Files[i].Content = ""
+			}
+			text, err := json.Marshal(d)
+			require.NoError(t, err)
+			require.Contains(t, string(text), "_SECRETFILE", "the environment is among it")
+			for _, word := range all {
+				assert.Equal(t, 1, found[word], "%s %s: %s", name, kind, word)
+				quoted, err := json.Marshal(strings.TrimSpace(given[word]))
+				require.NoError(t, err)
+				assert.NotContains(t, string(text), strings.Trim(string(quoted), `"`), "%s %s: %s", name, kind, word)
+			}
+			assert.NotContains(t, string(text), apiKey(s), "%s %s", name, kind)
+		}
+	}
+}
+
 // A name under which gluetun reads a setting of today before today's is empty, whatever else the container's environment has,
 // unless this charm sets it because every version reads it; and nobody can bring one in.
 func TestRetiredNamesAreClosed(t *testing.T) {

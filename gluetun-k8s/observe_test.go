@@ -50,8 +50,7 @@ func inPod(t *testing.T, resolvConf string, options map[string]any) (*cluster, f
 	t.Helper()
 	charmDir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(charmDir, ".resolv.conf"), []byte(resolvConf), 0o600))
-	_, err := configured(t, options) // config-get on PATH
-	require.NoError(t, err)
+	_, _ = configured(t, options) // config-get on PATH; what is refused the hook says
 	tools := t.TempDir()
 	for name, body := range map[string]string{"is-leader": "echo true", "relation-ids": "echo '[]'", "secret-get": "echo ERROR permission denied >&2; exit 1"} {
 		require.NoError(t, os.WriteFile(filepath.Join(tools, name), fmt.Appendf(nil, "#!/bin/sh\n%s\n", body), 0o700))
@@ -107,7 +106,7 @@ func TestObserveNamesTheGrant(t *testing.T) {
 	_, see := inPod(t, "nameserver 10.43.0.10\n", map[string]any{"vpn-provider": "nordvpn", "wireguard-private-key-secret": "secret:9m4e2mr0ui3e8a215n4g"})
 	err := see().SecretErr
 	assert.ErrorIs(t, err, errOperator)
-	assert.EqualError(t, err, "cannot read the secret with the key: juju grant-secret secret:9m4e2mr0ui3e8a215n4g gluetun")
+	assert.EqualError(t, err, "cannot read wireguard-private-key-secret for vpn-provider=nordvpn: juju grant-secret secret:9m4e2mr0ui3e8a215n4g gluetun")
 }
 
 // Where the networks cannot be told anew, what was said of them last is read; else it is no concern of the hook.

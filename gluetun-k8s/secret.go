@@ -30,7 +30,7 @@ type credential struct {
 var credentials = map[string]credential{
 	"private-key":   {"WIREGUARD_PRIVATE_KEY_SECRETFILE", "private-key=<key>", noKey, isKey},
 	"preshared-key": {"WIREGUARD_PRESHARED_KEY_SECRETFILE", "preshared-key=<key>", noKey, isKey},
-	"addresses":     {"WIREGUARD_ADDRESSES_SECRETFILE", "addresses=10.64.0.2/32", "no list of addresses, such as 10.64.0.2/32", isAddresses},
+	"addresses":     {"WIREGUARD_ADDRESSES_SECRETFILE", "addresses=10.64.0.2/32", "no line Address of a WireGuard file, such as 10.64.0.2/32", isAddresses},
 	"user":          {"OPENVPN_USER_SECRETFILE", "user=<user>", noLine, isLine},
 	"password":      {"OPENVPN_PASSWORD_SECRETFILE", "password=<password>", noLine, isLine},
 	"certificate":   {"OPENVPN_CLIENTCRT_SECRETFILE", "certificate#file=client.crt", noPEM("CERTIFICATE"), isPEM("CERTIFICATE")},
@@ -114,6 +114,9 @@ func readSecret(c Config, content map[string]string) (Secret, error) {
 		if s[word] == "" && word != "addresses" && !(word == "password" && w.alone != nil && w.alone.MatchString(s["user"])) {
 			return wrong("the secret has no %s", word)
 		}
+	}
+	if s["addresses"] != "" && len(c.Addresses) > 0 {
+		return wrong("the secret has addresses, and wireguard-addresses others")
 	}
 	if s["config"] != "" {
 		f, err := readOpenVPN(s["config"])

@@ -120,7 +120,7 @@ func (p provider) choice() string {
 		out = append(out, "custom-overrides with "+strings.Join(own, ", "))
 	}
 	if out == nil {
-		return "nothing"
+		return "vpn-endpoint-ip, or the secret's config"
 	}
 	return strings.Join(out, ", ")
 }
