@@ -40,6 +40,8 @@ type Config struct {
 	RoutingMethod   string                   `json:"routing-method" validate:"oneof=pod-gateway overlay"`
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image"`
+
+	secretly bool // Addresses are from the secret, and in no status
 }
 
 // hide takes the values out of what a status says of options into which somebody may have put a key: `juju status` is read

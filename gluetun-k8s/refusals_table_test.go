@@ -1,5 +1,21 @@
 package main
 
+import "strings"
+
+// wg0 is a WireGuard file as providers give it.
+const wg0 = `# of the provider
+[Interface]
+PrivateKey = ` + privateKey + `
+Address = 10.64.0.2/32, fc00:bbbb::2/128
+DNS = 10.64.0.1
+
+[Peer]
+PublicKey = ` + publicKey + `
+PresharedKey=` + presharedKey + `
+AllowedIPs = 0.0.0.0/0, ::/0
+Endpoint = 198.51.100.7:51820
+`
+
 const wrongKey = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBm="
 
 var refusals = []family{
@@ -78,6 +94,8 @@ var refusals = []family{
 	{good: []string{"vpn-provider=airvpn", "vpn-type=wireguard", "wireguard-private-key-secret=secret:1", "secret:private-key=" + privateKey, "secret:preshared-key=" + presharedKey, "secret:addresses=10.128.0.2/32"}, bad: []refusal{
 		{"no preshared key", []string{"secret:preshared-key="}, `the secret has no preshared-key, for vpn-provider=airvpn: juju update-secret secret:1 private-key=<key> preshared-key=<key>`},
 		{"addresses in both places", []string{"wireguard-addresses=10.128.0.3/32"}, `the secret has addresses, and wireguard-addresses others, for vpn-provider=airvpn: juju update-secret secret:1 private-key=<key> preshared-key=<key>`},
+		{"addresses in the cluster", []string{"cluster-cidrs=10.128.0.0/16,10.43.0.0/16"}, `cluster-cidrs has 10.128.0.0/16, in which the tunnel's address in the secret would be lost: juju config gluetun cluster-cidrs=<the cluster's pod and service networks only>`},
+		{"an overlay with this end in it", []string{"vxlan-ip-network=10.128.0"}, `vxlan-ip-network 10.128.0 overlaps address in the secret, which the cluster or the tunnel has: juju config gluetun vxlan-ip-network=172.16.0`},
 		{"a port of another's", []string{"vpn-endpoint-port=51820"}, `vpn-endpoint-port 51820 is none of airvpn's: juju config gluetun vpn-endpoint-port=<1637|47107>`},
 	}},
 	{good: []string{"vpn-provider=custom", "vpn-type=wireguard", "wireguard-private-key-secret=secret:1", "secret:private-key=" + privateKey, "wireguard-addresses=10.8.0.2/32",
@@ -87,6 +105,19 @@ var refusals = []family{
 		{"no public key", []string{"wireguard-public-key="}, `set wireguard-public-key for vpn-provider=custom, such as xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=: juju config gluetun wireguard-public-key=<PublicKey of the server>`},
 		{"half a public key", []string{"wireguard-public-key=" + publicKey[:20]}, `cannot use option wireguard-public-key="(not shown)": set the server's public key: 44 characters that end with =: juju config gluetun wireguard-public-key=...`},
 		{"a country", []string{"server-countries=Norway"}, `server-countries cannot be used with vpn-provider=custom, whose servers are chosen by vpn-endpoint-ip, or the secret's config: juju config gluetun --reset server-countries`},
+	}},
+	{good: []string{"vpn-provider=custom", "wireguard-private-key-secret=secret:1", "secret:config=" + wg0}, bad: []refusal{
+		{"a word beside the file", []string{"secret:preshared-key=" + presharedKey}, `the secret has config, which is all of it, and more, for vpn-provider=custom: juju update-secret secret:1 config#file=wg0.conf`},
+		{"the file's name", []string{"secret:config=my.conf"}, `the secret's config cannot be used: it has no PrivateKey after a line [Interface], for vpn-provider=custom: juju update-secret secret:1 config#file=wg0.conf`},
+		{"a file without a key", []string{"secret:config=" + strings.ReplaceAll(wg0, "PrivateKey", "Key")}, `the secret's config cannot be used: it has no PrivateKey after a line [Interface], for vpn-provider=custom: juju update-secret secret:1 config#file=wg0.conf`},
+		{"a file with half a key", []string{"secret:config=" + strings.ReplaceAll(wg0, privateKey, wrongKey)}, `the secret's private-key is no WireGuard key (44 characters that end with =), for vpn-provider=custom: juju update-secret secret:1 config#file=wg0.conf`},
+		{"a file without a server", []string{"secret:config=" + strings.ReplaceAll(wg0, "[Peer]", "[Pear]")}, `the secret's config cannot be used: it needs one [Peer], for vpn-provider=custom: juju update-secret secret:1 config#file=wg0.conf`},
+		{"a file with a server by name", []string{"secret:config=" + strings.ReplaceAll(wg0, "198.51.100.7", "vpn.example.org")}, `the secret's config cannot be used: its Endpoint must be an address with a port, such as 198.51.100.7:51820; a name could be looked up only beside the tunnel, for vpn-provider=custom: juju update-secret secret:1 config#file=wg0.conf`},
+		{"a file without an address", []string{"secret:config=" + strings.ReplaceAll(wg0, "Address", "Adress")}, `set wireguard-addresses for vpn-provider=custom, such as 10.64.0.2/32: juju config gluetun wireguard-addresses=<Address of your provider's file>`},
+		{"a file without a public key", []string{"secret:config=" + strings.ReplaceAll(wg0, "PublicKey", "Key")}, `set wireguard-public-key for vpn-provider=custom, such as xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=: juju config gluetun wireguard-public-key=<PublicKey of the server>`},
+		{"a file of OpenVPN's", []string{"secret:config=client\nremote 198.51.100.9 1194\n"}, `the secret's config cannot be used: it has no PrivateKey after a line [Interface], for vpn-provider=custom: juju update-secret secret:1 config#file=wg0.conf`},
+		{"a server beside the file's", []string{"vpn-endpoint-ip=198.51.100.8"}, `the secret's config names the server, and so does vpn-endpoint-ip, for vpn-provider=custom: juju update-secret secret:1 config#file=wg0.conf`},
+		{"addresses beside the file's", []string{"wireguard-addresses=10.64.0.3/32"}, `the secret has addresses, and wireguard-addresses others, for vpn-provider=custom: juju update-secret secret:1 config#file=wg0.conf`},
 	}},
 	{good: []string{"vpn-provider=private-internet-access", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=p1234567", "secret:password=hunter2hunter2", "server-regions=Switzerland"}, bad: []refusal{
 		{"no secret", []string{"openvpn-secret="}, `give openvpn-secret for vpn-provider=private internet access: juju add-secret vpn-key user=<user> password=<password>; juju grant-secret vpn-key gluetun; juju config gluetun openvpn-secret=secret:<id>`},
@@ -127,7 +158,7 @@ var refusals = []family{
 	}},
 	{good: []string{"vpn-provider=custom", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:config=client\nproto udp\nremote 198.51.100.9 1194\n"}, bad: []refusal{
 		{"no file", []string{"secret:config=", "secret:user=p1234567"}, `the secret has no config, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]`},
-		{"the file's name", []string{"secret:config=my.ovpn"}, `the secret's config is no file of OpenVPN's, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]`},
+		{"the file's name", []string{"secret:config=my.ovpn"}, `the secret's config is the name of a file, not what is in it, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]`},
 		{"a server by name", []string{"secret:config=client\nremote vpn.example.org 1194\n"}, "the secret's config cannot be used: it needs a line `remote <address> <port>`; a name could be looked up only beside the tunnel, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]"},
 		{"no server", []string{"secret:config=client\nproto udp\n"}, "the secret's config cannot be used: it needs a line `remote <address> <port>`; a name could be looked up only beside the tunnel, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]"},
 		{"a port that is none", []string{"secret:config=client\nremote 198.51.100.9 openvpn\n"}, `the secret's config cannot be used: a line remote names no port, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]`},

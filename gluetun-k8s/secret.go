@@ -21,7 +21,7 @@ const secretDir = "/run/vpn-secrets/"
 
 // credential is a word of the secret.
 type credential struct {
-	env     string // gluetun's name of its file
+	env     string // gluetun's name of its file; empty: it has none
 	example string // how it is given
 	wrong   string // what is said of a text that is none
 	good    func(string) bool
@@ -37,7 +37,9 @@ var credentials = map[string]credential{
 	"key":           {"OPENVPN_CLIENTKEY_SECRETFILE", "key#file=client.key", noPEM("PRIVATE KEY"), isPEM("PRIVATE KEY")},
 	"encrypted-key": {"OPENVPN_ENCRYPTED_KEY_SECRETFILE", "encrypted-key#file=encrypted.key", noPEM("ENCRYPTED PRIVATE KEY"), isPEM("PRIVATE KEY")},
 	"passphrase":    {"OPENVPN_KEY_PASSPHRASE_SECRETFILE", "passphrase=<passphrase>", noLine, isLine},
-	"config":        {"OPENVPN_CUSTOM_CONFIG", "config#file=client.ovpn", "no file of OpenVPN's", func(s string) bool { return strings.Contains(s, "\n") }},
+	"public-key":    {"", "", noKey, isKey}, // these two are in a WireGuard file only, and no secrets
+	"endpoint":      {"", "", "", func(string) bool { return true }},
+	"config":        {"OPENVPN_CUSTOM_CONFIG", "config#file=client.ovpn", "the name of a file, not what is in it", func(s string) bool { return strings.Contains(s, "\n") }},
 }
 
 const (
@@ -91,16 +93,30 @@ func (c Config) secretOption() (option, id string) {
 func readSecret(c Config, content map[string]string) (Secret, error) {
 	_, id := c.secretOption()
 	w := c.protocol()
+	whole, how := c.Type == "wireguard" && content["config"] != "", w.words()
+	if whole {
+		how = "config#file=wg0.conf"
+	}
 	wrong := func(format string, args ...any) (Secret, error) {
-		return nil, fmt.Errorf("%s, for vpn-provider=%s: juju update-secret %s %s", fmt.Sprintf(format, args...), c.Provider, id, w.words())
+		return nil, fmt.Errorf("%s, for vpn-provider=%s: juju update-secret %s %s", fmt.Sprintf(format, args...), c.Provider, id, how)
 	}
 	needs, all := w.held()
 	s := Secret{}
+	if whole {
+		if len(content) > 1 {
+			return wrong("the secret has config, which is all of it, and more")
+		}
+		file, err := readWireGuard(content["config"])
+		if err != nil {
+			return wrong("the secret's config cannot be used: %v", err)
+		}
+		content, all = file, slices.Concat(all, []string{"preshared-key", "addresses", "public-key", "endpoint"})
+	}
 	for _, word := range slices.Sorted(maps.Keys(content)) {
 		value := strings.TrimSpace(content[word])
 		switch {
 		case value == "":
-		case !slices.Contains(all, word) && credentials[word].env == "":
+		case !slices.Contains(all, word) && credentials[word].example == "":
 			return wrong("the secret has words that nobody reads") // one of them may be a key whose name was forgotten
 		case !slices.Contains(all, word):
 			return wrong("the secret's %s cannot be used with vpn-type=%s", word, c.Type)
@@ -118,6 +134,23 @@ func readSecret(c Config, content map[string]string) (Secret, error) {
 	if s["addresses"] != "" && len(c.Addresses) > 0 {
 		return wrong("the secret has addresses, and wireguard-addresses others")
 	}
+	if whole && !w.server { // of its own servers gluetun knows more than the file
+		delete(s, "public-key")
+		delete(s, "endpoint")
+	}
+	if s["endpoint"] != "" {
+		if _, err := endpointOf(s["endpoint"]); err != nil {
+			return wrong("the secret's config cannot be used: %v", err)
+		}
+		for _, o := range []struct {
+			name string
+			set  bool
+		}{{"vpn-endpoint-ip", c.EndpointIP.IsValid()}, {"vpn-endpoint-port", c.EndpointPort != 0}, {"wireguard-public-key", c.PublicKey != ""}} {
+			if o.set {
+				return wrong("the secret's config names the server, and so does %s", o.name)
+			}
+		}
+	}
 	if s["config"] != "" {
 		f, err := readOpenVPN(s["config"])
 		if err != nil {
@@ -134,6 +167,14 @@ func readSecret(c Config, content map[string]string) (Secret, error) {
 func (c Config) with(s Secret) Config {
 	if s["addresses"] != "" {
 		_ = c.Addresses.UnmarshalText([]byte(s["addresses"])) // it was read before
+		c.secretly = true
+	}
+	if s["public-key"] != "" {
+		c.PublicKey = key(s["public-key"])
+	}
+	if s["endpoint"] != "" {
+		a, _ := endpointOf(s["endpoint"])
+		c.EndpointIP, c.EndpointPort = server{a.Addr()}, int(a.Port())
 	}
 	if s["config"] != "" {
 		f, _ := readOpenVPN(s["config"])
@@ -151,6 +192,9 @@ func secretFiles(c Config, s Secret, own addresses) (out []hook.File) {
 		content := s[word]
 		if word == "addresses" {
 			content = own.String()
+		}
+		if credentials[word].env == "" {
+			continue
 		}
 		out = append(out, hook.File{Path: secretDir + word, Content: content + "\n", Mode: 0o600})
 	}

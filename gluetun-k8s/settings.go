@@ -181,6 +181,9 @@ var fromFile = map[string]string{
 // fits says what does not go with this cluster's network.
 func fits(c Config, n vpnk8slib.Network, app string) error {
 	if len(c.Addresses) > 0 && len(usable(c.Addresses, n)) == 0 {
+		if c.secretly {
+			return fmt.Errorf("the secret has IPv6 addresses only, and this cluster has no IPv6: juju update-secret %s addresses=<the IPv4 address of your provider's file>, with the rest of it", c.KeySecret)
+		}
 		return fmt.Errorf("wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config %s wireguard-addresses=<with the IPv4 address of your provider's file>", app)
 	}
 	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{c.overlay().Prefix(), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
@@ -209,16 +212,24 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 func apart(c Config, n vpnk8slib.Network, app string) error {
 	beside := taken(c, n)
 	if p, overlaps := c.overlay().Overlaps(beside); overlaps {
-		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel has: juju config %s vxlan-ip-network=%s", c.Overlay, p, app, vpnk8slib.FreeOverlay(beside))
+		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel has: juju config %s vxlan-ip-network=%s", c.Overlay, c.told(p), app, vpnk8slib.FreeOverlay(beside))
 	}
 	for _, p := range c.ClusterCIDRs {
 		for _, a := range c.tunnel() {
 			if p.Overlaps(a) && (a != c.protocol().inside || p.Contains(a.Addr())) {
-				return fmt.Errorf("cluster-cidrs has %s, in which the tunnel's %s would be lost: juju config %s cluster-cidrs=<the cluster's pod and service networks only>", p, a, app)
+				return fmt.Errorf("cluster-cidrs has %s, in which the tunnel's %s would be lost: juju config %s cluster-cidrs=<the cluster's pod and service networks only>", p, c.told(a), app)
 			}
 		}
 	}
 	return nil
+}
+
+// told is a network as a status names it.
+func (c Config) told(p netip.Prefix) string {
+	if c.secretly && slices.ContainsFunc(c.Addresses, func(a netip.Prefix) bool { return a.Masked() == p.Masked() }) {
+		return "address in the secret"
+	}
+	return p.String()
 }
 
 // taken is the cluster's network with what the tunnel's two sides have beside it, and what is asked for behind the tunnel: the
@@ -329,7 +340,9 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 		set[strings.ToUpper(c.Type)+"_ENDPOINT_IP"] = c.EndpointIP.String()
 	}
 	for word := range s {
-		set[credentials[word].env] = secretDir + word
+		if env := credentials[word].env; env != "" {
+			set[env] = secretDir + word
+		}
 	}
 	for name, value := range set {
 		if value != "" {

@@ -180,6 +180,13 @@ func TestSettings(t *testing.T) {
 		{summary: "a whole file", options: []string{"provider=custom", "type=openvpn"}, secret: map[string]string{"config": "client\nproto tcp\nremote 198.51.100.9 8443\n"},
 			env: []string{"OPENVPN_CUSTOM_CONFIG=/run/vpn-secrets/config", "OPENVPN_PROTOCOL=tcp", "OPENVPN_ENDPOINT_PORT=8443"}},
 
+		{summary: "a whole file of WireGuard's", options: []string{"provider=custom"}, secret: map[string]string{"config": wg0},
+			env: []string{"WIREGUARD_PUBLIC_KEY=" + publicKey, "WIREGUARD_ENDPOINT_IP=198.51.100.7", "WIREGUARD_ENDPOINT_PORT=51820", "-WIREGUARD_ADDRESSES", "-OPENVPN_CUSTOM_CONFIG",
+				"WIREGUARD_ADDRESSES_SECRETFILE=/run/vpn-secrets/addresses", "WIREGUARD_PRIVATE_KEY_SECRETFILE=/run/vpn-secrets/private-key", "WIREGUARD_PRESHARED_KEY_SECRETFILE=/run/vpn-secrets/preshared-key"}},
+		{summary: "a whole file, of a provider whose servers are known", options: []string{"provider=nordvpn"}, secret: map[string]string{"config": wg0},
+			env: []string{"WIREGUARD_PRIVATE_KEY_SECRETFILE=/run/vpn-secrets/private-key", "-WIREGUARD_PUBLIC_KEY", "-WIREGUARD_ENDPOINT_IP", "-WIREGUARD_ENDPOINT_PORT"}},
+		{summary: "addresses in the secret", options: []string{"provider=mullvad"}, secret: map[string]string{"addresses": "10.64.0.2"}, env: []string{"-WIREGUARD_ADDRESSES"}},
+
 		{summary: "an address that is none", options: []string{"provider=mullvad", "addresses=ten"}, wrong: "copy the line Address of your provider's WireGuard file"},
 		{summary: "a public key that is none", options: []string{"provider=custom", "public=abc"}, wrong: "set the server's public key: 44 characters"},
 		{summary: "a server by name", options: []string{"provider=custom", "ip=vpn.example.org"}, wrong: "set the server's address"},
