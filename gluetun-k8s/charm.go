@@ -48,13 +48,6 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		return o, o.ConfigErr
 	}
 	hide(o.ConfigErr)
-	if o.ConfigErr == nil {
-		o.ConfigErr = complete(o.Config, o.App)
-	}
-	if o.Secret, o.SecretErr = secret(o.Config, o.App); o.SecretErr != nil && !errors.Is(o.SecretErr, errOperator) {
-		return o, o.SecretErr
-	}
-	o.Config = o.Config.with(o.Secret)
 	if o.Container, err = hook.SeeContainer(env, container); err != nil {
 		return o, err
 	}
@@ -70,9 +63,6 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		return o, err
 	}
 	o.Consumers = vpnk8slib.Consumers(rels)
-	if o.Container.Running { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
-		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
-	}
 	resolvConf, err := hook.ResolvConf() // gluetun rewrites the file, and is started by no earlier hook than this pod's first
 	if err != nil {
 		return o, err
@@ -84,6 +74,9 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		ClusterCIDRs: o.Config.ClusterCIDRs, Services: hook.KnownServices(), Controllers: o.Controllers, ResolvConf: resolvConf,
 	})
 	hook.KeepServices(o.View.Network)
+	if err := o.settle(); err != nil {
+		return o, err
+	}
 	if o.ViewErr == nil {
 		o.choose(app)
 	}
@@ -96,10 +89,26 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if _, open := hook.First(hook.Trusted(o.Unit, o.ViewErr)); open && errors.As(o.ViewErr, &answer) {
 		return o, fmt.Errorf("cannot look at the cluster: %w", o.ViewErr) // the API server's trouble: Juju tries this hook again
 	}
+	if o.Container.Running { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
+		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
+	}
 	if unsettled(o) != nil {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
 	}
 	return o, err
+}
+
+// settle reads what the options and the secret mean together, for the gluetun that this pod has.
+func (o *Observed) settle() error {
+	o.Config.version = versionOf(o.View.Images[container])
+	if o.ConfigErr == nil {
+		o.ConfigErr = complete(o.Config, o.App)
+	}
+	if o.Secret, o.SecretErr = secret(o.Config, o.App); o.SecretErr != nil && !errors.Is(o.SecretErr, errOperator) {
+		return o.SecretErr
+	}
+	o.Config = o.Config.with(o.Secret)
+	return nil
 }
 
 // choose fills in what the operator leaves to the charm. An option that is refused is not one that was left.

@@ -41,7 +41,8 @@ type Config struct {
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image"`
 
-	secretly bool // Addresses are from the secret, and in no status
+	secretly bool   // Addresses are from the secret, and in no status
+	version  string // of gluetun, where it is not the table's
 }
 
 // hide takes the values out of what a status says of options into which somebody may have put a key: `juju status` is read

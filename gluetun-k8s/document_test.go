@@ -48,6 +48,22 @@ func rows() string {
 		}
 		b.WriteString("\n")
 	}
+	b.WriteString("## In other versions of gluetun\n\n| gluetun | `vpn-provider` | `vpn-type` | what is otherwise |\n|---|---|---|---|\n")
+	for _, version := range []string{"v3.40", "latest"} {
+		for _, name := range slices.Sorted(maps.Keys(providers)) {
+			for _, kind := range []string{"wireguard", "openvpn"} {
+				w, differs := providers[name].over(kind).in[version]
+				switch {
+				case !differs:
+				case w.served():
+					fmt.Fprintf(&b, "| `%s` | `%s` | `%s` | `vpn-endpoint-port`: %s |\n", version, name, kind, listens(w))
+				default:
+					fmt.Fprintf(&b, "| `%s` | `%s` | `%s` | not there |\n", version, name, kind)
+				}
+			}
+		}
+	}
+	b.WriteString("\nThe version is told by the image's tag. An image without one is taken for v3.41.\n")
 	return b.String()
 }
 
@@ -167,6 +183,12 @@ func TestTable(t *testing.T) {
 				continue
 			}
 			count[kind]++
+			for version, other := range w.in {
+				assert.Contains(t, []string{"v3.40", "latest"}, version)
+				if other.served() {
+					assert.Equal(t, []string{w.needs, w.takes}, []string{other.needs, other.takes}, "%s %s %s: the page tells of ports only", name, kind, version)
+				}
+			}
 			for _, word := range all {
 				assert.NotEmpty(t, credentials[word].env, "%s %s", name, kind)
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"regexp"
@@ -27,7 +28,8 @@ type protocol struct {
 	udp, tcp     *listening
 	// The network behind the tunnel in which its gateway and resolver have the first addresses, where it is the same for all.
 	inside netip.Prefix
-	grants netip.Addr // who grants ports, by NAT-PMP through the tunnel
+	grants netip.Addr          // who grants ports, by NAT-PMP through the tunnel
+	in     map[string]protocol // where another version of gluetun has it otherwise: all of it
 }
 
 // listening are the ports on which a provider's servers listen.
@@ -74,21 +76,25 @@ var providers = map[providerName]provider{
 	"mullvad": {filters: "countries cities hostnames ISP OWNED_ONLY",
 		wireguard: protocol{needs: keys, takes: "preshared-key", udp: anyPort(51820), inside: netip.MustParsePrefix("10.64.0.0/10")},
 		openvpn: protocol{needs: "user", takes: "password",
-			udp: ports(1194, 53, 1194, 1195, 1196, 1197, 1300, 1301, 1302, 1303, 1400), tcp: ports(443, 80, 443, 1401)}},
+			udp: ports(1194, 53, 1194, 1195, 1196, 1197, 1300, 1301, 1302, 1303, 1400), tcp: ports(443, 80, 443, 1401),
+			in: map[string]protocol{"latest": {}}}},
 	"nordvpn": {filters: "countries regions cities hostnames categories SERVER_NUMBER",
 		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.5.0.0/16")},
 		openvpn:   protocol{needs: account, udp: only(1194), tcp: only(443)}},
 	"perfect privacy": {filters: "cities", forwards: "three computed from the address in the tunnel",
 		openvpn: protocol{needs: account, udp: ports(443, 44, 443, 4433)}},
 	"privado": {filters: "countries regions cities hostnames",
-		openvpn: protocol{needs: account, udp: only(1194)}},
+		openvpn: protocol{needs: account, udp: only(1194), in: map[string]protocol{
+			"latest": {needs: account, udp: ports(1194, 443, 1194, 8080, 8443), tcp: ports(1194, 443, 1194, 8080, 8443)}}}},
 	"private internet access": {filters: "regions names hostnames PORT_FORWARD_ONLY", forwards: "one by its own API",
-		openvpn: protocol{needs: account, udp: ports(1197, 53, 1194, 1197, 1198, 8080, 9201), tcp: ports(501, 80, 110, 443)}},
+		openvpn: protocol{needs: account, udp: ports(1197, 53, 1194, 1197, 1198, 8080, 9201), tcp: ports(501, 80, 110, 443), in: map[string]protocol{
+			"latest": {needs: account, udp: ports(8080, 53, 1194, 1197, 1198, 8080, 9201), tcp: ports(8443, 80, 110, 443, 501, 502, 8443)}}}},
 	"privatevpn": {filters: "countries cities hostnames", forwards: "one by its own API",
 		openvpn: protocol{needs: account, udp: anyPort(1194), tcp: anyPort(443)}},
 	"protonvpn": {filters: "countries regions cities names hostnames FREE_ONLY STREAM_ONLY SECURE_CORE_ONLY TOR_ONLY PORT_FORWARD_ONLY",
 		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.2.0.0/16"), grants: netip.MustParseAddr("10.2.0.1")},
-		openvpn:   protocol{needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060, 51820), tcp: ports(443, 443, 5995, 8443)}},
+		openvpn: protocol{needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060, 51820), tcp: ports(443, 443, 5995, 8443), in: map[string]protocol{
+			"v3.40": {needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060), tcp: ports(443, 443, 5995, 8443)}}}},
 	"purevpn": {filters: "countries regions cities hostnames",
 		openvpn: protocol{needs: account, udp: only(53), tcp: only(80)}},
 	"slickvpn": {filters: "countries regions cities hostnames",
@@ -158,4 +164,18 @@ func (p protocol) served() bool { return p.udp != nil }
 func (p protocol) held() (needs, all []string) {
 	needs = strings.Fields(p.needs)
 	return needs, slices.Concat(needs, strings.Fields(p.takes))
+}
+
+// versionOf is the version of gluetun in an image, as the table tells them apart. One that the name does not tell is the one
+// that this charm names itself.
+func versionOf(image string) string {
+	name, _, _ := strings.Cut(image, "@")
+	tag := name[strings.LastIndex(name, ":")+1:]
+	var minor int
+	if _, err := fmt.Sscanf(tag, "v3.%d", &minor); err == nil && minor <= 40 {
+		return "v3.40"
+	} else if err == nil && minor > 41 || tag == "latest" || strings.HasPrefix(tag, "pr-") {
+		return "latest"
+	}
+	return "v3.41"
 }

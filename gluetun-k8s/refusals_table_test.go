@@ -2,6 +2,8 @@ package main
 
 import "strings"
 
+const digest = "3ec5e8a2a3c6c53e8a4d6a7c0b3ee0e1b8f5fca4c1dd0c3a3a3c2c0b8f5fca4c"
+
 // wg0 is a WireGuard file as providers give it.
 const wg0 = `# of the provider
 [Interface]
@@ -139,6 +141,17 @@ var refusals = []family{
 	{good: []string{"vpn-provider=vyprvpn", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=p1234567", "secret:password=hunter2hunter2"}, bad: []refusal{
 		{"TCP", []string{"openvpn-protocol=tcp"}, `openvpn-protocol=tcp cannot be used with vpn-provider=vyprvpn: juju config gluetun openvpn-protocol=udp`},
 		{"a port", []string{"vpn-endpoint-port=443"}, `vpn-endpoint-port cannot be used with vpn-provider=vyprvpn: juju config gluetun --reset vpn-endpoint-port`},
+	}},
+	{good: []string{"vpn-provider=mullvad", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=1234567890123456", "image=ghcr.io/qdm12/gluetun:v3.41.1"}, bad: []refusal{
+		{"a gluetun that has given it up", []string{"image=ghcr.io/qdm12/gluetun:latest"}, `gluetun latest has no vpn-type=openvpn for vpn-provider=mullvad: juju refresh gluetun --resource gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1`},
+		{"another one that has", []string{"image=mirror.example.org:5000/gluetun:v3.42.0@sha256:" + digest}, `gluetun latest has no vpn-type=openvpn for vpn-provider=mullvad: juju refresh gluetun --resource gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1`},
+	}},
+	{good: []string{"vpn-provider=protonvpn", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=somebody+pmp", "secret:password=hunter2hunter2", "vpn-endpoint-port=51820"}, bad: []refusal{
+		{"a gluetun that has not learned of that port", []string{"image=docker.io/qmcgaw/gluetun:v3.40.4"}, `vpn-endpoint-port 51820 is none of protonvpn's: juju config gluetun vpn-endpoint-port=<80|443|1194|4569|5060>`},
+	}},
+	{good: []string{"vpn-provider=privado", "openvpn-protocol=tcp", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=somebody", "secret:password=hunter2hunter2", "image=gluetun:latest"}, bad: []refusal{
+		{"a gluetun that knows no TCP there", []string{"image=gluetun:v3"}, `openvpn-protocol=tcp cannot be used with vpn-provider=privado: juju config gluetun openvpn-protocol=udp`},
+		{"one whose version nobody knows", []string{"image=registry.example.org/gluetun@sha256:" + digest}, `openvpn-protocol=tcp cannot be used with vpn-provider=privado: juju config gluetun openvpn-protocol=udp`},
 	}},
 	{good: []string{"vpn-provider=ivpn", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=i-AAAA-bbbb-1234"}, bad: []refusal{
 		{"a user that is no account's number, without a password", []string{"secret:user=somebody"}, `the secret has no password, for vpn-provider=ivpn: juju update-secret secret:2 user=<user> password=<password>`},

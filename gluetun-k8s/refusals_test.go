@@ -17,7 +17,7 @@ import (
 	"github.com/charmarr/charmarr-go/charms/hook"
 )
 
-// family is a good input, and what makes it bad: OPTION=VALUE or secret:WORD=VALUE each, an empty value for none.
+// family is a good input, and what makes it bad: OPTION=VALUE or secret:WORD=VALUE each, an empty value for none, or image=IMAGE.
 type family struct {
 	good []string
 	bad  []refusal
@@ -32,12 +32,14 @@ type refusal struct {
 // seen is what a hook decides in a pod whose gateway stands, of options as `juju config` has them and a secret that is granted.
 func seen(t *testing.T, input ...string) hook.Status {
 	t.Helper()
-	options, secret := map[string]any{}, map[string]string{}
+	options, secret, image := map[string]any{}, map[string]string{}, ""
 	for _, one := range input {
 		name, value, _ := strings.Cut(one, "=")
 		word, isSecret := strings.CutPrefix(name, "secret:")
 		number, err := strconv.Atoi(value)
 		switch {
+		case name == "image":
+			image = value
 		case isSecret && value == "":
 			delete(secret, word)
 		case isSecret:
@@ -52,7 +54,8 @@ func seen(t *testing.T, input ...string) hook.Status {
 			options[name] = value
 		}
 	}
-	_, see := inPod(t, "nameserver 10.43.0.10\n", options)
+	c, see := inPod(t, "nameserver 10.43.0.10\n", options)
+	c.objects["Pod gluetun-0"] = fmt.Sprintf(`{"spec": {"containers": [{"name": "charm", "image": "example.org/charm:latest"}, {"name": "gluetun", "image": %q}]}}`, image)
 	dir := t.TempDir()
 	content, err := json.Marshal(secret)
 	require.NoError(t, err)

@@ -30,7 +30,13 @@ const tunnelMark = 0xca6c
 func (c Config) provider() provider { return providers[c.Provider] }
 
 // protocol is what it takes to use it as is chosen.
-func (c Config) protocol() protocol { return c.provider().over(c.Type) }
+func (c Config) protocol() protocol {
+	p := c.provider().over(c.Type)
+	if other, differs := p.in[c.version]; differs {
+		return other
+	}
+	return p
+}
 
 // listening are the ports of the servers that are chosen from; nil: there are none for this protocol.
 func (c Config) listening() *listening {
@@ -48,6 +54,8 @@ func complete(c Config, app string) error {
 	switch {
 	case !known:
 		return fmt.Errorf("choose a provider: juju config %s vpn-provider=<%s>", app, strings.Join(providerNames(), "|"))
+	case !w.served() && p.over(c.Type).served():
+		return fmt.Errorf("gluetun %s has no vpn-type=%s for vpn-provider=%s: juju refresh %s --resource gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1", c.version, c.Type, c.Provider, app)
 	case !w.served():
 		other := map[string]string{"wireguard": "openvpn", "openvpn": "wireguard"}[c.Type]
 		return fmt.Errorf("vpn-type=%s cannot be used with vpn-provider=%s: juju config %s vpn-type=%s", c.Type, c.Provider, app, other)

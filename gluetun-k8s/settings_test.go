@@ -307,6 +307,27 @@ func TestEndpoint(t *testing.T) {
 	assert.Equal(t, netip.MustParseAddr("198.51.100.200"), endpoint(c).Addr)
 }
 
+// The firewall lets out what the gluetun in the pod sends: its ports are its version's.
+func TestEndpointOfAVersion(t *testing.T) {
+	for image, port := range map[string]uint16{"gluetun:v3.41.1": 1197, "gluetun:v3.40.4": 1197, "gluetun:latest": 8080, "": 1197} {
+		c, _ := options(t, "provider=pia", "type=openvpn")
+		c.version = versionOf(image)
+		assert.Equal(t, vpnk8slib.Endpoint{Ports: []uint16{port}, Mark: tunnelMark}, endpoint(c), image)
+	}
+	c, _ := options(t, "provider=pia", "type=openvpn", "protocol=tcp")
+	assert.Equal(t, vpnk8slib.Endpoint{Ports: []uint16{501}, Mark: tunnelMark, TCP: true}, endpoint(c))
+}
+
+func TestVersionOf(t *testing.T) {
+	for image, version := range map[string]string{
+		"ghcr.io/qdm12/gluetun:v3.41.1": "v3.41", "ghcr.io/qdm12/gluetun:v3.41": "v3.41", "qmcgaw/gluetun:v3.40.0": "v3.40", "qmcgaw/gluetun:v3.39.1": "v3.40",
+		"qmcgaw/gluetun:latest": "latest", "qmcgaw/gluetun:pr-3123": "latest", "qmcgaw/gluetun:v3.42.0": "latest", "qmcgaw/gluetun:v3": "v3.41",
+		"localhost:32000/gluetun": "v3.41", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "": "v3.41",
+	} {
+		assert.Equal(t, version, versionOf(image), image)
+	}
+}
+
 // What a provider's file holds is taken as it is, on clusters with IPv6 and without.
 func TestFits(t *testing.T) {
 	dual := hooktest.Network(t)

@@ -45,6 +45,8 @@ type seenPod struct {
 	Spec     struct {
 		NodeName   string `json:"nodeName"`
 		Containers []struct {
+			Name    string   `json:"name"`
+			Image   string   `json:"image"`
 			Command []string `json:"command"`
 			Args    []string `json:"args"`
 		} `json:"containers"`

@@ -58,9 +58,10 @@ func ownPod(ctx context.Context, r Reader, a App) (p seenPod, err error) {
 // GatewayView is everything that a gateway reads from the cluster.
 type GatewayView struct {
 	Network Network
-	Owner   types.UID // of the application's ServiceAccount
-	Claim   Claim     // what the gateway has had of an overlay so far
-	Others  Claims    // of the cluster's other gateways
+	Owner   types.UID         // of the application's ServiceAccount
+	Claim   Claim             // what the gateway has had of an overlay so far
+	Others  Claims            // of the cluster's other gateways
+	Images  map[string]string // of this pod's containers, by their names; empty where the pod is not known
 }
 
 // ObserveGateway reads what a gateway decides from. A *ForbiddenError says that the application is not trusted.
@@ -69,7 +70,14 @@ func ObserveGateway(ctx context.Context, r Reader, a App, o Overrides) (v Gatewa
 	if v, err = observe(ctx, r, a, o); err != nil {
 		return v, err
 	}
-	v.Claim, v.Others, err = observeClaims(ctx, r, a)
+	if v.Claim, v.Others, err = observeClaims(ctx, r, a); err != nil {
+		return v, err
+	}
+	pod, err := ownPod(ctx, r, a)
+	v.Images = map[string]string{}
+	for _, c := range pod.Spec.Containers {
+		v.Images[c.Name] = c.Image
+	}
 	return v, err
 }
 
