@@ -107,6 +107,13 @@ func TestObserveNamesTheGrant(t *testing.T) {
 	err := see().SecretErr
 	assert.ErrorIs(t, err, errOperator)
 	assert.EqualError(t, err, "cannot read wireguard-private-key-secret for vpn-provider=nordvpn: juju grant-secret secret:9m4e2mr0ui3e8a215n4g gluetun")
+
+	granted := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(granted, "secret-get"), fmt.Appendf(nil, "#!/bin/sh\necho '{\"private-key\":%q}'\n", privateKey), 0o700))
+	t.Setenv("PATH", granted+":"+os.Getenv("PATH"))
+	o := see()
+	require.NoError(t, o.SecretErr, "the next hook has it")
+	assert.Equal(t, Secret{"private-key": privateKey}, o.Secret)
 }
 
 // Where the networks cannot be told anew, what was said of them last is read; else it is no concern of the hook.

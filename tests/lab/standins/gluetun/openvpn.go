@@ -14,13 +14,12 @@ import (
 
 // openvpn are the settings of OpenVPN that the stand-in judges. It brings none up.
 type openvpn struct {
-	user, password           string
-	protocol                 string
-	config                   string // a path
-	cert, key, encrypted     string
-	passphrase               string
-	version, mssfix, verbose string
-	flags                    []string
+	user, password       string
+	protocol             string
+	config               string // a path
+	cert, key, encrypted string
+	passphrase           string
+	version              string
 }
 
 // Server data of v3.41.1, as far as filters need it: what its updaters write for each provider (internal/provider/*/updater).
@@ -61,7 +60,7 @@ func (r *reader) openvpn(provider string) (o openvpn) {
 	}
 	o.cert, o.key, o.encrypted = r.pem("OPENVPN_CERT"), r.pem("OPENVPN_KEY"), r.pem("OPENVPN_ENCRYPTED_KEY")
 	o.config, o.protocol = r.get("OPENVPN_CUSTOM_CONFIG", ""), r.get("OPENVPN_PROTOCOL", "udp")
-	o.version, o.flags = r.get("OPENVPN_VERSION", "2.6"), strings.Fields(r.get("OPENVPN_FLAGS", ""))
+	o.version = r.get("OPENVPN_VERSION", "2.6")
 	for _, key := range []string{"OPENVPN_MSSFIX", "OPENVPN_VERBOSITY"} {
 		if v := r.get(key, "0"); !regexp.MustCompile(`^[0-9]+$`).MatchString(v) {
 			r.fail(key, fmt.Errorf("value is not an integer: %q", v))
