@@ -51,10 +51,13 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.Container, err = hook.SeeContainer(env, container); err != nil {
 		return o, err
 	}
+	if o.Leaving() { // its agent may be gone, and is waited for where it is not
+		return o, nil
+	}
 	if o.Pod, err = vpnk8slib.ReadPod(); err != nil {
 		return o, fmt.Errorf("cannot read this pod's network: %w", err)
 	}
-	if !o.Leader || o.Leaving() {
+	if !o.Leader {
 		return o, nil
 	}
 	o.Broken = hook.Broken(hook.VPNEndpoint)

@@ -47,10 +47,13 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions) (VPN, error) {
 		return VPN{}, err
 	}
 	v.Link = vpnk8slib.ReadLink(u.App, rels)
+	if u.Leaving() { // its agent may be gone, and is waited for where it is not
+		return v, nil
+	}
 	if v.Pod, err = vpnk8slib.ReadPod(); err != nil {
 		return VPN{}, fmt.Errorf("cannot read this pod's network: %w", err)
 	}
-	if !u.Leader || u.Leaving() {
+	if !u.Leader {
 		return v, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, Look)

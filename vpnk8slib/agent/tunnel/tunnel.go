@@ -22,14 +22,18 @@ const (
 	every    = time.Second     // how often it is looked at
 	patience = 2 * time.Second // for an answer
 	silent   = 3               // looks in a row without any packet or answer, and it is down: together less than ten seconds
+
+	// keepalive is what WireGuard counts as received of a packet that holds nothing: its server says that it is there, and perhaps leads
+	// nowhere (linux/drivers/net/wireguard/receive.c, message_data_len(0)).
+	keepalive = 32
 )
 
 // Watcher watches one. It is down until a packet has come back.
 type Watcher struct {
 	up atomic.Bool
 
-	received uint64
-	index    int
+	packets, bytes uint64 // received
+	index          int
 	missed   int
 }
 
@@ -63,12 +67,12 @@ func (w *Watcher) look(ctx context.Context, config *overlay.Gateway) {
 		w.up.Store(false)
 		return
 	}
-	received := uint64(0)
+	var packets, bytes uint64
 	if s := link.Attrs().Statistics; s != nil {
-		received = s.RxPackets
+		packets, bytes = s.RxPackets, s.RxBytes
 	}
-	came := link.Attrs().Index == w.index && received > w.received
-	w.index, w.received = link.Attrs().Index, received
+	came := link.Attrs().Index == w.index && packets > w.packets && bytes-w.bytes > keepalive*(packets-w.packets)
+	w.index, w.packets, w.bytes = link.Attrs().Index, packets, bytes
 	if came || answers(ctx, config.Tunnel, config.Probes) {
 		w.missed = 0
 		w.up.Store(true)
