@@ -34,7 +34,7 @@ type Watcher struct {
 
 	packets, bytes uint64 // received
 	index          int
-	missed   int
+	missed         int
 }
 
 // Up says how it was when it was looked at last.
