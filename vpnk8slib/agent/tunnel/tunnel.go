@@ -23,18 +23,19 @@ const (
 	patience = 2 * time.Second // for an answer
 	silent   = 3               // looks in a row without any packet or answer, and it is down: together less than ten seconds
 
-	// keepalive is what WireGuard counts as received of a packet that holds nothing: its server says that it is there, and perhaps leads
-	// nowhere (linux/drivers/net/wireguard/receive.c, message_data_len(0)).
-	keepalive = 32
+	// fresh is for how long an answer makes packets that come by themselves as good as another. Alone they say nothing: a tunnel that
+	// leads nowhere is still told of by its server's keepalives, and by whoever outside repeats what nobody confirms.
+	fresh = 3 * time.Second
 )
 
 // Watcher watches one. It is down until a packet has come back.
 type Watcher struct {
 	up atomic.Bool
 
-	packets, bytes uint64 // received
-	index          int
-	missed         int
+	received uint64
+	index    int
+	missed   int
+	answered time.Time
 }
 
 // Up says how it was when it was looked at last.
@@ -59,21 +60,25 @@ func (w *Watcher) Run(ctx context.Context, config func() *overlay.Gateway) error
 	}
 }
 
-// look is one: packets that came by themselves are as good as answers.
+// look is one.
 func (w *Watcher) look(ctx context.Context, config *overlay.Gateway) {
 	link, err := netlink.LinkByName(config.Tunnel)
 	if err != nil || link.Attrs().Flags&net.FlagUp == 0 {
-		w.index, w.missed = 0, 0
+		w.index, w.missed, w.answered = 0, 0, time.Time{}
 		w.up.Store(false)
 		return
 	}
-	var packets, bytes uint64
+	received := uint64(0)
 	if s := link.Attrs().Statistics; s != nil {
-		packets, bytes = s.RxPackets, s.RxBytes
+		received = s.RxPackets
 	}
-	came := link.Attrs().Index == w.index && packets > w.packets && bytes-w.bytes > keepalive*(packets-w.packets)
-	w.index, w.packets, w.bytes = link.Attrs().Index, packets, bytes
-	if came || answers(ctx, config.Tunnel, config.Probes) {
+	came := link.Attrs().Index == w.index && received > w.received
+	w.index, w.received = link.Attrs().Index, received
+	if came && time.Since(w.answered) < fresh {
+		return
+	}
+	if answers(ctx, config.Tunnel, config.Probes) {
+		w.answered = time.Now()
 		w.missed = 0
 		w.up.Store(true)
 		return
