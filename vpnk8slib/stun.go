@@ -35,10 +35,12 @@ func askSTUN(c net.Conn, until time.Time) (netip.Addr, error) {
 		if _, err := c.Write(question); err != nil {
 			return netip.Addr{}, err
 		}
-		if next := time.Now().Add(again); next.Before(until) {
-			_ = c.SetReadDeadline(next)
-		} else {
-			_ = c.SetReadDeadline(until)
+		next := time.Now().Add(again)
+		if until.Before(next) {
+			next = until
+		}
+		if err := c.SetReadDeadline(next); err != nil {
+			return netip.Addr{}, err
 		}
 		n, err := c.Read(buf)
 		if err == nil {

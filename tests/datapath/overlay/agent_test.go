@@ -342,7 +342,7 @@ func TestAgentsAtRestChangeNothing(t *testing.T) {
 	time.Sleep(3 * time.Second) // the kernel tells of its own addresses of IPv6 when it has asked whether anybody has them
 	for _, m := range []*member{gateway, client} {
 		told := m.Changes(t)
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // ten rounds, and nothing to wait for: nothing is what should come
 		assert.Zero(t, told.Load())
 		m.Delete(t, "vxlan0")
 		require.Eventually(t, func() bool { return told.Load() > 0 }, patience, moment, "of that one is told")

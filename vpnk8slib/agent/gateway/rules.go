@@ -112,7 +112,10 @@ func (g *Gateway) lay() error {
 		drop(Beyond, from),
 		drop(Unasked, tunnel),
 		drop(Forward))
-	own := []nft.Words{nft.Rule(nft.Iif(g.config.Device), nft.Accept()), nft.Rule(nft.Ping(), from, nft.Accept())} // the guard judges that one
+	own := []nft.Words{
+		nft.Rule(nft.Iif(g.config.Device), nft.Accept()), // by the pod's own interface: the guard judges it
+		nft.Rule(nft.Ping(), from, nft.Accept()),
+	}
 	if g.config.Names != 0 {
 		for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
 			own = append(own, nft.Rule(nft.Proto(p), nft.Dport(g.config.Names), from, nft.Accept()))

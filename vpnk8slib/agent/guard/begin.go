@@ -21,10 +21,8 @@ func (t *transaction) begin(table *nftables.Table, hook hooked) {
 		t.Chain(begins, nft.Rule(asked, nft.Iif(t.Device), nft.MarkConnection(Declared)))
 		through(asked)
 	}
-	for _, p := range []uint16{t.Port, t.Beats} {
-		if p != 0 {
-			through(nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(p)))
-		}
+	for _, p := range t.ports() {
+		through(nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(p)))
 	}
 	for _, f := range nft.Families {
 		through(nft.Within(f.Number, false, t.cluster[f.Name]))

@@ -21,7 +21,7 @@ import (
 const (
 	every    = time.Second     // how often it is looked at
 	patience = 2 * time.Second // for an answer
-	silent   = 3               // looks in a row without any packet or answer, and it is down: together less than ten seconds
+	silent   = 3               // looks in a row without an answer, and it is down: together less than ten seconds
 
 	// fresh is for how long an answer makes packets that come by themselves as good as another. Alone they say nothing: a tunnel that
 	// leads nowhere is still told of by its server's keepalives, and by whoever outside repeats what nobody confirms.

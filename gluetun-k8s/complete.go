@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// complete says what is missing, or does not go together. gluetun would say it in its log only, after its start.
+func complete(c Config, app string) error {
+	p, w, l := c.provider(), c.protocol(), c.listening()
+	_, known := providers[c.Provider]
+	_, id := c.secretOption()
+	switch {
+	case !known:
+		return fmt.Errorf("choose a provider: juju config %s vpn-provider=<%s>", app, strings.Join(providerNames(), "|"))
+	case !w.served() && p.over(c.Type).served():
+		return fmt.Errorf("gluetun %s has no vpn-type=%s for vpn-provider=%s: juju refresh %s --resource gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1", c.version, c.Type, c.Provider, app)
+	case !w.served():
+		other := map[string]string{"wireguard": "openvpn", "openvpn": "wireguard"}[c.Type]
+		return fmt.Errorf("vpn-type=%s cannot be used with vpn-provider=%s: juju config %s vpn-type=%s", c.Type, c.Provider, app, other)
+	case c.DNSOverTLS && c.RoutingMethod != vpnk8slib.Overlay:
+		return fmt.Errorf("dns-over-tls=true cannot be used with the routing method pod-gateway: some of its clients ask the cluster's resolver; juju config %s dns-over-tls=false", app)
+	case c.DNSOverTLS:
+		return fmt.Errorf("dns-over-tls=true is not supported yet: juju config %s dns-over-tls=false", app)
+	}
+	for _, o := range c.given() {
+		if o.set && !slices.Contains(o.by, c.Type) {
+			return fmt.Errorf("%s cannot be used with vpn-provider=%s vpn-type=%s: juju config %s --reset %s", o.name, c.Provider, c.Type, app, o.name)
+		}
+		if o.set && o.filter != "" && !slices.Contains(p.chosenBy(), o.filter) {
+			return fmt.Errorf("%s cannot be used with vpn-provider=%s, whose servers are chosen by %s: juju config %s --reset %s", o.name, c.Provider, p.choice(), app, o.name)
+		}
+	}
+	switch {
+	case id == "":
+		return give(c, app)
+	case l == nil:
+		return fmt.Errorf("openvpn-protocol=tcp cannot be used with vpn-provider=%s: juju config %s openvpn-protocol=udp", c.Provider, app)
+	case w.server && c.Type == "openvpn" && c.EndpointIP.IsValid():
+		return fmt.Errorf("vpn-endpoint-ip cannot be used with vpn-provider=%s vpn-type=openvpn, whose file names the server: juju config %s --reset vpn-endpoint-ip", c.Provider, app)
+	case c.EndpointPort != 0 && l.choices != nil && len(l.choices) == 0:
+		return fmt.Errorf("vpn-endpoint-port cannot be used with vpn-provider=%s: juju config %s --reset vpn-endpoint-port", c.Provider, app)
+	case c.EndpointPort != 0 && l.choices != nil && !slices.Contains(l.choices, uint16(c.EndpointPort)):
+		return fmt.Errorf("vpn-endpoint-port %d is none of %s's: juju config %s vpn-endpoint-port=<%s>",
+			c.EndpointPort, c.Provider, app, strings.ReplaceAll(strings.Trim(fmt.Sprint(l.choices), "[]"), " ", "|"))
+	}
+	return overridden(c, app)
+}
+
+// given are options that cannot be used with every provider and protocol.
+func (c Config) given() []givenOption {
+	wireguard, openvpn, both := []string{"wireguard"}, []string{"openvpn"}, []string{"wireguard", "openvpn"}
+	return []givenOption{
+		{"wireguard-private-key-secret", c.KeySecret != "", wireguard, ""},
+		{"wireguard-addresses", len(c.Addresses) > 0, wireguard, ""},
+		{"wireguard-public-key", c.PublicKey != "", wireguard, ""},
+		{"openvpn-secret", c.OpenVPNSecret != "", openvpn, ""},
+		{"openvpn-protocol", c.Protocol == "tcp", openvpn, ""},
+		{"server-countries", len(c.Countries) > 0, both, "SERVER_COUNTRIES"},
+		{"server-regions", len(c.Regions) > 0, both, "SERVER_REGIONS"},
+		{"server-cities", len(c.Cities) > 0, both, "SERVER_CITIES"},
+	}
+}
+
+type givenOption struct {
+	name   string
+	set    bool
+	by     []string // vpn-type
+	filter string   // gluetun's name of what it chooses servers by
+}
+
+// choice says by what a provider's servers are chosen, in the words of options.
+func (p provider) choice() string {
+	var out []string
+	for _, o := range (Config{}).given() {
+		if slices.Contains(p.chosenBy(), o.filter) {
+			out = append(out, o.name)
+		}
+	}
+	var own []string
+	for _, name := range p.chosenBy() {
+		if _, can := mayOverride[name]; can {
+			own = append(own, name)
+		}
+	}
+	if len(own) > 0 {
+		out = append(out, "custom-overrides with "+strings.Join(own, ", "))
+	}
+	if out == nil {
+		return "vpn-endpoint-ip, or the secret's config"
+	}
+	return strings.Join(out, ", ")
+}
+
+// give says how the secret is given.
+func give(c Config, app string) error {
+	option, _ := c.secretOption()
+	return fmt.Errorf("give %s for vpn-provider=%s: juju add-secret vpn-key %s; juju grant-secret vpn-key %[4]s; juju config %[4]s %[1]s=secret:<id>", option, c.Provider, c.protocol().words(), app)
+}
+
+// overridden says which of the settings of gluetun's own do not go with the rest.
+func overridden(c Config, app string) error {
+	p := c.provider()
+	wrong := func(name, why string) error {
+		return fmt.Errorf("custom-overrides has %s, which cannot be used with %s: juju config %s custom-overrides=<without %s>", name, why, app, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Overrides)) {
+		kind, _, _ := strings.Cut(strings.ToLower(name), "_")
+		switch {
+		case (kind == "wireguard" || kind == "openvpn") && kind != c.Type:
+			return wrong(name, "vpn-type="+c.Type)
+		case mayOverride[name].filter && !off(c.Overrides[name]) && !slices.Contains(p.chosenBy(), name):
+			return wrong(name, fmt.Sprintf("vpn-provider=%s, whose servers are chosen by %s", c.Provider, p.choice()))
+		case name == "FREE_ONLY" && !off(c.Overrides[name]) && !off(c.Overrides["PORT_FORWARD_ONLY"]):
+			return wrong(name, fmt.Sprintf("vpn-provider=%s and PORT_FORWARD_ONLY", c.Provider))
+		}
+	}
+	return nil
+}
+
+// withSecret says what is missing once the secret is read: what may be in it, or an option.
+func withSecret(c Config, s Secret, app string) error {
+	w := c.protocol()
+	set := func(option, example string) error {
+		return fmt.Errorf("set %s for vpn-provider=%s, such as %s: juju config %s %s=<%s>", option, c.Provider, example, app, option, fromFile[option])
+	}
+	needs, _ := w.held()
+	switch {
+	case c.Type == "openvpn":
+	case slices.Contains(needs, "addresses") && len(c.Addresses) == 0:
+		return set("wireguard-addresses", "10.64.0.2/32")
+	case w.server && !c.EndpointIP.IsValid():
+		return set("vpn-endpoint-ip", "198.51.100.7")
+	case w.server && c.EndpointPort == 0:
+		return set("vpn-endpoint-port", "51820")
+	case w.server && c.PublicKey == "":
+		return set("wireguard-public-key", "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
+	}
+	return nil
+}
+
+// fromFile is where options are found in a WireGuard file.
+var fromFile = map[string]string{
+	"wireguard-addresses": "Address of your provider's file", "vpn-endpoint-ip": "address of the server",
+	"vpn-endpoint-port": "port of the server", "wireguard-public-key": "PublicKey of the server",
+}
