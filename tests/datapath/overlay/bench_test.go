@@ -142,8 +142,10 @@ func (s *stage) crowd(n int) (members []*member) {
 type Figures struct {
 	Recover map[string]Spread `json:"recover_s"` // by the number of clients; from the start of the new gateway's agent
 	Detect  Spread            `json:"detect_gateway_s"`
-	Reinit  Spread            `json:"reinit_s"`
-	Setup   map[string]Spread `json:"setup_s"` // by the number of clients that start at once; from the start of the first one's agent
+	// DetectTunnel is from the world's last answer until the client knows that the tunnel leads nowhere.
+	DetectTunnel Spread            `json:"detect_tunnel_s"`
+	Reinit       Spread            `json:"reinit_s"`
+	Setup        map[string]Spread `json:"setup_s"` // by the number of clients that start at once; from the start of the first one's agent
 	// VSVXLAN is the overlay's throughput to the world, over that of a VXLAN without a rule, the same way; the median of pairs.
 	VSVXLAN float64 `json:"vs_vxlan"`
 	// VSMasquerade is the same against a VXLAN whose gateway masquerades, and forwards nothing else: what any gateway must do.
@@ -169,7 +171,7 @@ type Figures struct {
 func TestFigures(t *testing.T) {
 	f := Figures{Recover: map[string]Spread{}, Setup: map[string]Spread{}}
 	of := func(what string, take func(t *testing.T)) { // whatever one has started ends before the next
-		require.True(t, t.Run(what, take))
+		require.True(t, t.Run(what, take), "so far: %+v", f)
 	}
 	for _, n := range []int{20, 1} { // what is told once is of the client that is alone
 		of(fmt.Sprintf("%d clients", n), func(t *testing.T) {
@@ -180,6 +182,7 @@ func TestFigures(t *testing.T) {
 	of("throughput", func(t *testing.T) { throughput(t, &f) })
 	of("encrypted", func(t *testing.T) { encrypted(t, &f) })
 	of("50 clients", func(t *testing.T) { fifty(t, &f) })
+	of("silence", func(t *testing.T) { f.DetectTunnel = silence(t) })
 	of("a minute away", func(t *testing.T) { f.Away = away(t) })
 	of("loss", func(t *testing.T) { f.Resets = loss(t) })
 	image, err := os.Stat("../../../build/images/vpn-agent.tar")
@@ -462,6 +465,24 @@ func cpu(t *testing.T, pid int) time.Duration {
 	_, err = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
 	require.NoError(t, err)
 	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// silence is a tunnel that leads nowhere from one moment to the next: its interface stays, and nobody answers.
+func silence(t *testing.T) Spread {
+	s := newWorld(t)
+	s.gatewayAgent("10.42.0.7", nil)
+	client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	var all []time.Duration
+	for range 5 {
+		s.through(client.NS)
+		client.Until("the tunnel is told to be up", func(r overlay.Report) bool { return r.Client.Tunnel })
+		s.world.Less(t, "t0.7", "10.2.0.2/32")
+		began := time.Now()
+		client.Until("the tunnel is told to be down", func(r overlay.Report) bool { return !r.Client.Tunnel })
+		all = append(all, time.Since(began))
+		s.world.Route(t, "t0.7", "10.2.0.2/32")
+	}
+	return spread(all)
 }
 
 // away is a gateway that comes back after a minute.

@@ -180,7 +180,7 @@ func (n *NS) Less(t *testing.T, name, network string) {
 	t.Helper()
 	_, dst, err := net.ParseCIDR(network)
 	require.NoError(t, err)
-	require.NoError(t, n.links.RouteDel(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Dst: dst}))
+	require.NoError(t, n.links.RouteDel(&netlink.Route{LinkIndex: n.link(t, name).Attrs().Index, Dst: dst, Scope: netlink.SCOPE_NOWHERE})) // any
 }
 
 // NoRules takes away IPv4's rules for what comes in by an interface.
