@@ -95,7 +95,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.Container.Running { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
 	}
-	if unsettled(o) != nil {
+	if unsettled(o) != nil || held(plans(o, published(o), new(hook.Desired))) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
 	}
 	return o, err
@@ -178,14 +178,18 @@ func Reconcile(o Observed) hook.Desired {
 		return d
 	}
 	data := published(o)
-	untold := tell(o, data, &d)
 	unfit := fits(o.Config, o.View.Network, o.App)
 	planned := plans(o, data, &d)
-	why, open := hook.First(
+	untold := tell(o, data, unsettled(o) != nil || held(planned), &d)
+	d.Soon = hook.Trying(planned, container)
+	laid, image := hook.Laid(planned)
+	gates := []hook.Gate{
 		hook.Leads(o.Unit), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
 		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret, o.App)), hook.Valid(o.ViewErr), hook.Valid(unfit),
-		hook.Valid(planned), patched(o), hook.Up(container, o.Container.Up),
-	)
+		laid,
+	}
+	_, free := hook.First(gates...)
+	why, open := hook.First(append(gates, patched(o), hook.Up(container, o.Container.Up))...)
 	w := hook.Workload{Container: container}
 	switch {
 	case open:
@@ -200,6 +204,9 @@ func Reconcile(o Observed) hook.Desired {
 		w.Mode = hook.Stopped
 		w.Layer.Checks = map[string]hook.Check{hook.OverlayCheck: overlayCheck}
 		d.Status = why
+	}
+	if free && image.Kind != "" { // what follows has to wait for it
+		d.Status = image.With(append(notes(o), untold...)...)
 	}
 	d.Workloads = []hook.Workload{w}
 	return d
@@ -219,7 +226,7 @@ func plans(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (err error)
 func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 	return vpnk8slib.Gateway{
 		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner, Unit: o.Name}, Data: data, Network: o.View.Network,
-		Workload: container, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
+		Workload: container, Trials: o.View.Trials, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
 		AgentImage: o.Config.AgentImage, Leases: o.Leases, Pod: o.Pod.Address, MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
 		Ports: o.Config.portServer(),
 	}
@@ -261,14 +268,21 @@ func unsettled(o Observed) error {
 	return cmp.Or(o.ViewErr, o.ConfigErr, lacking, fits(o.Config, o.View.Network, o.App))
 }
 
-// tell publishes to each consumer what there is for it, and says what there is not.
-func tell(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (notes []string) {
+// held says whether an image is still to be proven before anything of a new route is laid: until then consumers are to keep to the one
+// that this pod has.
+func held(planned error) bool {
+	var trial *vpnk8slib.TrialError
+	return errors.As(planned, &trial) && trial.Held
+}
+
+// tell publishes to each consumer what there is for it, and says what there is not. Where what is laid stays, so does what was said.
+func tell(o Observed, data vpnk8slib.ProviderData, stays bool, d *hook.Desired) (notes []string) {
 	d.Publish = map[string]map[string]string{}
 	if o.Broken != "" {
 		d.Forget = []string{vpnk8slib.KeyLabel(o.Broken)}
 	}
 	for _, c := range o.Consumers {
-		mine, err := told(o, data, c)
+		mine, err := told(o, data, stays, c)
 		if mine.Port = nil; mine.VPNConnected { // what was said of a port before is as old as the lease
 			mine.Port = vpnk8slib.PortOf(o.Pod.Agent, c)
 		}
@@ -278,7 +292,7 @@ func tell(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (notes []str
 			}
 		}
 		switch key := o.Leases.Keys[vpnk8slib.LeaseName(c.Relation)]; {
-		case unsettled(o) != nil:
+		case stays:
 		case err != nil && !errors.Is(err, vpnk8slib.ErrNotReady) && c.Err == nil:
 			notes = append(notes, err.Error())
 		case key == "" || c.Err != nil:
@@ -293,12 +307,12 @@ func tell(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (notes []str
 }
 
 // told is what a consumer is told: what is laid, with the tunnel as it is now. Nothing, where neither is known.
-func told(o Observed, data vpnk8slib.ProviderData, c vpnk8slib.Consumer) (vpnk8slib.ProviderData, error) {
+func told(o Observed, data vpnk8slib.ProviderData, stays bool, c vpnk8slib.Consumer) (vpnk8slib.ProviderData, error) {
 	up, known := o.Container.Checks[tunnelCheck]
 	if refused(o, "probe-targets") && (up || !known) { // nobody has looked; that it is down the check has said all the same
 		return vpnk8slib.ProviderData{}, vpnk8slib.ErrNotReady
 	}
-	if unsettled(o) == nil {
+	if !stays {
 		return gateway(o, data).Offer(c, o.Secrets[c.Relation])
 	}
 	said, err := vpnk8slib.DecodeProviderData(o.App, o.saidTo(c))

@@ -29,7 +29,7 @@ func ready(t *testing.T) Observed {
 	u.Gateway = true
 	return Observed{
 		Unit: u, Config: c, Secret: Secret{"private-key": privateKey},
-		View: vpnk8slib.GatewayView{Network: hooktest.Network(t), Owner: "6f6b3c5e-0000-4000-8000-000000000001"},
+		View: vpnk8slib.GatewayView{Network: hooktest.Network(t), Owner: "6f6b3c5e-0000-4000-8000-000000000001", Trials: hooktest.Proven},
 		Pod:  vpnk8slib.Pod{Overlay: true}, Container: hook.Seen{Up: true, Running: true, Checks: map[string]bool{tunnelCheck: true}},
 		Tunnel: Tunnel{Up: true, Seen: netip.MustParseAddr("192.0.2.2")},
 		Consumers: []vpnk8slib.Consumer{{Relation: consumer, App: "qbittorrent", Data: vpnk8slib.RequirerData{
@@ -243,4 +243,37 @@ func TestCharmcraft(t *testing.T) {
 		Actions:    slices.Collect(maps.Keys(actions)),
 		Params:     map[string]any{hook.VerifyEgressAction: hook.VerifyParams{}},
 	})
+}
+
+// An image is tried before this pod is made of it. While it is, or where it cannot be used, the tunnel goes on; and consumers keep to the
+// route that this pod has, where a new one waits for the image.
+func TestImages(t *testing.T) {
+	o := ready(t)
+	o.Said = Reconcile(o).Publish
+	o.Config.PodGatewayImage = "pod-gateway:2"
+	o.View.Trials.Settings = "other" // what is laid
+	d := Reconcile(o)
+	assert.Equal(t, hook.Waiting("trying the image pod-gateway:2 in pod "+d.Protect[1].Apply.Metadata.Name+", before this pod is made of it"), d.Status)
+	assert.Equal(t, container, d.Soon)
+	assert.Equal(t, hook.AsIs, d.Workloads[0].Mode)
+	assert.Equal(t, o.Said, d.Publish)
+	assert.Equal(t, "NetworkPolicy gluetun-vpn-trial", d.Protect[0].Apply.Ref().String(), "no settings")
+
+	o.View.Trials.Pods = []vpnk8slib.Trial{{Pod: d.Protect[1].Apply.Metadata.Name, Why: "ErrImagePull", Says: "not found"}}
+	o.Config.VXLANPort++
+	assert.Equal(t, o.Said, Reconcile(o).Publish, "not what is to come")
+	o.Config.VXLANPort--
+	d = Reconcile(o)
+	assert.Equal(t, "blocked", d.Status.Kind)
+	assert.Contains(t, d.Status.Message, "cannot use the image pod-gateway:2: ErrImagePull: juju config gluetun pod-gateway-image=<image>; not found; see: kubectl -n downloads describe pod gluetun-vpn-trial-")
+	assert.Empty(t, d.Soon)
+	assert.Empty(t, d.Protect)
+
+	o.View.Trials.Settings = "" // the first of all pods
+	o.Pod = vpnk8slib.Pod{}
+	d = Reconcile(o)
+	assert.Equal(t, "blocked", d.Status.Kind)
+	assert.Equal(t, hook.Stopped, d.Workloads[0].Mode)
+	require.Len(t, d.Protect, 1)
+	assert.Equal(t, "true", d.Protect[0].Apply.Metadata.Labels[vpnk8slib.Domain+"gateway"], "other gateways see what it takes")
 }

@@ -69,6 +69,7 @@ func inPod(t *testing.T, resolvConf string, options map[string]any) (*cluster, f
 		"ServiceCIDR":            `{"items": [{"spec": {"cidrs": ["10.43.0.0/16"]}}]}`,
 		"Node":                   `{"items": [{"spec": {"podCIDRs": ["10.42.0.0/24"]}}]}`,
 		"Pod":                    `{}`,
+		"TrialPod":               `{}`,
 	}}
 	return c, func() Observed {
 		t.Helper()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -45,7 +46,11 @@ func (f fragment) withAgent(n Network, image, command string, c overlay.Config, 
 	}
 	f.live[agentFile] = string(text)
 	f.keys = keys
-	guard, resident := agent("vpn-guard", image, "guard", "--once"), agent("vpn-agent", image, command)
+	once := []string{"guard", "--once"}
+	if !n.Sidecars {
+		once = append(once, "--root-asks") // the next containers look for the gateway by its name
+	}
+	guard, resident := agent("vpn-guard", image, once...), agent("vpn-agent", image, command)
 	f.volumes = append(f.volumes, volume{Name: socketVolume, EmptyDir: &struct{}{}})
 	if f.keysName != "" {
 		// Optional: without it the agent closes the pod and says so; a pod that waits for it could not be repaired from inside.
@@ -56,7 +61,6 @@ func (f fragment) withAgent(n Network, image, command string, c overlay.Config, 
 		resident.RestartPolicy = "Always"
 		f.init = append([]container{guard, resident}, f.init...)
 	} else {
-		guard.Command = append(guard.Command, "--root-asks") // the next containers look for the gateway by its name
 		f.init = append([]container{guard}, f.init...)
 		f.containers = append([]container{resident}, f.containers...)
 	}
@@ -65,8 +69,9 @@ func (f fragment) withAgent(n Network, image, command string, c overlay.Config, 
 }
 
 func agent(name, image string, args ...string) container {
+	command := append([]string{"/agent"}, args...)
 	return container{
-		Name: name, Image: cmp.Or(image, AgentImage), Command: append([]string{"/agent"}, args...),
+		Name: name, Image: cmp.Or(image, AgentImage), Command: command, try: append(slices.Clone(command), "--help"), option: "vpn-agent-image",
 		Env: []envVar{{Name: overlay.PodVariable, ValueFrom: &envSource{FieldRef: fieldRef{"metadata.name"}}}},
 		SecurityContext: &securityContext{
 			AllowPrivilegeEscalation: ptr(false), ReadOnlyRootFilesystem: ptr(true), RunAsUser: ptr(int64(0)),

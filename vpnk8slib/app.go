@@ -29,16 +29,18 @@ func KillSwitchName(app string) string { return app + "-vpn-killswitch" }
 func (a App) clientConfig() string  { return a.Name + "-vpn-client" }
 func (a App) clientState() string   { return a.Name + "-vpn-state" }
 func (a App) keys() string          { return a.Name + "-vpn-keys" }
+func (a App) trials() string        { return a.Name + "-vpn-trial" }
 func (a App) gatewayConfig() string { return a.Name + "-vpn-gateway" }
 
 // labels are those that Juju gives its own objects of the application: by them it, and the operator, find ours too.
 func (a App) labels() map[string]string {
-	return map[string]string{nameLabel: a.Name, "app.kubernetes.io/managed-by": "juju"}
+	return map[string]string{nameLabel: a.Name, managedLabel: "juju"}
 }
 
 const (
 	// nameLabel selects an application's pods; Juju puts it on every one of them.
-	nameLabel = "app.kubernetes.io/name"
+	nameLabel    = "app.kubernetes.io/name"
+	managedLabel = "app.kubernetes.io/managed-by"
 	// gatewayLabel is on the ConfigMap of every gateway: by it they find each other's.
 	gatewayLabel = Domain + "gateway"
 )

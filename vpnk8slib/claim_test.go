@@ -68,7 +68,7 @@ func (g *gateways) look(a App, set option) (c chosen, write func()) {
 		g.t.Helper()
 		plan, _, err := GatewayPlans(Gateway{
 			App: a, Data: ProviderData{RoutingMethod: g.method, VXLANID: id, VXLANIPNetwork: network, VXLANPort: VXLANPort},
-			Network: v.Network, Workload: "gluetun", Endpoint: Endpoint{Ports: []uint16{51820}, Mark: 1},
+			Network: v.Network, Workload: "gluetun", Trials: Trials{Images: []string{PodGatewayImage, AgentImage}}, Endpoint: Endpoint{Ports: []uint16{51820}, Mark: 1},
 		})
 		require.NoError(g.t, err)
 		for _, s := range plan {

@@ -18,7 +18,7 @@ const (
 // template; Held keeps it as it last was, and Locked and Protected leave it untouched, as does the hook that breaks a relation.
 //
 // Where the route cannot be laid protect is there all the same, with the error, and has to be carried out: it holds
-// everything but the route.
+// everything but the route. A *TrialError is such an error too: protect then tries what has to be tried.
 func ClientPlans(c Client) (protect, release Plan, err error) {
 	defer func() { err = told(err, c.App.Name) }()
 	state := c.State()
@@ -44,6 +44,8 @@ func ClientPlans(c Client) (protect, release Plan, err error) {
 			last = c.Last // what cannot be routed has not been good
 		}
 		protect = append(protect, route...)
+	} else if !c.Breaking {
+		protect = append(protect, c.Trials.clear(c.App)...)
 	}
 	kept, marshal := c.state(last)
 	if marshal != nil {
@@ -62,7 +64,7 @@ func (c Client) route(d ProviderData) (Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.plan(c.App, c.App.clientConfig(), c.Workloads), nil
+	return f.plan(c.App, c.App.clientConfig(), c.Workloads, c.Trials)
 }
 
 // Port is the provider's that leads here, or the last that did by this relation; 0: there was none.
@@ -92,13 +94,14 @@ func (c Client) state(last *LastGood) (Step, error) {
 
 func (c Client) release() Plan {
 	ref := func(kind, name string) Step { return Step{Delete: Ref{kind, name, c.App.Namespace}} }
-	plan := Plan{
-		{Manager: managerTemplate, Apply: unpatched(c.App)},
+	plan := append(c.Trials.clear(c.App),
+		Step{Manager: managerTemplate, Apply: unpatched(c.App)},
 		ref("ConfigMap", c.App.clientConfig()),
 		ref("ConfigMap", c.App.clientState()),
 		ref("Secret", c.App.keys()),
+		ref("NetworkPolicy", c.App.trials()),
 		ref("NetworkPolicy", KillSwitchName(c.App.Name)),
-	}
+	)
 	if c.Network.Cilium {
 		plan = append(plan, ref("CiliumNetworkPolicy", KillSwitchName(c.App.Name)))
 	}

@@ -34,8 +34,13 @@ type fragment struct {
 	charm      []volumeMount // of the charm's own container
 }
 
-// plan applies the settings, then the whole template patch in one go and always in the same order.
-func (f fragment) plan(a App, config string, workloads []string) Plan {
+// plan applies the settings, then the whole template patch in one go and always in the same order. With the *TrialError of an image the
+// template stays as it is, and so do the settings of a pod that runs by others.
+func (f fragment) plan(a App, config string, workloads []string, t Trials) (Plan, error) {
+	tries, spent, err := f.try(a, t)
+	if err != nil && !t.sameSettings(f) {
+		return append(tries, spent...), err
+	}
 	files := map[string]string{}
 	maps.Copy(files, f.settings)
 	maps.Copy(files, f.live)
@@ -43,11 +48,13 @@ func (f fragment) plan(a App, config string, workloads []string) Plan {
 	if len(f.keys) > 0 { // one that may not be read now stays what it was
 		plan = append(plan, Step{Manager: managerKeys, Apply: secret(a, f.keysName, f.keys)})
 	}
-	plan = append(plan, Step{Manager: managerTemplate, Apply: f.statefulSet(a, config, workloads)})
+	if err == nil {
+		plan = append(plan, Step{Manager: managerTemplate, Apply: f.statefulSet(a, config, workloads)})
+	}
 	if len(f.charm) > 0 && a.Unit != "" {
 		plan = append(plan, Step{Manager: managerPod, Apply: f.wake(a)})
 	}
-	return plan
+	return slices.Concat(plan, tries, spent), err // the template first: what it has needs no trial any more
 }
 
 func (f fragment) statefulSet(a App, config string, workloads []string) *Object {

@@ -13,6 +13,7 @@ type Gateway struct {
 	Network  Network
 	Workload string // the container of the VPN client
 	Image    string // of the routing containers
+	Trials   Trials
 	Endpoint Endpoint
 
 	// Of the method overlay.
@@ -41,7 +42,8 @@ func (e Endpoint) text() string {
 	return fmt.Sprint(e.Addr, e.Ports, e.Mark)
 }
 
-// GatewayPlans says what must hold in the cluster for a gateway, before its VPN client is touched.
+// GatewayPlans says what must hold in the cluster for a gateway, before its VPN client is touched. With a *TrialError protect has to be
+// carried out all the same.
 func GatewayPlans(g Gateway) (protect, release Plan, err error) {
 	defer func() { err = told(err, g.App.Name) }()
 	if err := g.Network.agentsWay(); err != nil {
@@ -58,7 +60,11 @@ func GatewayPlans(g Gateway) (protect, release Plan, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	protect = f.plan(g.App, g.App.gatewayConfig(), []string{g.Workload})
-	protect[0].Apply.Metadata.Labels[gatewayLabel] = "true" // the settings come first
-	return protect, nil, nil
+	protect, err = f.plan(g.App, g.App.gatewayConfig(), []string{g.Workload}, g.Trials)
+	for _, s := range protect {
+		if s.Apply != nil && s.Apply.Kind == "ConfigMap" {
+			s.Apply.Metadata.Labels[gatewayLabel] = "true"
+		}
+	}
+	return protect, nil, err
 }

@@ -46,6 +46,9 @@ func goldenText(t *testing.T, name, text string) {
 
 var app = vpnk8slib.App{Name: "qbittorrent", Namespace: "downloads", OwnerUID: "0a1b2c3d"}
 
+// proven are the images that the template has.
+var proven = vpnk8slib.Trials{Images: []string{vpnk8slib.PodGatewayImage, vpnk8slib.AgentImage}}
+
 func network() vpnk8slib.Network {
 	return vpnk8slib.Network{
 		Services:    vpnk8slib.CIDRs{netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd43::/112")},
@@ -88,6 +91,7 @@ func routed(t *testing.T) vpnk8slib.Client {
 		Network:   network(),
 		Workloads: []string{"qbittorrent"},
 		Image:     vpnk8slib.PodGatewayImage,
+		Trials:    proven,
 	}
 }
 
@@ -95,7 +99,7 @@ func gateway(t *testing.T) vpnk8slib.Gateway {
 	t.Helper()
 	return vpnk8slib.Gateway{
 		App:  vpnk8slib.App{Name: "gluetun", Namespace: "downloads", OwnerUID: "4e5f6071"},
-		Data: gatewayData(t), Network: network(), Workload: "gluetun", Image: vpnk8slib.PodGatewayImage,
+		Data: gatewayData(t), Network: network(), Workload: "gluetun", Image: vpnk8slib.PodGatewayImage, Trials: proven,
 		Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{51820}},
 	}
 }
@@ -157,4 +161,14 @@ func TestGatewayByTCP(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestGoldenTrial(t *testing.T) {
+	c := routed(t)
+	c.Trials = vpnk8slib.Trials{}
+	protect, _, err := vpnk8slib.ClientPlans(c)
+	require.ErrorContains(t, err, "trying the image "+vpnk8slib.AgentImage)
+	golden(t, "trial-policy.yaml", protect[2].Apply)
+	golden(t, "trial-agent.yaml", protect[3].Apply)
+	golden(t, "trial-pod-gateway.yaml", protect[4].Apply)
 }

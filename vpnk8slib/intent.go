@@ -51,8 +51,12 @@ func (i intent) app() string {
 	}
 	meta, _ := i.object["metadata"].(map[string]any)
 	labels, _ := meta["labels"].(map[string]any)
-	app, _ := labels[nameLabel].(string)
-	return app
+	for _, by := range []string{nameLabel, trialLabel} {
+		if app, _ := labels[by].(string); app != "" {
+			return app
+		}
+	}
+	return ""
 }
 
 // holdsIn says whether the live object is as we want it. What others own beside us does not count, except in a policy:

@@ -58,6 +58,7 @@ var resources = map[string]struct{ api, plural string }{
 	gatewayConfigs:        {"/api/v1", "configmaps"},
 	"Node":                {"/api/v1", "nodes"},
 	"Pod":                 {"/api/v1", "pods"},
+	trialPods:             {"/api/v1", "pods"},
 	"Secret":              {"/api/v1", "secrets"},
 	"Service":             {"/api/v1", "services"},
 	"ServiceAccount":      {"/api/v1", "serviceaccounts"},
@@ -73,8 +74,11 @@ var resources = map[string]struct{ api, plural string }{
 // gatewayConfigs is the kind by which the ConfigMaps of gateways are listed, of all applications and in all namespaces.
 const gatewayConfigs = "GatewayConfig"
 
+// trialPods is the kind by which pods are listed that try an image.
+const trialPods = "TrialPod"
+
 // listed are labels: of these kinds only the objects that bear one are listed.
-var listed = map[string]string{gatewayConfigs: gatewayLabel}
+var listed = map[string]string{gatewayConfigs: gatewayLabel, trialPods: trialLabel}
 
 func path(kind, namespace, name string) (string, error) {
 	r, ok := resources[kind]
@@ -156,7 +160,7 @@ func (k Kube) Apply(ctx context.Context, manager string, obj *Object) error {
 	switch {
 	case apierrors.IsNotFound(err) && want.ref.Kind == "StatefulSet":
 		return fmt.Errorf("cannot apply %s: it is not there; Juju makes it", want.ref)
-	case apierrors.IsNotFound(err) && (want.bare || want.ref.Kind == "Pod"): // one that has gone needs nothing
+	case apierrors.IsNotFound(err) && (want.bare || want.ref.Kind == "Pod" && obj.Spec == nil): // one that has gone needs nothing
 		return nil
 	case apierrors.IsNotFound(err):
 	case err != nil:

@@ -43,7 +43,7 @@ func TestAThirdMethod(t *testing.T) {
 	require.NoError(t, link.Err)
 	n := Network{Pods: prefixes("10.42.0.0/16"), APIServers: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.1:6443")}}
 	n.Controllers = n.APIServers
-	c := Client{App: App{Name: "app", Namespace: "roof"}, Link: link, Network: n, Workloads: []string{"app"}, Image: "a/b:c"}
+	c := Client{App: App{Name: "app", Namespace: "roof"}, Link: link, Network: n, Workloads: []string{"app"}, Image: "a/b:c", Trials: Trials{Images: []string{"a/b:c", AgentImage}}}
 	assert.Equal(t, Routed, c.State())
 	protect, _, err := ClientPlans(c)
 	require.NoError(t, err)
@@ -52,7 +52,7 @@ func TestAThirdMethod(t *testing.T) {
 	assert.Equal(t, "hatch", protect[2].Apply.Spec.(statefulSetSpec).Template.Spec.InitContainers[0].Name)
 
 	n.Services = n.Pods
-	g := Gateway{App: App{Name: "loft", Namespace: "roof"}, Data: link.Gateway, Network: n, Workload: "bird"}
+	g := Gateway{App: App{Name: "loft", Namespace: "roof"}, Data: link.Gateway, Network: n, Workload: "bird", Trials: c.Trials}
 	told, err := g.Offer(Consumer{}, "")
 	require.NoError(t, err)
 	assert.Equal(t, "carrier-pigeon", told.RoutingMethod)

@@ -52,6 +52,17 @@ type podSpec struct {
 	Containers     []container `json:"containers,omitempty"`
 }
 
+type trialSpec struct {
+	RestartPolicy                 string      `json:"restartPolicy"`
+	ActiveDeadlineSeconds         int         `json:"activeDeadlineSeconds"`
+	TerminationGracePeriodSeconds *int64      `json:"terminationGracePeriodSeconds,omitempty"`
+	ServiceAccountName            string      `json:"serviceAccountName"`
+	AutomountServiceAccountToken  *bool       `json:"automountServiceAccountToken,omitempty"`
+	EnableServiceLinks            *bool       `json:"enableServiceLinks,omitempty"`
+	Containers                    []container `json:"containers"`
+	where
+}
+
 type volume struct {
 	Name      string         `json:"name"`
 	ConfigMap *configMapName `json:"configMap,omitempty"`
@@ -77,6 +88,12 @@ type container struct {
 	SecurityContext *securityContext `json:"securityContext,omitempty"`
 	VolumeMounts    []volumeMount    `json:"volumeMounts,omitempty"`
 	RestartPolicy   string           `json:"restartPolicy,omitempty"` // of an init container: Always, or none
+
+	TerminationMessagePolicy string `json:"terminationMessagePolicy,omitempty"`
+
+	// Not Kubernetes': a command that shows that the image can be used so, changes nothing and ends; and the option that names the image.
+	try    []string
+	option string
 }
 
 type envVar struct {
@@ -104,6 +121,7 @@ type securityContext struct {
 	Capabilities             *capabilities   `json:"capabilities,omitempty"`
 	ReadOnlyRootFilesystem   *bool           `json:"readOnlyRootFilesystem,omitempty"`
 	RunAsUser                *int64          `json:"runAsUser,omitempty"`
+	RunAsNonRoot             *bool           `json:"runAsNonRoot,omitempty"`
 	SeccompProfile           *seccompProfile `json:"seccompProfile,omitempty"`
 }
 
@@ -119,7 +137,7 @@ type capabilities struct {
 type policySpec struct {
 	PodSelector labelSelector `json:"podSelector"`
 	PolicyTypes []string      `json:"policyTypes"`
-	Egress      []policyRule  `json:"egress"`
+	Egress      []policyRule  `json:"egress,omitempty"`
 }
 
 type labelSelector struct {

@@ -34,6 +34,7 @@ const (
 	managerKillSwitch = "vpnk8slib-killswitch"
 	managerKeys       = "vpnk8slib-keys"
 	managerPod        = "vpnk8slib-pod"
+	managerTrial      = "vpnk8slib-trial"
 )
 
 // Reconcile carries out p and stops at the first step that fails.

@@ -174,7 +174,10 @@ func netAdmin(more ...string) *securityContext {
 const run = `[ -r %[1]s ] || { echo "%[1]s is not there"; sleep 5; exit 0; }; exec /bin/bash %[1]s`
 
 func script(name, image, file string, as *securityContext) container {
-	return container{Name: name, Image: cmp.Or(image, PodGatewayImage), Command: []string{"/bin/bash", "-c", fmt.Sprintf(run, configMount+"/"+file)}, SecurityContext: as}
+	return container{
+		Name: name, Image: cmp.Or(image, PodGatewayImage), Command: []string{"/bin/bash", "-c", fmt.Sprintf(run, configMount+"/"+file)}, SecurityContext: as,
+		try: []string{"/bin/bash", "-c", "exit 0"}, option: "pod-gateway-image",
+	}
 }
 
 // onNode tells a container its node's address: where the pod goes next is not known before, and no setting could say it.

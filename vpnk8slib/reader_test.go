@@ -44,7 +44,7 @@ func (c *cluster) List(_ context.Context, kind, namespace string, into any) erro
 			keys = append(keys, key)
 		}
 	}
-	if len(keys) == 0 && !slices.Contains([]string{"EndpointSlice", "Node", "NetworkPolicy", "Pod"}, kind) {
+	if len(keys) == 0 && !slices.Contains([]string{"EndpointSlice", "Node", "NetworkPolicy", "Pod", "TrialPod"}, kind) {
 		return apierrors.NewNotFound(schema.GroupResource{Resource: kind}, "")
 	}
 	slices.Sort(keys)

@@ -1,6 +1,10 @@
 package vpnk8slib
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // What is read of the cluster, field by field, as its API spells it.
 
@@ -54,6 +58,58 @@ type seenPod struct {
 	Status struct {
 		HostIP string `json:"hostIP"`
 	} `json:"status"`
+}
+
+type seenSet struct {
+	Spec struct {
+		Template struct {
+			Metadata struct {
+				Annotations map[string]string `json:"annotations"`
+			} `json:"metadata"`
+			Spec struct {
+				where
+				InitContainers []seenContainer `json:"initContainers"`
+				Containers     []seenContainer `json:"containers"`
+			} `json:"spec"`
+		} `json:"template"`
+	} `json:"spec"`
+}
+
+type seenContainer struct {
+	Name  string `json:"name"`
+	Image string `json:"image"`
+}
+
+// seenTrial is a pod that tries an image.
+type seenTrial struct {
+	Metadata struct {
+		seenMetadata
+		CreationTimestamp time.Time  `json:"creationTimestamp"`
+		DeletionTimestamp *time.Time `json:"deletionTimestamp"`
+	} `json:"metadata"`
+	Status struct {
+		Phase      string `json:"phase"`
+		Reason     string `json:"reason"`
+		Message    string `json:"message"`
+		Conditions []struct {
+			Type    string `json:"type"`
+			Status  string `json:"status"`
+			Message string `json:"message"`
+		} `json:"conditions"`
+		ContainerStatuses []struct {
+			Name  string `json:"name"`
+			State struct {
+				Waiting    *seenReason `json:"waiting"`
+				Terminated *seenReason `json:"terminated"`
+			} `json:"state"`
+		} `json:"containerStatuses"`
+	} `json:"status"`
+}
+
+type seenReason struct {
+	ExitCode int    `json:"exitCode"` // of one that has ended
+	Reason   string `json:"reason"`
+	Message  string `json:"message"`
 }
 
 type seenService struct {

@@ -38,6 +38,7 @@ type Client struct {
 	Workloads []string         // containers that run what must be protected
 	Ports     []int            // TCP, on which the workload is asked over the pod's own interface
 	Key       string           // of the overlay; empty: not known
+	Trials    Trials
 	// Images of the routing containers and of the agent's; from the consumer's own charm, never from relation data.
 	Image, AgentImage string
 }

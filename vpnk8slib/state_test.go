@@ -174,7 +174,7 @@ func TestClientPlans(t *testing.T) {
 		{"relation removed: lock, and leave the pods alone", func(c *vpnk8slib.Client) { c.Last = last(c); c.Link = vpnk8slib.ReadLink("qbittorrent", nil) }, []string{lock, kept}},
 		{"unsafe: take everything away", func(c *vpnk8slib.Client) { c.Link = vpnk8slib.ReadLink("qbittorrent", nil); c.Unsafe = true }, []string{
 			"apply StatefulSet qbittorrent", "delete ConfigMap qbittorrent-vpn-client", "delete ConfigMap qbittorrent-vpn-state", "delete Secret qbittorrent-vpn-keys",
-			"delete NetworkPolicy qbittorrent-vpn-killswitch"}},
+			"delete NetworkPolicy qbittorrent-vpn-trial", "delete NetworkPolicy qbittorrent-vpn-killswitch"}},
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {

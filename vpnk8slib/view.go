@@ -14,6 +14,7 @@ type ClientView struct {
 	Last     *LastGood // nil: never routed, or what was kept cannot be read
 	Network  Network
 	Owner    types.UID // of the application's ServiceAccount
+	Trials   Trials    // of images
 	Wider    []string  // other NetworkPolicies that select our pods and allow more than ours
 	Probe    EnforcementProbe
 	Enforced Enforcement
@@ -23,7 +24,7 @@ type ClientView struct {
 func ObserveClient(ctx context.Context, r Reader, a App, o Overrides) (v ClientView, err error) {
 	defer func() { err = told(err, a.Name) }()
 	base, err := observe(ctx, r, a, o)
-	v.Network, v.Owner = base.Network, base.Owner
+	v.Network, v.Owner, v.Trials = base.Network, base.Owner, base.Trials
 	if err != nil {
 		return v, err
 	}
@@ -59,6 +60,7 @@ func ownPod(ctx context.Context, r Reader, a App) (p seenPod, err error) {
 type GatewayView struct {
 	Network Network
 	Owner   types.UID         // of the application's ServiceAccount
+	Trials  Trials            // of images
 	Claim   Claim             // what the gateway has had of an overlay so far
 	Others  Claims            // of the cluster's other gateways
 	Images  map[string]string // of this pod's containers, by their names; empty where the pod is not known
@@ -88,6 +90,9 @@ func observe(ctx context.Context, r Reader, a App, o Overrides) (v GatewayView, 
 		return v, err
 	}
 	v.Owner = types.UID(account.Metadata.UID)
+	if v.Trials, err = observeTrials(ctx, r, a); err != nil {
+		return v, err
+	}
 	v.Network, err = Discover(ctx, r, o)
 	return v, err
 }

@@ -20,7 +20,7 @@ type Env struct {
 }
 
 // Apply makes d true, in this order: Protect, workloads (those that are to stop first), Release, secrets, publish, ports,
-// the call for another hook, status. A protection is in place before a workload starts and goes only after it has stopped;
+// the calls for other hooks, status. A protection is in place before a workload starts and goes only after it has stopped;
 // the status comes last, so that it says only what is so. Where a step fails, no later one is made, with one exception: every
 // workload that is to stop is stopped, even when Protect failed or another one did not stop. None is started then.
 //
@@ -119,6 +119,9 @@ func tell(env Env, d Desired) error {
 		if err := again(env, d.Again); err != nil {
 			return err
 		}
+	}
+	if err := soon(env, d.Soon); err != nil {
+		return err
 	}
 	return setStatus(d.Status)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/canonical/pebble/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
@@ -321,4 +322,45 @@ func TestSteadyHookKeepsTheBudget(t *testing.T) {
 	calls := once()
 	assert.LessOrEqual(t, len(calls), 8+2*len(w.Relations), "%v", calls)
 	assert.NotContains(t, calls, "juju-log", "a hook that changes nothing says nothing")
+}
+
+// A check brings hooks, for as long as one asks for it, and is laid to rest once.
+func TestApplySoon(t *testing.T) {
+	pod := t.TempDir()
+	once := func(container string) (period string, steps []string) {
+		t.Helper()
+		juju(t, world(), "config-changed")
+		t.Setenv("JUJU_CHARM_DIR", pod)
+		r := &layers{recorder: busy(nil)}
+		env := r.env()
+		env.Pebble = func(string) (Pebble, error) { return r, nil }
+		require.NoError(t, Apply(t.Context(), env, Unit{App: "qbittorrent", Leader: true}, Desired{Soon: container, Status: Waiting("for an image")}))
+		if r.added != nil {
+			var l Layer
+			require.NoError(t, yaml.Unmarshal(r.added.LayerData, &l))
+			assert.Equal(t, "/charm/bin/pebble notify vpn.charmarr.io/again", l.Checks["soon"].Exec.Command)
+			period = l.Checks["soon"].Period
+		}
+		return period, done()
+	}
+	_, steps := once("")
+	assert.Equal(t, []string{"status-set"}, steps, "nobody has asked")
+	period, steps := once("new")
+	assert.Equal(t, "3s", period)
+	assert.Equal(t, []string{"plan", "status-set"}, steps)
+	period, _ = once("")
+	assert.Equal(t, "24h", period)
+	_, steps = once("")
+	assert.Equal(t, []string{"status-set"}, steps, "and nothing is asked any more")
+}
+
+// layers keeps the layer that was added.
+type layers struct {
+	*recorder
+	added *client.AddLayerOptions
+}
+
+func (l *layers) AddLayer(o *client.AddLayerOptions) error {
+	l.added = o
+	return nil
 }

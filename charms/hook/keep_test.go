@@ -101,7 +101,7 @@ func (c *cluster) Try(context.Context, *vpnk8slib.Object) error {
 func TestSeeVPNAsksOnce(t *testing.T) {
 	juju(t, model{}, "config-changed")
 	c := &cluster{objects: map[string]string{
-		"ServiceAccount app": `{}`, "Service kubernetes": `{}`, "EndpointSlice list": `{}`, "Pod list": `{}`, "NetworkPolicy list": `{}`, "Pod app-0": `{}`,
+		"ServiceAccount app": `{}`, "Service kubernetes": `{}`, "EndpointSlice list": `{}`, "Pod list": `{}`, "TrialPod list": `{}`, "NetworkPolicy list": `{}`, "Pod app-0": `{}`,
 		"Node list": `{"items": [{"spec": {"podCIDRs": ["10.42.0.0/24"]}}]}`, "Service kube-dns": `{"spec": {"clusterIPs": ["10.43.0.10"]}}`,
 	}}
 	see := func() string {

@@ -106,10 +106,48 @@ func again(env Env, container string) error {
 		return nil
 	}
 	if err == nil {
-		_, err = p.Notify(&client.NotifyOptions{Type: client.CustomNotice, Key: "vpn.charmarr.io/again"})
+		_, err = p.Notify(&client.NotifyOptions{Type: client.CustomNotice, Key: againNotice})
 	}
 	if err != nil {
 		return fmt.Errorf("cannot ask for another hook: %w", err)
+	}
+	return nil
+}
+
+const againNotice = "vpn.charmarr.io/again"
+
+// soonFile names the container whose Pebble brings hooks, as long as it does.
+const soonFile = ".soon"
+
+// soon has a container's Pebble bring hooks one after the other, for what tells nobody when it has come. A check can send the notice
+// as well as we can. Nothing takes a check out of a plan again: one that is not needed any more is asked once a day, until the pod ends.
+func soon(env Env, container string) error {
+	before, err := os.ReadFile(inPod(soonFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot read who brings other hooks: %w", err)
+	}
+	period := "3s"
+	if container == "" {
+		if container, period = string(before), "24h"; container == "" {
+			return nil
+		}
+	}
+	p, err := env.Pebble(container)
+	if errors.Is(err, errDown) {
+		return nil // its coming brings a hook as well
+	}
+	if err == nil {
+		_, err = ensureLayer(p, "soon", Layer{Checks: map[string]Check{"soon": {
+			Override: "replace", Period: period, Timeout: "2s", Exec: &ExecCheck{"/charm/bin/pebble notify " + againNotice},
+		}}})
+	}
+	if err == nil && period == "24h" {
+		err = os.Remove(inPod(soonFile))
+	} else if err == nil {
+		err = os.WriteFile(inPod(soonFile), []byte(container), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot ask for other hooks: %w", err)
 	}
 	return nil
 }

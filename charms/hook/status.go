@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -57,6 +58,30 @@ func Valid(err error) Gate {
 		return Gate{}
 	}
 	return Gate{true, Blocked(strings.ReplaceAll(err.Error(), "\n", "; "))}
+}
+
+// Laid says what an error of a plan means, if it is one: a gate, or words that take the place of the status. An image that is not proven
+// shuts the gate only where what is laid differs by more: a pod that runs by the same settings goes on, with the image that it has.
+func Laid(planned error) (gate Gate, instead Status) {
+	var trial *vpnk8slib.TrialError
+	if !errors.As(planned, &trial) {
+		return Valid(planned), Status{}
+	}
+	why := Blocked(planned.Error())
+	if trial.Why == "" {
+		why = Waiting(planned.Error())
+	}
+	return Gate{trial.Held, why}, why
+}
+
+// Trying is the container whose Pebble is to bring hooks while an image is tried, of which nobody tells when it has ended; empty where
+// none is.
+func Trying(planned error, container string) string {
+	var trial *vpnk8slib.TrialError
+	if errors.As(planned, &trial) && trial.Why == "" {
+		return container
+	}
+	return ""
 }
 
 // Up is open while the container's Pebble answers.

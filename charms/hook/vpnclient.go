@@ -87,7 +87,7 @@ func key(l vpnk8slib.Link) string {
 func (v VPN) client(workloads ...string) vpnk8slib.Client {
 	return vpnk8slib.Client{
 		App: v.App, Link: v.Link, Unsafe: v.Options.UnsafeMode, Breaking: v.Breaking, Last: v.View.Last, Network: v.View.Network, Probe: v.View.Probe,
-		Workloads: workloads, Ports: v.Ports, Key: v.Key, Image: v.Options.PodGatewayImage, AgentImage: v.Options.AgentImage,
+		Workloads: workloads, Ports: v.Ports, Key: v.Key, Trials: v.View.Trials, Image: v.Options.PodGatewayImage, AgentImage: v.Options.AgentImage,
 	}
 }
 
@@ -110,9 +110,13 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 		d.Again = w.Container
 	}
 
+	d.Soon = Trying(planned, w.Container)
+
+	laid, image := Laid(planned)
 	gates = append([]Gate{Leads(u), Valid(v.OptionsErr)}, gates...)
-	gates = append(gates, Valid(err), Trusted(u, v.ViewErr), Reachable(u, v.ViewErr), Valid(v.ViewErr), Valid(planned), v.gate(c), Up(w.Container, up))
-	why, open := First(gates...)
+	gates = append(gates, Valid(err), Trusted(u, v.ViewErr), Reachable(u, v.ViewErr), Valid(v.ViewErr), laid)
+	_, free := First(gates...)
+	why, open := First(append(gates, v.gate(c), Up(w.Container, up))...)
 	switch {
 	case open:
 		w.Mode = Running
@@ -123,6 +127,9 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 	default:
 		w.Mode = Stopped
 		d.Status = why.With(v.notes(c)...)
+	}
+	if free && image.Kind != "" { // what follows has to wait for it
+		d.Status = image.With(v.notes(c)...)
 	}
 	w.Layer.Checks = v.checks(c, w)
 	d.Workloads = []Workload{w}

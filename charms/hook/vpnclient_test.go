@@ -1,8 +1,10 @@
 package hook_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -239,5 +241,80 @@ func TestVPNLocksWithoutARoute(t *testing.T) {
 	assert.Equal(t, "NetworkPolicy", d.Protect[0].Apply.Kind)
 	for _, s := range d.Protect {
 		assert.NotEqual(t, "StatefulSet", s.Apply.Kind)
+	}
+}
+
+// An image is tried before a pod is made of it. A workload that runs goes on, and may start again, in a pod that runs by the same settings.
+func TestVPNImages(t *testing.T) {
+	u := hooktest.Leader("app")
+	settings, names := func() (string, []string) { // as the template has them when the route is laid
+		d := hooktest.Routed(t, u).Desired(u, sleeper, true)
+		var template struct {
+			Spec struct {
+				Template struct {
+					Metadata struct{ Annotations map[string]string }
+					Spec     struct{ InitContainers, Containers []struct{ Name string } }
+				}
+			}
+		}
+		for _, s := range d.Protect {
+			if s.Apply.Kind == "StatefulSet" {
+				text, err := json.Marshal(s.Apply)
+				require.NoError(t, err)
+				require.NoError(t, json.Unmarshal(text, &template))
+			}
+		}
+		var names []string
+		for _, c := range slices.Concat(template.Spec.Template.Spec.InitContainers, template.Spec.Template.Spec.Containers) {
+			names = append(names, c.Name)
+		}
+		return template.Spec.Template.Metadata.Annotations[vpnk8slib.Domain+"config-hash"], names
+	}()
+	require.NotEmpty(t, settings)
+	fresh := func(v *hook.VPN) { v.View.Trials.Settings, v.Pod, v.View.Last = "", vpnk8slib.Pod{}, nil }
+	other := func(v *hook.VPN) { v.View.Trials.Settings = "other" }
+	tests := []struct {
+		summary string
+		change  func(*hook.VPN)
+		why     string // what became of the trial
+		mode    hook.Mode
+		kind    string
+		message string
+	}{
+		{"it is tried", func(*hook.VPN) {}, "", hook.Running, "waiting", "trying the image agent:2 in pod app-vpn-trial-"},
+		{"it cannot be used", func(*hook.VPN) {}, "ErrImagePull", hook.Running, "blocked", "cannot use the image agent:2: ErrImagePull: juju config app vpn-agent-image=<image>; see: kubectl -n downloads describe pod app-vpn-trial-"},
+		{"it is tried for a new pod", fresh, "", hook.Stopped, "waiting", "trying the image agent:2"},
+		{"it cannot be used for a new pod", fresh, "ErrImagePull", hook.Stopped, "blocked", "juju config app vpn-agent-image=<image>"},
+		{"it is tried for other settings", other, "", hook.AsIs, "waiting", "trying the image agent:2"},
+		{"it cannot be used for other settings", other, "ErrImagePull", hook.AsIs, "blocked", "cannot use the image agent:2"},
+		{"it is tried in a pod that does not hold", func(v *hook.VPN) { v.Pod = vpnk8slib.Pod{} }, "", hook.Stopped, "waiting", "trying the image agent:2"},
+		{"it is tried where another policy allows more", func(v *hook.VPN) { v.View.Wider = []string{"allow-all"} }, "", hook.Running, "waiting", "; NetworkPolicies that allow more for these pods: allow-all"},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			v := hooktest.Routed(t, u)
+			v.Options.AgentImage = "agent:2"
+			v.View.Trials.Settings, v.View.Trials.Containers = settings, names
+			test.change(&v)
+			d := v.Desired(u, sleeper, true)
+			assert.Equal(t, "app", d.Soon, "nobody tells what becomes of a pod that is made now")
+			if test.why != "" {
+				for _, s := range d.Protect {
+					if s.Apply.Kind == "Pod" {
+						v.View.Trials.Pods = []vpnk8slib.Trial{{Pod: s.Apply.Metadata.Name, Why: test.why}}
+					}
+				}
+				require.NotEmpty(t, v.View.Trials.Pods)
+				d = v.Desired(u, sleeper, true)
+				assert.Empty(t, d.Soon)
+			}
+			assert.Equal(t, test.kind, d.Status.Kind, d.Status.Message)
+			assert.Contains(t, d.Status.Message, test.message)
+			assert.Equal(t, test.mode.String(), d.Workloads[0].Mode.String())
+			assert.Equal(t, "NetworkPolicy app-vpn-killswitch", d.Protect[0].Apply.Ref().String())
+			for _, s := range d.Protect {
+				assert.NotEqual(t, "StatefulSet", s.Apply.Kind)
+			}
+		})
 	}
 }

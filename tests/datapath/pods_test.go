@@ -178,6 +178,8 @@ func TestTheFourFlows(t *testing.T) {
 	client := vpnk8slib.Client{App: vpnk8slib.App{Name: "client", Namespace: namespace}, Network: network, Workloads: []string{"workload"},
 		Image: info.Images["pod-gateway-image"], AgentImage: info.Images["vpn-agent-image"], Link: vpnk8slib.Link{Relation: "vpn-gateway:1", Gateway: data}}
 
+	client.Trials.Images = []string{client.Image, client.AgentImage} // the node has them
+
 	// The client comes first and its gateway is not there: its pod starts all the same, closed.
 	protect, _, err := vpnk8slib.ClientPlans(client)
 	require.NoError(t, err)
@@ -188,7 +190,7 @@ func TestTheFourFlows(t *testing.T) {
 
 	// The gateway comes: the client finds it by itself.
 	gateway := vpnk8slib.Gateway{App: vpnk8slib.App{Name: "gluetun", Namespace: namespace}, Data: data, Network: network, Workload: "gluetun",
-		Image: info.Images["pod-gateway-image"], Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr(info.VPN.Endpoint), Ports: []uint16{uint16(info.VPN.Port)}}}
+		Image: info.Images["pod-gateway-image"], Trials: client.Trials, Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr(info.VPN.Endpoint), Ports: []uint16{uint16(info.VPN.Port)}}}
 	protect, _, err = vpnk8slib.GatewayPlans(gateway)
 	require.NoError(t, err)
 	require.NoError(t, vpnk8slib.Reconcile(t.Context(), p.kube, protect))

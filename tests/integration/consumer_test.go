@@ -224,6 +224,7 @@ func TestNotTrusted(t *testing.T) {
 	ns := server.Namespace(t)
 	server.Juju(t, ns, app, "ensure", containers, storage)
 	c := charmOf(t, ns)
+	c.tried = proven.Images
 	_, err := c.hook(gateway(id))
 	var forbidden *vpnk8slib.ForbiddenError
 	require.ErrorAs(t, err, &forbidden)

@@ -35,7 +35,7 @@ func TestGateway(t *testing.T) {
 		data := vpnk8slib.ReadLink(app, gateway(id)).Gateway
 		protect, release, err := vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
 			App: vpnk8slib.App{Name: name, Namespace: ns, OwnerUID: account.UID}, Data: data, Network: network,
-			Workload: name, Image: vpnk8slib.PodGatewayImage,
+			Workload: name, Image: vpnk8slib.PodGatewayImage, Trials: proven,
 			Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{port}},
 		})
 		require.NoError(t, err)

@@ -30,7 +30,7 @@ type netns struct {
 func clientFiles(t *testing.T) map[string]string {
 	t.Helper()
 	protect, _, err := vpnk8slib.ClientPlans(vpnk8slib.Client{
-		App: vpnk8slib.App{Name: app, Namespace: "downloads"}, Link: vpnk8slib.ReadLink(app, gateway(id)), Network: podNetwork(), Workloads: []string{app},
+		App: vpnk8slib.App{Name: app, Namespace: "downloads"}, Link: vpnk8slib.ReadLink(app, gateway(id)), Network: podNetwork(), Workloads: []string{app}, Trials: proven,
 	})
 	require.NoError(t, err)
 	return protect[1].Apply.Data
@@ -39,12 +39,15 @@ func clientFiles(t *testing.T) map[string]string {
 func gatewayFiles(t *testing.T) map[string]string {
 	t.Helper()
 	protect, _, err := vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
-		App: vpnk8slib.App{Name: "gluetun", Namespace: "vpn"}, Data: vpnk8slib.ReadLink(app, gateway(id)).Gateway, Network: podNetwork(), Workload: "gluetun",
+		App: vpnk8slib.App{Name: "gluetun", Namespace: "vpn"}, Data: vpnk8slib.ReadLink(app, gateway(id)).Gateway, Network: podNetwork(), Workload: "gluetun", Trials: proven,
 		Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{51820}},
 	})
 	require.NoError(t, err)
 	return protect[0].Apply.Data
 }
+
+// proven are the images that a template has.
+var proven = vpnk8slib.Trials{Images: []string{vpnk8slib.PodGatewayImage, vpnk8slib.AgentImage}}
 
 func podNetwork() vpnk8slib.Network {
 	return vpnk8slib.Network{

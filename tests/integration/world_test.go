@@ -36,12 +36,21 @@ const (
 type consumer struct {
 	*testing.T
 	vpnk8slib.App
-	wire *kubetest.Wire
-	kube vpnk8slib.Kube
+	wire  *kubetest.Wire
+	kube  vpnk8slib.Kube
+	agent string   // the agent's image; empty: the usual one
+	tried []string // images that are taken for proven
 }
 
-// deploy has Juju deploy the application, trusted, and returns its charm.
+// deploy has Juju deploy the application, trusted, and returns its charm, for which the usual images are proven.
 func deploy(t *testing.T) *consumer {
+	t.Helper()
+	c := deployUntried(t)
+	c.tried = proven.Images
+	return c
+}
+
+func deployUntried(t *testing.T) *consumer {
 	t.Helper()
 	ns := server.Namespace(t)
 	server.Juju(t, ns, app, "ensure", containers, storage, "-trust")
@@ -103,9 +112,10 @@ func (c *consumer) client(rels []vpnk8slib.Relation, unsafe ...bool) (vpnk8slib.
 	view, err := vpnk8slib.ObserveClient(context.Background(), c.kube, c.App, told())
 	own := c.App
 	own.OwnerUID = view.Owner
+	view.Trials.Images = append(view.Trials.Images, c.tried...)
 	return vpnk8slib.Client{
 		App: own, Link: vpnk8slib.ReadLink(app, rels), Unsafe: len(unsafe) > 0, Last: view.Last, Network: view.Network, Probe: view.Probe,
-		Workloads: []string{"qbittorrent"}, Image: vpnk8slib.PodGatewayImage,
+		Workloads: []string{"qbittorrent"}, Image: vpnk8slib.PodGatewayImage, AgentImage: c.agent, Trials: view.Trials,
 	}, err
 }
 

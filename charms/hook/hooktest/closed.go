@@ -42,6 +42,9 @@ func Network(t *testing.T) vpnk8slib.Network {
 	}
 }
 
+// Proven are images that the template has.
+var Proven = vpnk8slib.Trials{Images: []string{vpnk8slib.PodGatewayImage, vpnk8slib.AgentImage}}
+
 // Leader is the one unit of an application called app, in the model "downloads".
 func Leader(app string) hook.Unit {
 	return hook.Unit{Name: app + "/0", App: app, Model: "downloads", Event: "config-changed", Leader: true}
@@ -57,6 +60,7 @@ func Routed(t *testing.T, u hook.Unit) hook.VPN {
 		Link:    vpnk8slib.Link{Relation: "vpn-gateway:1", Gateway: gateway},
 		View: vpnk8slib.ClientView{
 			Last: &vpnk8slib.LastGood{Relation: "vpn-gateway:1", Gateway: gateway}, Network: Network(t), Enforced: vpnk8slib.Enforced,
+			Trials: Proven,
 		},
 		Pod: vpnk8slib.Pod{Overlay: true, Closed: true, Patched: true, Agent: guarded},
 	}
@@ -85,6 +89,12 @@ func FailsClosed(t *testing.T, u hook.Unit, decide func(u hook.Unit, v hook.VPN,
 		}
 		if w.vpn.Breaking && !checkBreaking(t, w, d) {
 			return
+		}
+		for _, s := range d.Protect {
+			if w.untried && s.Apply.Kind == "StatefulSet" {
+				assert.Fail(t, "a pod is made of an image that nobody has tried", w.String())
+				return
+			}
 		}
 		if len(d.Release) > 0 && (w.vpn.State() != vpnk8slib.Unprotected || w.vpn.OptionsErr != nil) {
 			assert.Fail(t, "a protection is taken away", w.String())
@@ -138,11 +148,13 @@ type world struct {
 	vpn  hook.VPN
 	up   bool
 	link string
+	// its images are not proven
+	untried bool
 }
 
 func (w world) String() string {
-	return fmt.Sprintf("state %s, link %s, leader %t, event %s, unsafe %t, up %t, pod %+v, view error %v, options' %v, routed before %t, breaking %t",
-		w.vpn.State(), w.link, w.unit.Leader, w.unit.Event, w.vpn.Options.UnsafeMode, w.up, w.vpn.Pod, w.vpn.ViewErr, w.vpn.OptionsErr, w.vpn.View.Last != nil, w.vpn.Breaking)
+	return fmt.Sprintf("state %s, link %s, leader %t, event %s, unsafe %t, up %t, pod %+v, view error %v, options' %v, routed before %t, breaking %t, untried %t",
+		w.vpn.State(), w.link, w.unit.Leader, w.unit.Event, w.vpn.Options.UnsafeMode, w.up, w.vpn.Pod, w.vpn.ViewErr, w.vpn.OptionsErr, w.vpn.View.Last != nil, w.vpn.Breaking, w.untried)
 }
 
 // everyWorld yields every combination of link, error of the view, last good data and booleans.
@@ -160,7 +172,7 @@ func everyWorld(t *testing.T, u hook.Unit) func(yield func(world) bool) {
 	return func(yield func(world) bool) {
 		for name, link := range links {
 			for _, viewErr := range errs {
-				for bits := range 1 << 10 {
+				for bits := range 1 << 11 {
 					bit := func(n int) bool { return bits>>n&1 == 1 }
 					w := world{unit: u, vpn: good, up: bit(0), link: name}
 					w.unit.Leader = bit(1)
@@ -176,6 +188,9 @@ func everyWorld(t *testing.T, u hook.Unit) func(yield func(world) bool) {
 					}
 					if bit(6) || viewErr != nil {
 						w.vpn.View.Last = nil
+					}
+					if w.untried = bit(10); w.untried {
+						w.vpn.View.Trials = vpnk8slib.Trials{}
 					}
 					if viewErr != nil {
 						w.vpn.View = vpnk8slib.ClientView{}
