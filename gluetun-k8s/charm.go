@@ -180,8 +180,8 @@ func Reconcile(o Observed) hook.Desired {
 	data := published(o)
 	unfit := fits(o.Config, o.View.Network, o.App)
 	planned := plans(o, data, &d)
-	untold := tell(o, data, unsettled(o) != nil || held(planned), &d)
 	d.Soon = hook.Trying(planned, container)
+	untold := tell(o, data, unsettled(o) != nil || held(planned), &d)
 	laid, image := hook.Laid(planned)
 	gates := []hook.Gate{
 		hook.Leads(o.Unit), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
@@ -282,6 +282,9 @@ func tell(o Observed, data vpnk8slib.ProviderData, stays bool, d *hook.Desired) 
 		d.Forget = []string{vpnk8slib.KeyLabel(o.Broken)}
 	}
 	for _, c := range o.Consumers {
+		if stays && d.Soon != "" && o.Said[c.Relation] == nil {
+			continue // it is new, and is told in a moment: by what is laid now its pod would be made twice
+		}
 		mine, err := told(o, data, stays, c)
 		if mine.Port = nil; mine.VPNConnected { // what was said of a port before is as old as the lease
 			mine.Port = vpnk8slib.PortOf(o.Pod.Agent, c)

@@ -258,8 +258,13 @@ func TestImages(t *testing.T) {
 	assert.Equal(t, hook.AsIs, d.Workloads[0].Mode)
 	assert.Equal(t, o.Said, d.Publish)
 	assert.Equal(t, "NetworkPolicy gluetun-vpn-trial", d.Protect[0].Apply.Ref().String(), "no settings")
+	said := o.Said
+	o.Said = map[string]map[string]string{"vpn-gateway:9": said[consumer]}
+	assert.Empty(t, Reconcile(o).Publish, "who is new waits for a moment")
 
 	o.View.Trials.Pods = []vpnk8slib.Trial{{Pod: d.Protect[1].Apply.Metadata.Name, Why: "ErrImagePull", Says: "not found"}}
+	assert.Equal(t, said, Reconcile(o).Publish, "and no longer, where it is not known for how long")
+	o.Said = said
 	o.Config.VXLANPort++
 	assert.Equal(t, o.Said, Reconcile(o).Publish, "not what is to come")
 	o.Config.VXLANPort--
