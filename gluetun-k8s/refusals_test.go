@@ -68,6 +68,7 @@ func seen(t *testing.T, input ...string) hook.Status {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	o := see()
 	o.Pod.Overlay, o.Container, o.Tunnel = true, hook.Seen{Up: true, Running: true}, Tunnel{Up: true}
+	o.View.Trials.Images = []string{o.Config.PodGatewayImage, o.Config.AgentImage} // the template has them
 	return Reconcile(o).Status
 }
 
