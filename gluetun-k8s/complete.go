@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,7 +49,25 @@ func complete(c Config, app string) error {
 		return fmt.Errorf("vpn-endpoint-port %d is none of %s's: juju config %s vpn-endpoint-port=<%s>",
 			c.EndpointPort, c.Provider, app, strings.ReplaceAll(strings.Trim(fmt.Sprint(l.choices), "[]"), " ", "|"))
 	}
-	return overridden(c, app)
+	if err := overridden(c, app); err != nil {
+		return err
+	}
+	return deviceNeeded(c, app)
+}
+
+// needsTUN says whether gluetun wants /dev/net/tun. Up to v3.41 it looks for the file at its start, whatever it then uses; later ones
+// leave the kernel's own WireGuard alone (its cmd/gluetun/main.go, and internal/tun).
+func needsTUN(c Config) bool {
+	return c.Type == "openvpn" || c.version != "latest" || c.Overrides["WIREGUARD_IMPLEMENTATION"] == "userspace"
+}
+
+// deviceNeeded asks the operator for the device: a container has none unless it is privileged, or a plugin of the cluster's hands it out.
+func deviceNeeded(c Config, app string) error {
+	if c.TUN != "" || !needsTUN(c) {
+		return nil
+	}
+	return fmt.Errorf("gluetun %s needs /dev/net/tun for vpn-type=%s: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container",
+		cmp.Or(c.version, "v3.41"), c.Type, app)
 }
 
 // given are options that cannot be used with every provider and protocol.

@@ -37,6 +37,7 @@ type Config struct {
 	VXLANID         int                      `json:"vxlan-id" validate:"min=0,max=16777215"` // 0: chosen
 	VXLANPort       int                      `json:"vxlan-port" validate:"min=1,max=65535"`
 	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network"` // empty: chosen
+	TUN             vpnk8slib.TUN            `json:"tun-device"`
 	RoutingMethod   string                   `json:"routing-method" validate:"oneof=pod-gateway overlay"`
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image"`

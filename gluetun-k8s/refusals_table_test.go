@@ -179,4 +179,17 @@ var refusals = []family{
 		{"a file that asks for a user", []string{"secret:config=client\nremote 198.51.100.9 1194 tcp\nauth-user-pass\n"}, `the secret's config asks for a user and a password, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]`},
 		{"a server beside the file's", []string{"vpn-endpoint-ip=198.51.100.7"}, `vpn-endpoint-ip cannot be used with vpn-provider=custom vpn-type=openvpn, whose file names the server: juju config gluetun --reset vpn-endpoint-ip`},
 	}},
+	{good: []string{"tun-device=squat.ai/tun", "vpn-provider=mullvad", "wireguard-private-key-secret=secret:1", "wireguard-addresses=10.64.0.2/32", "secret:private-key=" + privateKey}, bad: []refusal{
+		{"no device", []string{"tun-device="}, `gluetun v3.41 needs /dev/net/tun for vpn-type=wireguard: juju config gluetun tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container`},
+		{"no device, for an older gluetun", []string{"tun-device=", "image=qmcgaw/gluetun:v3.40.4"}, `gluetun v3.40 needs /dev/net/tun for vpn-type=wireguard: juju config gluetun tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container`},
+		{"a file", []string{"tun-device=/dev/net/tun"}, `cannot use option tun-device="/dev/net/tun": set the resource of a device plugin, such as squat.ai/tun, or privileged: juju config gluetun tun-device=...`},
+		{"a yes", []string{"tun-device=true"}, `cannot use option tun-device="true": set the resource of a device plugin, such as squat.ai/tun, or privileged: juju config gluetun tun-device=...`},
+		{"what is Kubernetes' own", []string{"tun-device=requests.kubernetes.io/tun"}, `cannot use option tun-device="requests.kubernetes.io/tun": set the resource of a device plugin, such as squat.ai/tun, or privileged: juju config gluetun tun-device=...`},
+	}},
+	{good: []string{"tun-device=", "image=qmcgaw/gluetun:latest", "vpn-provider=mullvad", "wireguard-private-key-secret=secret:1", "wireguard-addresses=10.64.0.2/32", "secret:private-key=" + privateKey}, bad: []refusal{
+		{"no device, and WireGuard that is not the kernel's", []string{"custom-overrides=WIREGUARD_IMPLEMENTATION=userspace"}, `gluetun latest needs /dev/net/tun for vpn-type=wireguard: juju config gluetun tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container`},
+	}},
+	{good: []string{"tun-device=squat.ai/tun", "image=qmcgaw/gluetun:latest", "vpn-provider=privado", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=somebody", "secret:password=hunter2hunter2"}, bad: []refusal{
+		{"no device, and OpenVPN", []string{"tun-device="}, `gluetun latest needs /dev/net/tun for vpn-type=openvpn: juju config gluetun tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container`},
+	}},
 }

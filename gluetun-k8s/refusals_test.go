@@ -44,7 +44,7 @@ func seen(t *testing.T, input ...string) hook.Status {
 			delete(secret, word)
 		case isSecret:
 			secret[word] = value
-		case value == "" && name != "probe-targets" && name != "dns-resolvers":
+		case value == "" && !slices.Contains([]string{"probe-targets", "dns-resolvers", "tun-device"}, name):
 			delete(options, name)
 		case err == nil && (strings.HasPrefix(name, "vxlan-") || name == "vpn-endpoint-port"):
 			options[name] = number

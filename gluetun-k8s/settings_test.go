@@ -32,7 +32,7 @@ func pemOf(kind string) string {
 // options sets options on a configuration as Juju would, from text.
 func options(t *testing.T, values ...string) (c Config, errs []error) {
 	t.Helper()
-	c = Config{Type: "wireguard", Protocol: "udp", KeySecret: "secret:1", ProbeTargets: targets{netip.MustParseAddrPort("1.1.1.1:443")}, Overlay: vpnk8slib.DefaultOverlay()}
+	c = Config{Type: "wireguard", Protocol: "udp", TUN: vpnk8slib.Privileged, KeySecret: "secret:1", ProbeTargets: targets{netip.MustParseAddrPort("1.1.1.1:443")}, Overlay: vpnk8slib.DefaultOverlay()}
 	set := func(what interface{ UnmarshalText([]byte) error }, value string) {
 		if err := what.UnmarshalText([]byte(value)); err != nil {
 			errs = append(errs, err)

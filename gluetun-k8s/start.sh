@@ -3,7 +3,7 @@
 iptables -P FORWARD DROP || exit 1
 ip6tables -P FORWARD DROP 2>/dev/null # fails where there is no IPv6
 if grep -q '^ip6tables' /iptables/post-rules.txt 2>/dev/null; then # clients' IPv6 is led into the tunnel: the kernel asks for this
-  echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+  { echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; } 2>/dev/null # may be written in a privileged container only; the agent tells of it
 fi
 # It starts OpenVPN as a process group of its own, which outlives it when it is killed, and keeps tun0.
 killall -q -KILL openvpn2.5 openvpn2.6

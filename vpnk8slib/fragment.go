@@ -27,6 +27,7 @@ type fragment struct {
 	init       []container
 	containers []container
 	workload   *securityContext  // laid over each workload container
+	limits     map[string]string // of each workload container: what a device plugin hands out
 	labels     map[string]string // of the pods
 	keys       map[string]string // files of the Secret keysName; a change rolls nothing
 	keysName   string
@@ -70,7 +71,7 @@ func (f fragment) statefulSet(a App, config string, workloads []string) *Object 
 		spec.InitContainers = append(spec.InitContainers, mounted(c))
 	}
 	for _, name := range workloads {
-		spec.Containers = append(spec.Containers, container{Name: name, SecurityContext: f.workload, VolumeMounts: []volumeMount{noToken}})
+		spec.Containers = append(spec.Containers, container{Name: name, SecurityContext: f.workload, Resources: limited(f.limits), VolumeMounts: []volumeMount{noToken}})
 	}
 	for _, c := range f.containers {
 		spec.Containers = append(spec.Containers, mounted(c))

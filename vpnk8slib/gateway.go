@@ -12,6 +12,7 @@ type Gateway struct {
 	Data     ProviderData // what it publishes
 	Network  Network
 	Workload string // the container of the VPN client
+	TUN      TUN    // how that one gets /dev/net/tun
 	Image    string // of the routing containers
 	Trials   Trials
 	Endpoint Endpoint

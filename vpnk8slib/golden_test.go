@@ -99,7 +99,7 @@ func gateway(t *testing.T) vpnk8slib.Gateway {
 	t.Helper()
 	return vpnk8slib.Gateway{
 		App:  vpnk8slib.App{Name: "gluetun", Namespace: "downloads", OwnerUID: "4e5f6071"},
-		Data: gatewayData(t), Network: network(), Workload: "gluetun", Image: vpnk8slib.PodGatewayImage, Trials: proven,
+		Data: gatewayData(t), Network: network(), Workload: "gluetun", TUN: vpnk8slib.Privileged, Image: vpnk8slib.PodGatewayImage, Trials: proven,
 		Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{51820}},
 	}
 }

@@ -86,6 +86,7 @@ type container struct {
 	Command         []string         `json:"command,omitempty"`
 	Env             []envVar         `json:"env,omitempty"`
 	SecurityContext *securityContext `json:"securityContext,omitempty"`
+	Resources       *resourceLimits  `json:"resources,omitempty"`
 	VolumeMounts    []volumeMount    `json:"volumeMounts,omitempty"`
 	RestartPolicy   string           `json:"restartPolicy,omitempty"` // of an init container: Always, or none
 
@@ -94,6 +95,17 @@ type container struct {
 	// Not Kubernetes': a command that shows that the image can be used so, changes nothing and ends; and the option that names the image.
 	try    []string
 	option string
+}
+
+type resourceLimits struct {
+	Limits map[string]string `json:"limits"`
+}
+
+func limited(limits map[string]string) *resourceLimits {
+	if limits == nil {
+		return nil
+	}
+	return &resourceLimits{limits}
 }
 
 type envVar struct {

@@ -146,8 +146,8 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 		keysName: g.App.keys(),
 		// Read by nobody: a server that the operator chose has its rules at once, in a new pod.
 		settings: map[string]string{"endpoint": g.Endpoint.text()},
-		// A userspace WireGuard needs /dev/net/tun, which container runtimes hand to privileged containers only.
-		workload: &securityContext{Privileged: ptr(true)},
+		workload: g.TUN.rights(),
+		limits:   g.TUN.limits(),
 		labels:   outsideTheMesh(),
 	}
 	return f.withAgent(g.Network, g.AgentImage, "gateway", config, g.Leases.Keys)

@@ -24,7 +24,7 @@ const secretURI = "secret://0b8a6c2e-0000-4000-8000-000000000001/9m4e2mr0ui3e8a2
 func byOverlay(t *testing.T) vpnk8slib.Gateway {
 	t.Helper()
 	g := gateway(t)
-	g.App.Unit = "gluetun/0"
+	g.App.Unit, g.TUN = "gluetun/0", "squat.ai/tun"
 	g.Data.RoutingMethod = vpnk8slib.Overlay
 	g.Pod, g.MTU = netip.MustParseAddr("10.42.0.7"), 1320
 	g.Probes, g.Resolvers = []netip.AddrPort{netip.MustParseAddrPort("1.1.1.1:443")}, []netip.AddrPort{netip.MustParseAddrPort("9.9.9.9:53")}

@@ -134,8 +134,8 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 		init: []container{onNode(script("gateway-init", g.Image, "gateway-init.sh", &securityContext{Privileged: ptr(true)}))},
 		containers: []container{onNode(script("gateway-sidecar", g.Image, "gateway-sidecar.sh",
 			netAdmin("NET_BIND_SERVICE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE")))},
-		// A userspace WireGuard needs /dev/net/tun, which container runtimes hand to privileged containers only.
-		workload: &securityContext{Privileged: ptr(true)},
+		workload: g.TUN.rights(),
+		limits:   g.TUN.limits(),
 		labels:   outsideTheMesh(),
 	}, nil
 }

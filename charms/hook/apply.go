@@ -24,7 +24,7 @@ type Env struct {
 // the status comes last, so that it says only what is so. Where a step fails, no later one is made, with one exception: every
 // workload that is to stop is stopped, even when Protect failed or another one did not stop. None is started then.
 //
-// A refusal for want of trust becomes a Blocked status with the command to run, and no error. Cluster objects, databags
+// A refusal for want of trust, or by the namespace's Pod Security level, becomes a Blocked status with the command to run, and no error. Cluster objects, databags
 // and secrets are the leader's. A unit that is leaving stops what runs and changes nothing else.
 func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 	if u.Leaving() {
@@ -37,7 +37,7 @@ func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 	if err != nil {
 		return errors.Join(cluster, err)
 	}
-	if why, ok := First(Trusted(u, cluster), Reachable(u, cluster)); !ok {
+	if why, ok := First(Trusted(u, cluster), Admitted(cluster), Reachable(u, cluster)); !ok {
 		return setStatus(why)
 	}
 	return cluster

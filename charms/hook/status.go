@@ -100,6 +100,15 @@ func Trusted(u Unit, err error) Gate {
 	return Gate{true, Blocked(told.Error())}
 }
 
+// Admitted is Blocked with the command, when err says that the namespace's Pod Security level refuses our pod; else open.
+func Admitted(err error) Gate {
+	var refused *vpnk8slib.AdmissionError
+	if !errors.As(err, &refused) {
+		return Gate{}
+	}
+	return Gate{true, Blocked(refused.Error())}
+}
+
 // Reachable is Blocked when the Kubernetes API server did not answer. Nothing can then be repaired from here, and one
 // cause is our own kill switch: it names the API server's addresses, and those may have moved. Whether Cilium's half of it
 // is there cannot be asked now. A gateway has no kill switch, and reaches the API server's Service like any other.

@@ -189,7 +189,7 @@ func TestTheFourFlows(t *testing.T) {
 	p.internal("there is no gateway")
 
 	// The gateway comes: the client finds it by itself.
-	gateway := vpnk8slib.Gateway{App: vpnk8slib.App{Name: "gluetun", Namespace: namespace}, Data: data, Network: network, Workload: "gluetun",
+	gateway := vpnk8slib.Gateway{App: vpnk8slib.App{Name: "gluetun", Namespace: namespace}, Data: data, Network: network, Workload: "gluetun", TUN: vpnk8slib.Privileged,
 		Image: info.Images["pod-gateway-image"], Trials: client.Trials, Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr(info.VPN.Endpoint), Ports: []uint16{uint16(info.VPN.Port)}}}
 	protect, _, err = vpnk8slib.GatewayPlans(gateway)
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,6 +95,14 @@ func (w *teller) words() map[string]word {
 				}
 				return ""
 			}))
+		},
+		// killed MODEL/POD CONTAINER N: its first process is killed so often, each time when it has come back
+		"killed": func(ts *testscript.TestScript, _ bool, a []string) {
+			n, err := strconv.Atoi(a[2])
+			ts.Check(err)
+			for range n {
+				ts.Check(w.Kill(ctx, a[0], a[1]))
+			}
 		},
 		// tunnel up|down: the provider's end
 		"tunnel": func(ts *testscript.TestScript, _ bool, a []string) {

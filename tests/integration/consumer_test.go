@@ -257,6 +257,34 @@ func TestNotTrusted(t *testing.T) {
 		"cannot apply NetworkPolicy qbittorrent-vpn-killswitch: not allowed; run: juju trust qbittorrent --scope=cluster")
 }
 
+// A namespace whose Pod Security level refuses our pod takes the StatefulSet all the same, and would never make its pod again. So nothing is
+// changed, and it is told what is refused.
+func TestPodSecurity(t *testing.T) {
+	c := deploy(t)
+	began := c.set()
+	enforce := func(level string) {
+		_, err := server.Admin.CoreV1().Namespaces().Patch(t.Context(), c.Namespace, types.MergePatchType,
+			[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"`+level+`"}}}`), metav1.PatchOptions{})
+		require.NoError(t, err)
+	}
+	enforce("baseline")
+	_, err := c.hook(gateway(id))
+	var refused *vpnk8slib.AdmissionError
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, refused.Says, `violates PodSecurity "baseline:latest": `)
+	assert.Contains(t, refused.Says, `"vpn-agent"`)
+	assert.Contains(t, refused.Says, "NET_ADMIN")
+	assert.Equal(t, "kubectl label --overwrite namespace "+c.Namespace+" pod-security.kubernetes.io/enforce=privileged", refused.Fix())
+	assert.Equal(t, began.Generation, c.set().Generation)
+	assert.NotEmpty(t, c.policy().Spec.Egress, "the kill switch came first")
+
+	enforce("privileged")
+	assert.NotEmpty(t, c.reaches(vpnk8slib.Routed, gateway(id)))
+	assert.Equal(t, began.Generation+1, c.set().Generation)
+	enforce("baseline")
+	assert.Empty(t, c.reaches(vpnk8slib.Routed, gateway(id)), "what is laid already is not asked for again")
+}
+
 // Admission forbids too, and no trust would help: the API server's own words stay.
 func TestForbiddenByAdmission(t *testing.T) {
 	c := deploy(t)

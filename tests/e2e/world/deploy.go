@@ -87,6 +87,7 @@ func (i Info) GatewayOptions(subscription int) map[string]string {
 		"vpn-endpoint-port":    fmt.Sprint(i.VPN.Port),
 		"probe-targets":        "203.0.113.2:80,203.0.113.3:80",
 		"dns-resolvers":        "198.51.100.53",
+		"tun-device":           "privileged",
 		"custom-overrides":     "PUBLICIP_API=echoip#http://" + i.Echo,
 	}
 }

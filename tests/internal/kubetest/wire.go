@@ -38,8 +38,12 @@ func (s *Server) Wire(t testing.TB, token string) *Wire {
 	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 8}
 	w := &Wire{}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		verb := in.Method
+		if in.URL.Query().Has("dryRun") {
+			verb = "TRY"
+		}
 		w.mu.Lock()
-		w.seen = append(w.seen, in.Method+" "+in.URL.Path)
+		w.seen = append(w.seen, verb+" "+in.URL.Path)
 		w.mu.Unlock()
 		proxy.ServeHTTP(out, in)
 	}))
@@ -54,13 +58,13 @@ func (s *Server) Wire(t testing.TB, token string) *Wire {
 	return w
 }
 
-// Take returns the requests since the last Take: all of them, and those that write.
+// Take returns the requests since the last Take: all of them, a dry run as TRY, and those that write.
 func (w *Wire) Take() (all, writes []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all, w.seen = w.seen, nil
 	for _, r := range all {
-		if !slices.ContainsFunc([]string{"GET ", "HEAD ", "OPTIONS "}, func(verb string) bool { return strings.HasPrefix(r, verb) }) {
+		if !slices.ContainsFunc([]string{"GET ", "HEAD ", "OPTIONS ", "TRY "}, func(verb string) bool { return strings.HasPrefix(r, verb) }) {
 			writes = append(writes, r)
 		}
 	}

@@ -32,6 +32,12 @@ func main() {
 		os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background())))
 	case "kube-proxy":
 		os.Exit(cli.Run(proxy.NewProxyCommand()))
+	case "device-plugin":
+		if len(os.Args) != 2 {
+			usage()
+		}
+		fmt.Fprintln(os.Stderr, devicePlugin(os.Args[1]))
+		os.Exit(1)
 	case "kubectl":
 		os.Exit(cli.Run(kubectl.NewDefaultKubectlCommand()))
 	default:
@@ -41,6 +47,7 @@ func main() {
 
 func usage() {
 	fmt.Fprintln(os.Stderr, `usage: hk control-plane ETCD-DIR ETCD-PORT -- API-SERVER-FLAGS [-- CONTROLLER-MANAGER-FLAGS -- SCHEDULER-FLAGS]
+       hk device-plugin RESOURCE
        hk kubelet|kube-proxy|kubectl [FLAG ...]`)
 	os.Exit(2)
 }

@@ -97,7 +97,7 @@ func info(_ context.Context, lab where.Lab, _ []string) error {
 		"vpn": map[string]any{"endpoint": where.VPNEndpoint, "port": where.VPNPort, "public_key": strings.TrimSpace(string(public)),
 			"subscriptions": subscriptions, "exit": where.VPNExit},
 		"echo": "203.0.113.7", "node": where.UplinkIP,
-		"kubeconfig": lab.Path("pki", "admin.kubeconfig"), "images": images.Resources(),
+		"kubeconfig": lab.Path("pki", "admin.kubeconfig"), "images": images.Resources(), "tun": where.TUN,
 	})
 }
 

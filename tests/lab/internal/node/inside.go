@@ -127,6 +127,7 @@ func programs(lab where.Lab) []program {
 		{"images", nil},
 		{"kubelet", hk("kubelet", "--config="+lab.Path("etc/kubelet.yaml"), "--kubeconfig="+kubeconfig("kubelet"),
 			"--hostname-override="+Name, "--node-ip="+where.NodeIP+","+where.NodeIP6, "--root-dir=/var/lib/kubelet", "--v=2")},
+		{"device-plugin", hk("device-plugin", where.TUN)},
 		{"kube-proxy", hk("kube-proxy", "--config="+lab.Path("etc/proxy.yaml"))},
 		{"netpol", []string{lab.Program("knp"), "--kubeconfig", kubeconfig("netpol"), "--hostname-override", Name, "--disable-nri", "--fail-open=false",
 			"--metrics-bind-address", "127.0.0.1:9080"}},

@@ -23,6 +23,7 @@ const (
 	APIService              = "10.43.0.1"
 	ClusterDNS              = "10.43.0.10"
 	Controller              = APIServer + ":17070" // the lab's Juju controller
+	TUN                     = "lab.local/tun"      // a device plugin's resource: /dev/net/tun
 
 	// The uplink: what the world sees of the node, and so of a leak.
 	UplinkIP, UplinkIP6 = "198.51.100.1", "2001:db8:51::1"

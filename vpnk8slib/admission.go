@@ -1,0 +1,64 @@
+package vpnk8slib
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// AdmissionError is the refusal of a pod, as our patch would have it made, by its namespace's Pod Security level. Of a StatefulSet
+// Kubernetes only warns, and takes it; its pod would be gone and never come again.
+type AdmissionError struct {
+	Namespace string
+	Says      string // what the level refuses, by the names of the containers
+	Err       error
+}
+
+func (e *AdmissionError) Error() string {
+	return fmt.Sprintf("cannot patch the pod: namespace %s %s; run: %s", e.Namespace, e.Says, e.Fix())
+}
+func (e *AdmissionError) Unwrap() error { return e.Err }
+
+// Fix is the command that allows it.
+func (e *AdmissionError) Fix() string {
+	return "kubectl label --overwrite namespace " + e.Namespace + " pod-security.kubernetes.io/enforce=privileged"
+}
+
+// violates is what the admission plugin PodSecurity says (Kubernetes, pod-security-admission/admission/admission.go).
+var violates = regexp.MustCompile(`violates PodSecurity .*`)
+
+// admitted asks as dry runs which template an apply would make, and whether its pod would be taken. Whatever else is said of that pod is
+// no refusal here: it may be of a name or a quota, and the apply itself is still to be judged.
+func (k Kube) admitted(ctx context.Context, manager string, set Ref, path string, apply []byte) error {
+	var would struct {
+		Spec struct {
+			Template struct {
+				Metadata struct {
+					Labels      map[string]string `json:"labels"`
+					Annotations map[string]string `json:"annotations"`
+				} `json:"metadata"`
+				Spec json.RawMessage `json:"spec"`
+			} `json:"template"`
+		} `json:"spec"`
+	}
+	raw, err := k.client.Patch(types.ApplyPatchType).AbsPath(path).Param("fieldManager", manager).Param("force", "true").Param("dryRun", "All").
+		Body(apply).Do(ctx).Raw()
+	if err != nil || json.Unmarshal(raw, &would) != nil {
+		return nil // the apply itself says it
+	}
+	template := would.Spec.Template
+	err = k.Try(ctx, &Object{
+		APIVersion: "v1", Kind: "Pod", Spec: template.Spec,
+		Metadata: Metadata{Name: set.Name + "-vpn-preflight", Namespace: set.Namespace, Labels: template.Metadata.Labels, Annotations: template.Metadata.Annotations},
+	})
+	if err == nil {
+		return nil
+	}
+	if says := violates.FindString(err.Error()); says != "" {
+		return &AdmissionError{set.Namespace, says, err}
+	}
+	return nil
+}

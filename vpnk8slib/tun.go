@@ -1,0 +1,49 @@
+package vpnk8slib
+
+import (
+	"errors"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// TUN is how a VPN client's container gets /dev/net/tun, which a userspace tunnel is made with: by a device plugin's resource, such as
+// squat.ai/tun, by Privileged, or, empty, not at all.
+type TUN string
+
+// Privileged is a container with all of the node's devices, and every right there is.
+const Privileged TUN = "privileged"
+
+// UnmarshalText refuses what is neither.
+func (t *TUN) UnmarshalText(text []byte) error {
+	name := strings.TrimSpace(string(text))
+	*t = TUN(name)
+	if name == "" || *t == Privileged {
+		return nil
+	}
+	// What has no domain, and what is Kubernetes' own, is no device's (Kubernetes, pkg/apis/core/helper, IsExtendedResourceName).
+	domain, _, ok := strings.Cut(name, "/")
+	if !ok || domain == "kubernetes.io" || strings.HasSuffix(domain, ".kubernetes.io") || len(validation.IsQualifiedName(name)) > 0 {
+		return errors.New("set the resource of a device plugin, such as squat.ai/tun, or privileged")
+	}
+	return nil
+}
+
+// rights are what a VPN client needs, and nothing else: routes, rules and tunnels; raw sockets for its pings, and for the older iptables;
+// for OpenVPN another user; and to write, and to end, what that one has.
+func (t TUN) rights() *securityContext {
+	if t == Privileged {
+		return &securityContext{Privileged: ptr(true)}
+	}
+	return &securityContext{
+		AllowPrivilegeEscalation: ptr(false), SeccompProfile: &seccompProfile{"RuntimeDefault"},
+		Capabilities: &capabilities{Add: []string{"NET_ADMIN", "NET_RAW", "CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"}, Drop: []string{"ALL"}},
+	}
+}
+
+func (t TUN) limits() map[string]string {
+	if t == "" || t == Privileged {
+		return nil
+	}
+	return map[string]string{string(t): "1"}
+}
