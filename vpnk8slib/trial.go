@@ -158,7 +158,9 @@ func (f fragment) try(a App, t Trials) (tries, spent Plan, err error) {
 			tries = append(tries, Step{Manager: managerTrial, Apply: pod.object})
 			trying = cmp.Or(trying, e)
 		case t.Pods[i].Proven:
-			needed = append(needed, e.Pod.Name) // until no other is tried any more
+			// Until the template has the image: with the template goes this pod, and a hook that has more to do then is cut off by the kill
+			// switch in the middle, and holds the pod for its thirty seconds.
+			needed = append(needed, e.Pod.Name)
 		case t.Pods[i].Why == "":
 			needed, trying = append(needed, e.Pod.Name), cmp.Or(trying, e)
 		default:
@@ -173,8 +175,6 @@ func (f fragment) try(a App, t Trials) (tries, spent Plan, err error) {
 		err = failed
 	case trying != nil:
 		err = trying
-	default:
-		needed = nil // the template is made of them
 	}
 	if len(tries) > 0 {
 		tries = append(Plan{{Manager: managerTrial, Apply: trialPolicy(a)}}, tries...)

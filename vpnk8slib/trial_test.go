@@ -92,7 +92,8 @@ func TestTrials(t *testing.T) {
 	}{
 		{"nobody has tried it", func(*Trials) {}, append(slices.Clone(laid), policy, pod), &TrialError{}},
 		{"it is being tried", of(Trial{}), laid, &TrialError{}},
-		{"it has run", of(Trial{Proven: true, Ended: true}), append(slices.Clone(laid), template, spent), nil},
+		{"it has run", of(Trial{Proven: true, Ended: true}), append(slices.Clone(laid), template), nil},
+		{"it has run, and the template has it", func(t *Trials) { t.Images = append(t.Images, "agent:2"); of(Trial{Proven: true, Ended: true})(t) }, append(slices.Clone(laid), template, spent), nil},
 		{"it cannot be pulled", of(Trial{Why: "ErrImagePull"}), laid, &TrialError{Why: "ErrImagePull"}},
 		{"it cannot be run, and failed just now", of(Trial{Why: "Error", Ended: true}), laid, &TrialError{Why: "Error"}},
 		{"and failed long ago: the next hook tries again", of(Trial{Why: "Error", Ended: true, Age: 11 * time.Minute}), append(slices.Clone(laid), spent), &TrialError{Why: "Error"}},
@@ -101,7 +102,7 @@ func TestTrials(t *testing.T) {
 		{"the template has it, and another was tried", func(t *Trials) { t.Images = append(t.Images, "agent:2"); of(Trial{Why: "ErrImagePull"})(t) }, append(slices.Clone(laid), template, spent), nil},
 		{"another was tried before", func(t *Trials) { t.Pods = []Trial{{Pod: "other", Why: "ErrImagePull"}} }, append(slices.Clone(laid), policy, pod, "delete Pod other"), &TrialError{}},
 		{"other settings: the pod that runs by these keeps them", func(t *Trials) { t.Settings = "other" }, []string{policy, pod}, &TrialError{Held: true}},
-		{"other settings, and it has run", func(t *Trials) { t.Settings = "other"; of(Trial{Proven: true})(t) }, append(slices.Clone(laid), template, spent), nil},
+		{"other settings, and it has run", func(t *Trials) { t.Settings = "other"; of(Trial{Proven: true})(t) }, append(slices.Clone(laid), template), nil},
 		{"another container: the same", func(t *Trials) { t.Containers = t.Containers[1:3] }, []string{policy, pod}, &TrialError{Held: true}},
 		{"no settings yet: nobody reads them", func(t *Trials) { t.Settings, t.Containers = "", nil }, append(slices.Clone(laid), policy, pod), &TrialError{}},
 	}
@@ -145,7 +146,11 @@ func TestTrialsOfTwoImages(t *testing.T) {
 	now.Pods = []Trial{{Pod: first, Proven: true}, {Pod: second, Proven: true}}
 	plan, err = f.plan(a, "c", nil, now)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"apply ConfigMap c", "apply StatefulSet app", "delete Pod " + first, "delete Pod " + second}, steps(plan))
+	assert.Equal(t, []string{"apply ConfigMap c", "apply StatefulSet app"}, steps(plan))
+	now.Images = []string{"agent:2", "pod-gateway:2"}
+	plan, err = f.plan(a, "c", nil, now)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"apply ConfigMap c", "apply StatefulSet app", "delete Pod " + first, "delete Pod " + second}, steps(plan), "the next hook finds them there")
 }
 
 // A trial is named by what is in it: another registry's secret is another trial.

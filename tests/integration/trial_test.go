@@ -92,10 +92,11 @@ func TestImagesAreTriedFirst(t *testing.T) {
 	assert.Empty(t, writes)
 
 	c.ran()
-	assert.Contains(t, strings.Join(c.reaches(vpnk8slib.Routed, gateway(id)), "\n"), "DELETE /api/v1/namespaces/"+c.Namespace+"/pods/"+app+"-vpn-trial-")
+	assert.NotContains(t, strings.Join(c.reaches(vpnk8slib.Routed, gateway(id)), "\n"), "DELETE", "the pod is about to go, and this hook with it")
 	assert.Equal(t, began.Generation+1, c.set().Generation)
-	assert.Empty(t, c.trials())
 	c.inOrder()
+	assert.Contains(t, strings.Join(c.reaches(vpnk8slib.Routed, gateway(id)), "\n"), "DELETE /api/v1/namespaces/"+c.Namespace+"/pods/"+app+"-vpn-trial-")
+	assert.Empty(t, c.trials())
 	assert.Empty(t, c.reaches(vpnk8slib.Routed, gateway(id)))
 	assert.Empty(t, c.trials())
 }
@@ -130,6 +131,7 @@ func TestAnotherImage(t *testing.T) {
 	c.ran()
 	c.reaches(vpnk8slib.Routed, gateway(id))
 	assert.Equal(t, laid.Generation+1, c.set().Generation)
+	assert.Len(t, c.reaches(vpnk8slib.Routed, gateway(id)), 1, "the trial goes")
 	assert.Empty(t, c.reaches(vpnk8slib.Routed, gateway(id)))
 	c.inOrder()
 
