@@ -235,6 +235,7 @@ func TestApplyWithoutPebble(t *testing.T) {
 func TestApplyTellsWhatTheClusterRefused(t *testing.T) {
 	refused := &vpnk8slib.ForbiddenError{Object: "NetworkPolicy qbittorrent-vpn-killswitch", App: "qbittorrent", Err: errors.New("forbidden")}
 	silent := &url.Error{Op: "Get", URL: "https://10.0.0.1", Err: errors.New("connection refused")}
+	level := &vpnk8slib.AdmissionError{Namespace: "downloads", Says: `violates PodSecurity "baseline:latest": privileged`, Err: errors.New("forbidden")}
 	first := slices.Concat(protecting[:1], stopping, []string{"status-set"})
 	tests := []struct {
 		summary, step string
@@ -245,6 +246,7 @@ func TestApplyTellsWhatTheClusterRefused(t *testing.T) {
 		{"no trust, before anything is laid", "apply-policy", refused, []string{"juju trust qbittorrent --scope=cluster", "NetworkPolicy qbittorrent-vpn-killswitch"}, first},
 		{"no trust, after it", "delete-old-policy", refused, []string{"juju trust qbittorrent --scope=cluster"},
 			slices.Concat(protecting, stopping, starting, releasing, []string{"status-set"})},
+		{"a namespace that refuses the pod", "apply-policy", level, []string{"violates PodSecurity", "kubectl label --overwrite namespace downloads pod-security.kubernetes.io/enforce=privileged"}, first},
 		{"an API server that does not answer", "apply-policy", silent, []string{"kubectl -n downloads delete networkpolicy qbittorrent-vpn-killswitch"}, first},
 	}
 	for _, test := range tests {
