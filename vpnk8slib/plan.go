@@ -25,6 +25,18 @@ type Step struct {
 // Plan is carried out in order: a later step may rely on an earlier one.
 type Plan []Step
 
+// Parted parts p into what changes a pod's template, which ends this very pod, and what comes before, each in its order.
+func (p Plan) Parted() (before, template Plan) {
+	for _, s := range p {
+		if s.Apply != nil && s.Apply.Kind == "StatefulSet" && s.Apply.Spec != nil {
+			template = append(template, s)
+		} else {
+			before = append(before, s)
+		}
+	}
+	return before, template
+}
+
 // Field managers. One for the StatefulSet's template, with everything of ours in one apply: managers that come and go
 // reorder the lists. One each for the other objects.
 const (

@@ -20,8 +20,10 @@ type Env struct {
 }
 
 // Apply makes d true, in this order: Protect, workloads (those that are to stop first), Release, secrets, publish, ports,
-// the calls for other hooks, status. A protection is in place before a workload starts and goes only after it has stopped;
-// the status comes last, so that it says only what is so. Where a step fails, no later one is made, with one exception: every
+// the calls for other hooks, status, and last of all a pod's template. A protection is in place before a workload starts and goes only
+// after it has stopped; the status comes after what it tells of. With the template this pod goes, and the hook should be over by then:
+// SIGTERM ends one that runs, and Juju's agent then waits for its end until it is killed, for the pod's whole grace period (seen with
+// 3.5's containeragent; worker/uniter/operation/runhook.go, ErrTerminated). Where a step fails, no later one is made, with one exception: every
 // workload that is to stop is stopped, even when Protect failed or another one did not stop. None is started then.
 //
 // A refusal for want of trust, or by the namespace's Pod Security level, becomes a Blocked status with the command to run, and no error. Cluster objects, databags
@@ -33,9 +35,14 @@ func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 	if !u.Leader {
 		d.Protect, d.Release, d.Publish, d.Secrets, d.Forget = nil, nil, nil, nil, nil
 	}
+	var template vpnk8slib.Plan
+	d.Protect, template = d.Protect.Parted()
 	cluster, err := apply(ctx, env, d)
 	if err != nil {
 		return errors.Join(cluster, err)
+	}
+	if cluster == nil {
+		cluster = vpnk8slib.Reconcile(ctx, env.Cluster, template)
 	}
 	if why, ok := First(Trusted(u, cluster), Admitted(cluster), Reachable(u, cluster)); !ok {
 		return setStatus(why)

@@ -95,7 +95,8 @@ func everything() Desired {
 	return Desired{
 		Protect: vpnk8slib.Plan{
 			{Manager: "policy", Apply: &vpnk8slib.Object{}},
-			{Manager: "template", Apply: &vpnk8slib.Object{}},
+			{Manager: "template", Apply: &vpnk8slib.Object{Kind: "StatefulSet", Spec: struct{}{}}},
+			{Manager: "state", Apply: &vpnk8slib.Object{}},
 		},
 		Workloads: []Workload{
 			{
@@ -124,7 +125,7 @@ func world() model {
 
 // The order of a hook, with what is read in between. Waiting for the end of a stop is a step: what follows relies on it.
 var (
-	protecting = []string{"apply-policy", "apply-template"}
+	protecting = []string{"apply-policy", "apply-state"}
 	stopping   = []string{"pebble-old", "services", "stop", "stopped", "plan", "layer"}
 	starting   = []string{
 		"pebble-new", "look-/config", "mkdir-/config",
@@ -139,7 +140,8 @@ var (
 		"pebble-new", "notify",
 		"status-set",
 	}
-	order = slices.Concat(protecting, stopping, starting, releasing, telling)
+	rolling = []string{"apply-template"}
+	order   = slices.Concat(protecting, stopping, starting, releasing, telling, rolling)
 )
 
 // number is a step's, where every step before it is made.
@@ -180,7 +182,9 @@ func TestApplyStopsWhereItFails(t *testing.T) {
 					want = append(want, stopping...)
 				}
 				assert.Equal(t, want, done())
-				assert.Empty(t, after().Status, "never a status and an error")
+				if step != "apply-template" { // which comes when all is told
+					assert.Empty(t, after().Status, "never a status and an error")
+				}
 			})
 		}
 	}
@@ -220,7 +224,7 @@ func TestApplyWithoutPebble(t *testing.T) {
 	t.Run("of what is to stop", func(t *testing.T) {
 		juju(t, world(), "config-changed")
 		require.NoError(t, Apply(t.Context(), busy(map[int]error{number("pebble-old"): down}).env(), Unit{App: "qbittorrent", Leader: true}, everything()))
-		assert.Equal(t, slices.Concat(protecting, stopping[:1], starting, releasing, telling), done())
+		assert.Equal(t, slices.Concat(protecting, stopping[:1], starting, releasing, telling, rolling), done())
 	})
 	t.Run("of what is to run", func(t *testing.T) {
 		after := juju(t, world(), "config-changed")
@@ -246,7 +250,7 @@ func TestApplyTellsWhatTheClusterRefused(t *testing.T) {
 		{"no trust, before anything is laid", "apply-policy", refused, []string{"juju trust qbittorrent --scope=cluster", "NetworkPolicy qbittorrent-vpn-killswitch"}, first},
 		{"no trust, after it", "delete-old-policy", refused, []string{"juju trust qbittorrent --scope=cluster"},
 			slices.Concat(protecting, stopping, starting, releasing, []string{"status-set"})},
-		{"a namespace that refuses the pod", "apply-policy", level, []string{"violates PodSecurity", "kubectl label --overwrite namespace downloads pod-security.kubernetes.io/enforce=privileged"}, first},
+		{"a namespace that refuses the pod", "apply-template", level, []string{"violates PodSecurity", "kubectl label --overwrite namespace downloads pod-security.kubernetes.io/enforce=privileged"}, append(slices.Clone(order), "status-set")},
 		{"an API server that does not answer", "apply-policy", silent, []string{"kubectl -n downloads delete networkpolicy qbittorrent-vpn-killswitch"}, first},
 	}
 	for _, test := range tests {
