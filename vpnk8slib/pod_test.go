@@ -83,7 +83,7 @@ func TestAskAgent(t *testing.T) {
 		time.AfterFunc(200*time.Millisecond, func() {
 			ended <- status.Serve(ctx, socket, func() overlay.Report {
 				return overlay.Report{Namespace: namespace, Guard: overlay.GuardState{Standing: true}}
-			})
+			}, nil)
 		})
 		report := askAgent(socket, 10*time.Second)
 		assert.Equal(t, trusted, report != nil && report.Guard.Standing)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -22,22 +24,33 @@ const PodVariable = "POD_NAME"
 
 // Ask asks the agent behind a socket.
 func Ask(ctx context.Context, socket string) (r Report, err error) {
+	err = call(ctx, socket, http.MethodGet, "/v1/report", &r)
+	return r, err
+}
+
+// call asks the agent behind a socket, and reads its answer. What it refuses it says in a line.
+func call(ctx context.Context, socket, method, path string, into any) error {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://agent/v1/report", nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, nil)
 	if err != nil {
-		return r, err
+		return err
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return r, fmt.Errorf("cannot ask the agent: %w", err)
+		return fmt.Errorf("cannot ask the agent: %w", err)
 	}
 	defer answer.Body.Close()
-	if err := json.NewDecoder(answer.Body).Decode(&r); err != nil {
-		return r, fmt.Errorf("cannot read the agent's answer: %w", err)
+	if answer.StatusCode != http.StatusOK {
+		const most = 1024
+		why, _ := io.ReadAll(io.LimitReader(answer.Body, most)) // half of it is better than none
+		return fmt.Errorf("cannot have the agent do it: %s", strings.TrimSpace(string(why)))
 	}
-	return r, nil
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+		return fmt.Errorf("cannot read the agent's answer: %w", err)
+	}
+	return nil
 }
 
 // Namespace is the inode of this process's network namespace: of a pod, and of no other on its node.

@@ -35,6 +35,7 @@ type ClientState struct {
 	Moves   int        `json:"moves"`           // how often the overlay was led to another pod
 	Foreign uint64     `json:"foreign"`         // heartbeats that no gateway with this key has made
 	Stale   uint64     `json:"stale"`           // heartbeats that were late, or sent a second time
+	Drill   time.Time  `json:"drill,omitzero"`  // until when it is down, because the charm asked for that
 	Error   string     `json:"error,omitempty"` // why it is not as it should be
 }
 

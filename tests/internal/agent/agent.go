@@ -98,14 +98,15 @@ func (a *Agent) Start() {
 			a.Logf("the %s's agent said:\n%s", a.Command, a.said.String())
 		}
 	})
-	a.running = exec.Command(program, a.Command, "--config", a.File, "--keys", a.dir, "--socket", a.socket())
+	a.running = exec.Command(program, a.Command, "--config", a.File, "--keys", a.dir, "--socket", a.Socket())
 	a.running.Stderr = &a.said
 	a.Started = time.Now()
 	require.NoError(a, a.pod.Do(a.T, a.running.Start))
 	a.Cleanup(a.Kill)
 }
 
-func (a *Agent) socket() string { return filepath.Join(a.dir, "run", "agent.sock") }
+// Socket is where it answers its charm.
+func (a *Agent) Socket() string { return filepath.Join(a.dir, "run", "agent.sock") }
 
 // Kill ends it without a chance to say or do anything.
 func (a *Agent) Kill() {
@@ -118,7 +119,7 @@ func (a *Agent) Pid() int { return a.running.Process.Pid }
 
 // Report asks it as the charm does, by the socket: in whatever network namespace. It is empty when nobody answers.
 func (a *Agent) Report() (r overlay.Report) {
-	out, err := exec.Command(program, "status", "--socket", a.socket()).Output()
+	out, err := exec.Command(program, "status", "--socket", a.Socket()).Output()
 	if err == nil {
 		require.NoError(a, json.Unmarshal(out, &r))
 	}

@@ -5,6 +5,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -42,6 +43,30 @@ func SetUp(h route.Handle, c overlay.Client, six bool) error {
 	}
 	if err := way6(h, c, link, six); err != nil {
 		return fmt.Errorf("cannot lay the way of IPv6 through %s: %w", c.Overlay, err)
+	}
+	return nil
+}
+
+// TakeDown takes the interface down, and keeps the pod closed: what is for outside finds the dead end behind it. Connections, and sockets that
+// are bound to the interface, stay; SetUp goes on from there.
+func TakeDown(h route.Handle, c overlay.Client) error {
+	device, err := h.LinkByName(c.Device)
+	if err == nil {
+		err = rules(h, c, device)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot take the overlay down: %w", err)
+	}
+	var absent netlink.LinkNotFoundError
+	link, err := h.LinkByName(c.Overlay)
+	if errors.As(err, &absent) { // it is as down as can be
+		return nil
+	}
+	if err == nil {
+		err = h.LinkSetDown(link)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot take the overlay down: %w", err)
 	}
 	return nil
 }

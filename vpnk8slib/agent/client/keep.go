@@ -43,7 +43,8 @@ type Keeper struct {
 	led    bool            // the overlay leads to a pod
 	found  chan netip.Addr // by name
 	asked  time.Time
-	turned bool      // IPv6 has come or gone, and its way is not laid
+	turned bool      // IPv6 has come or gone, or a drill has ended, and what follows from it is not laid
+	drill  time.Time // until when the overlay is to be down; zero: it is not
 	looked time.Time // when what had come was heard
 	sent   time.Time // the last beat
 	met    time.Time // when anything new was heard
@@ -55,6 +56,9 @@ func (k *Keeper) State() overlay.ClientState {
 	defer k.mu.Unlock()
 	state := k.state
 	state.Lost = k.lost()
+	if k.drilling() {
+		state.Drill = k.drill
+	}
 	return state
 }
 
@@ -94,6 +98,7 @@ func (k *Keeper) meet(ctx context.Context) time.Duration {
 	}
 	many := k.wire.Each(k.hear)
 	k.looked = time.Now()
+	k.over()
 	if k.turned {
 		err := k.lay()
 		k.failed(err)
@@ -160,6 +165,9 @@ func (k *Keeper) take(config Config) error {
 func (k *Keeper) lay() error {
 	if k.wire == nil {
 		return k.unread
+	}
+	if k.drilling() {
+		return errors.Join(k.unread, TakeDown(k.Handle, k.config.Client))
 	}
 	if err := SetUp(k.Handle, k.config.Client, k.state.IPv6); err != nil {
 		return errors.Join(k.unread, err)

@@ -62,6 +62,7 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 		return client.Config{Client: own, Key: key}, err
 	}
 	r.guard.Keep(rules) // before anything is led anywhere
+	r.drill = keeper.Drill
 	return r.stay(ctx, func(out *overlay.Report) {
 		state := keeper.State()
 		out.Client = &state

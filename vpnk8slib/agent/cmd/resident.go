@@ -38,6 +38,7 @@ type resident struct {
 	resolving                          atomic.Pointer[overlay.Names] // as the configuration had it last; nil: not at all
 	named                              chan struct{}                 // closed when resolving is there
 	unresolved                         failures
+	drill                              status.Drill // nil: this agent has no overlay to take down
 }
 
 // failures are why something cannot be done, by where.
@@ -177,7 +178,7 @@ func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep 
 		report(&out)
 		return out
 	}
-	all.Go(func() { r.again(ctx, func() error { return status.Serve(ctx, *r.socket, now) }) })
+	all.Go(func() { r.again(ctx, func() error { return status.Serve(ctx, *r.socket, now, r.drill) }) })
 	if *r.metrics != "" {
 		all.Go(func() { r.again(ctx, func() error { return status.Metrics(ctx, *r.metrics, now) }) })
 	}

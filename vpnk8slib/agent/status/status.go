@@ -17,8 +17,9 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// Serve answers with a report, and with its metrics, on a unix socket until ctx ends. One that an earlier agent left is replaced.
-func Serve(ctx context.Context, socket string, report func() overlay.Report) error {
+// Serve answers with a report, and with its metrics, on a unix socket until ctx ends, and takes the overlay down for whoever asks for a
+// drill; nil: this agent has none. A socket that an earlier agent left is replaced.
+func Serve(ctx context.Context, socket string, report func() overlay.Report, drill Drill) error {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 		return fmt.Errorf("cannot answer on %s: %w", socket, err)
 	}
@@ -35,6 +36,7 @@ func Serve(ctx context.Context, socket string, report func() overlay.Report) err
 		_ = json.NewEncoder(w).Encode(report()) // whoever asked has gone
 	})
 	mux.Handle("GET /metrics", metrics.Handler(report))
+	mux.Handle("POST /v1/drill", drill)
 	return serve(ctx, l, mux)
 }
 
