@@ -57,12 +57,7 @@ func TryEgress(ctx context.Context, w Way, t EgressTargets, each time.Duration) 
 	if i, err := net.InterfaceByName(w.device); err == nil {
 		e.MTU = i.MTU
 	}
-	names := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		if w.inside {
-			return new(net.Dialer).DialContext(ctx, network, w.resolver.String())
-		}
-		return w.dialer().DialContext(ctx, network, w.resolver.String())
-	}}
+	names := w.names()
 	var all sync.WaitGroup
 	try := func(into *Answer, ask func(ctx context.Context) (string, error)) {
 		all.Go(func() {
@@ -81,6 +76,16 @@ func TryEgress(ctx context.Context, w Way, t EgressTargets, each time.Duration) 
 	try(&e.UDP, func(ctx context.Context) (string, error) { return w.stun(ctx, names, t.STUN) })
 	all.Wait()
 	return e
+}
+
+// names asks the way's resolver.
+func (w Way) names() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		if w.inside {
+			return new(net.Dialer).DialContext(ctx, network, w.resolver.String())
+		}
+		return w.dialer().DialContext(ctx, network, w.resolver.String())
+	}}
 }
 
 // dialer makes sockets that leave by the interface, or not at all.
@@ -117,17 +122,26 @@ func addressOf(ctx context.Context, r *net.Resolver, family, name string) (netip
 
 // dial connects to a host and port, by an address of a family.
 func (w Way) dial(ctx context.Context, names *net.Resolver, family, network, at string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(at)
+	to, err := literal(ctx, names, family, at)
 	if err != nil {
 		return nil, err
+	}
+	return w.dialer().DialContext(ctx, network, to.String())
+}
+
+// literal is a host and port with an address of a family in the host's place.
+func literal(ctx context.Context, names *net.Resolver, family, at string) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		return netip.AddrPort{}, err
 	}
 	to, err := netip.ParseAddr(host)
 	if err != nil {
 		if to, err = addressOf(ctx, names, family, host); err != nil {
-			return nil, err
+			return netip.AddrPort{}, err
 		}
 	}
-	return w.dialer().DialContext(ctx, network, net.JoinHostPort(to.String(), port))
+	return netip.ParseAddrPort(net.JoinHostPort(to.String(), port))
 }
 
 // stun asks by UDP for the caller's address.

@@ -23,11 +23,28 @@ type VerifyParams struct {
 	Timeout  int    `json:"timeout" validate:"min=1,max=60"` // seconds
 }
 
+// DrillParams are a consumer's, whose overlay can be taken down for a while.
+type DrillParams struct {
+	VerifyParams
+	Drill int `json:"drill" validate:"min=0,max=30"` // seconds; 0: it is left alone
+}
+
 // Verifiable is a unit whose egress can be verified: its way out, and what its own packets, with what stands around them, say of it.
 type Verifiable struct {
 	Way   vpnk8slib.Way
 	Judge func(vpnk8slib.Egress) []vpnk8slib.Finding
 }
+
+func (v Verifiable) verify(ctx context.Context, p VerifyParams) []vpnk8slib.Finding {
+	return v.Judge(vpnk8slib.TryEgress(ctx, v.Way, p.targets(), p.each()))
+}
+
+func (p VerifyParams) targets() vpnk8slib.EgressTargets {
+	return vpnk8slib.EgressTargets{Address: p.Address, Address6: p.Address6, Name: p.Name, STUN: p.STUN}
+}
+
+// each is how long one check may take.
+func (p VerifyParams) each() time.Duration { return time.Duration(p.Timeout) * time.Second }
 
 // VerifyEgress makes that action: by packets of its own it shows how this unit's traffic leaves. It fails where any check does. See
 // reads what a hook of the charm reads; its error is why no packet is sent.
@@ -45,32 +62,59 @@ func VerifyEgress(see func(context.Context, Env) (Verifiable, error)) Action {
 		if err != nil {
 			return nil, fmt.Errorf("cannot verify egress: %w", err)
 		}
-		targets := vpnk8slib.EgressTargets{Address: params.Address, Address6: params.Address6, Name: params.Name, STUN: params.STUN}
-		return findings(unit.Judge(vpnk8slib.TryEgress(ctx, unit.Way, targets, time.Duration(params.Timeout)*time.Second)))
+		return findings(unit.verify(ctx, params))
 	}
 }
 
-// VerifyVPN is VerifyEgress of a consumer.
+// VerifyVPN is VerifyEgress of a consumer, with a drill for whoever asks for one.
 func VerifyVPN(see func(context.Context, Env) (VPN, error)) Action {
-	return VerifyEgress(func(ctx context.Context, env Env) (Verifiable, error) {
+	return func(ctx context.Context, p Params) (map[string]string, error) {
+		params, err := ReadParams[DrillParams](p)
+		if err != nil {
+			return nil, err
+		}
+		env, err := NewEnv()
+		if err != nil {
+			return nil, err
+		}
 		v, err := see(ctx, env)
 		if err == nil {
-			err = v.verifiable()
+			err = v.verifiable(params.Drill > 0)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot verify egress: %w", err)
 		}
 		seen := time.Now()
-		return Verifiable{vpnk8slib.ByOverlay, func(e vpnk8slib.Egress) []vpnk8slib.Finding {
+		unit := Verifiable{vpnk8slib.ByOverlay, func(e vpnk8slib.Egress) []vpnk8slib.Finding {
 			return v.client().VerifyEgress(v.View, v.Pod, e, seen)
-		}}, err
-	})
+		}}
+		all := unit.verify(ctx, params.VerifyParams)
+		if params.Drill > 0 {
+			all = drill(all, func() []vpnk8slib.Finding { return vpnk8slib.Drill(ctx, params.targets(), params.each(), params.Drill) })
+		}
+		return findings(all)
+	}
 }
 
-// verifiable says why there is no route that could be verified.
-func (v VPN) verifiable() error {
+// drill adds one's findings to those of before, of which none may have failed: a pod that nothing protects would leak in it, and what
+// does not get out anyway shows nothing.
+func drill(before []vpnk8slib.Finding, do func() []vpnk8slib.Finding) []vpnk8slib.Finding {
+	if failed := vpnk8slib.Failed(before); len(failed) > 0 {
+		return append(before, vpnk8slib.Finding{Check: "drill", Verdict: vpnk8slib.Unknown, Detail: "not done, and the overlay left alone, because of " + strings.Join(failed, ", ")})
+	}
+	return append(before, do()...)
+}
+
+// verifiable says why there is no route that could be verified, or none that could be taken down for a drill.
+func (v VPN) verifiable(drill bool) error {
 	if v.ViewErr != nil {
 		return v.ViewErr
 	}
 	switch v.State() {
 	case vpnk8slib.Routed, vpnk8slib.Held:
+		if drill {
+			return v.Pod.MayDrill()
+		}
 		return nil
 	case vpnk8slib.Unprotected:
 		return errors.New("unsafe-mode=true, so this unit's traffic leaves without VPN")

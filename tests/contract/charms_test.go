@@ -127,3 +127,14 @@ func TestEveryConsumerVerifiesItsEgress(t *testing.T) {
 		assert.Equal(t, all["multimeter-k8s"], action, "%s and multimeter-k8s", name)
 	}
 }
+
+// A drill takes a consumer's overlay down, and only when somebody asks for it. A gateway's would be that of all its consumers.
+func TestOnlyConsumersHaveDrills(t *testing.T) {
+	for name, c := range allCharms(t) {
+		drill, has := c.Actions[hook.VerifyEgressAction].Params["drill"]
+		assert.Equal(t, speaks(c.Requires, "vpn-gateway"), has, name)
+		if has {
+			assert.Equal(t, 0, drill.Default, name)
+		}
+	}
+}

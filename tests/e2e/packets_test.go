@@ -90,6 +90,34 @@ func (w *teller) silent(ts *testscript.TestScript, pod string) {
 	}
 }
 
+// untouched looks at the counters of addresses, and then sends to them from a pod that nothing protects.
+func (w *teller) untouched(ts *testscript.TestScript, dsts []string) {
+	ctx := context.Background()
+	before, err := w.OnUplink(ctx, dsts...)
+	ts.Check(err)
+	for dst, packets := range before {
+		if packets > 0 {
+			ts.Fatalf("LEAK: %d packets to %s left outside the tunnel", packets, dst)
+		}
+	}
+	ts.Check(world.Until(ctx, 30*time.Second, func() string {
+		for _, dst := range dsts {
+			for _, kind := range []string{"http", "udp", "icmp"} {
+				_, err := w.Lab(ctx, "probe", "--plain", kind, dst)
+				ts.Check(err)
+			}
+		}
+		after, err := w.OnUplink(ctx, dsts...)
+		ts.Check(err)
+		for dst, packets := range after {
+			if packets == 0 {
+				return "the control is blind: nothing was counted to " + dst
+			}
+		}
+		return ""
+	}))
+}
+
 // rate is how many of each kind a sender sends in a second, less what a busy machine may owe.
 const rate = 18
 

@@ -80,6 +80,8 @@ func (w *teller) words() map[string]word {
 		"silent": func(ts *testscript.TestScript, _ bool, a []string) { w.silent(ts, a[0]) },
 		// sending MODEL/POD CONTAINER: the workload's Pebble runs a sender, and all that it sends arrives from the VPN
 		"sending": func(ts *testscript.TestScript, _ bool, a []string) { w.sending(ts, a[0], a[1]) },
+		// untouched ADDRESS...: nothing to these has left the node outside the tunnel, and what an unprotected pod sends there does
+		"untouched": func(ts *testscript.TestScript, _ bool, a []string) { w.untouched(ts, a) },
 		// unleaked MODEL/POD: of all that its sender has sent in all its lives, nothing left the pod outside the tunnel; and
 		// no packet of any pod but the unprotected one has left the node
 		"unleaked": func(ts *testscript.TestScript, _ bool, a []string) { w.unleaked(ts, a[0]) },
