@@ -24,6 +24,7 @@ type Pebble interface {
 	PlanBytes(*client.PlanOptions) ([]byte, error)
 	AddLayer(*client.AddLayerOptions) error
 	Replan(*client.ServiceOptions) (string, error)
+	Restart(*client.ServiceOptions) (string, error)
 	Stop(*client.ServiceOptions) (string, error)
 	WaitChange(string, *client.WaitChangeOptions) (*client.Change, error)
 	Services(*client.ServicesOptions) ([]*client.ServiceInfo, error)
