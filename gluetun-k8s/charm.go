@@ -80,6 +80,11 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if err := o.settle(); err != nil {
 		return o, err
 	}
+	if o.ConfigErr == nil {
+		if o.ConfigErr, err = unknownServers(env, o.Config, o.App); err != nil {
+			return o, err
+		}
+	}
 	if o.ViewErr == nil {
 		o.choose(app)
 	}

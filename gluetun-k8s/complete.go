@@ -82,6 +82,7 @@ func (c Config) given() []givenOption {
 		{"server-countries", len(c.Countries) > 0, both, "SERVER_COUNTRIES"},
 		{"server-regions", len(c.Regions) > 0, both, "SERVER_REGIONS"},
 		{"server-cities", len(c.Cities) > 0, both, "SERVER_CITIES"},
+		{"server-hostnames", len(c.Hostnames) > 0, both, "SERVER_HOSTNAMES"},
 	}
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	Countries       places                   `json:"server-countries"`
 	Regions         places                   `json:"server-regions"`
 	Cities          places                   `json:"server-cities"`
+	Hostnames       places                   `json:"server-hostnames"`
 	ProbeTargets    targets                  `json:"probe-targets" validate:"min=1"`
 	Resolvers       resolvers                `json:"dns-resolvers" validate:"min=1"`
 	PortServer      server                   `json:"nat-pmp-server"` // zero: the provider's
@@ -123,7 +124,7 @@ func isKey(s string) bool {
 	return err == nil && len(raw) == 32
 }
 
-// places are names of countries or cities.
+// places are names of countries, cities, or servers.
 type places []string
 
 // UnmarshalText reads names; the program's own list decides whether there are such servers.
@@ -199,7 +200,7 @@ func off(value string) bool {
 var mayOverride = map[string]override{
 	"FREE_ONLY": onlySome, "MULTIHOP_ONLY": onlySome, "OWNED_ONLY": onlySome, "PORT_FORWARD_ONLY": onlySome, "PREMIUM_ONLY": onlySome,
 	"SECURE_CORE_ONLY": onlySome, "STREAM_ONLY": onlySome, "TOR_ONLY": onlySome,
-	"ISP": someNames, "SERVER_CATEGORIES": someNames, "SERVER_HOSTNAMES": someNames, "SERVER_NAMES": someNames,
+	"ISP": someNames, "SERVER_CATEGORIES": someNames, "SERVER_NAMES": someNames,
 	"SERVER_NUMBER": {regexp.MustCompile(`^[0-9]{1,5}(,[0-9]{1,5})*$`), "numbers such as 12,345", true},
 	"LOG_LEVEL":     {regexp.MustCompile(`(?i)^(debug|info|warn|warning|error)$`), "debug, info, warning or error", false},
 	"OPENVPN_AUTH":  {}, "OPENVPN_CIPHERS": {},
@@ -217,6 +218,7 @@ var mayOverride = map[string]override{
 var insteadOf = map[string]string{
 	"VPN_SERVICE_PROVIDER": "set the option vpn-provider", "VPN_TYPE": "set the option vpn-type",
 	"SERVER_COUNTRIES": "set the option server-countries", "SERVER_REGIONS": "set the option server-regions", "SERVER_CITIES": "set the option server-cities",
+	"SERVER_HOSTNAMES":      "set the option server-hostnames",
 	"WIREGUARD_ENDPOINT_IP": "set the option vpn-endpoint-ip", "WIREGUARD_ENDPOINT_PORT": "set the option vpn-endpoint-port",
 	"OPENVPN_ENDPOINT_IP": "set the option vpn-endpoint-ip", "OPENVPN_ENDPOINT_PORT": "set the option vpn-endpoint-port",
 	"OPENVPN_PROTOCOL": "set the option openvpn-protocol", "WIREGUARD_PUBLIC_KEY": "set the option wireguard-public-key",

@@ -194,7 +194,8 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 	}
 	set := map[string]string{
 		"SERVER_COUNTRIES": strings.Join(c.Countries, ","), "SERVER_REGIONS": strings.Join(c.Regions, ","), "SERVER_CITIES": strings.Join(c.Cities, ","),
-		"WIREGUARD_MTU": strconv.Itoa(defaultMTU), "WIREGUARD_ADDRESSES": own, "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
+		"SERVER_HOSTNAMES": strings.Join(c.Hostnames, ","),
+		"WIREGUARD_MTU":    strconv.Itoa(defaultMTU), "WIREGUARD_ADDRESSES": own, "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
 	}
 	if c.Type == "openvpn" {
 		delete(set, "WIREGUARD_MTU")

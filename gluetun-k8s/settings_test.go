@@ -68,6 +68,8 @@ func options(t *testing.T, values ...string) (c Config, errs []error) {
 			set(&c.Countries, value)
 		case "cities":
 			set(&c.Cities, value)
+		case "hostnames":
+			set(&c.Hostnames, value)
 		case "probe":
 			set(&c.ProbeTargets, value)
 		case "overrides":
@@ -196,7 +198,8 @@ func TestSettings(t *testing.T) {
 		{summary: "a target with a zone", options: []string{"provider=nordvpn", "probe=[fe80::1%x]:443"}, wrong: "set addresses with their ports"},
 		{summary: "two targets", options: []string{"provider=nordvpn", "probe=203.0.113.2:80, 203.0.113.3:443"}, env: []string{"HEALTH_TARGET_ADDRESS=203.0.113.2:80", "HEALTH_ICMP_TARGET_IPS=203.0.113.2,203.0.113.3"}},
 
-		{summary: "an override", options: []string{"provider=nordvpn", "overrides=SERVER_HOSTNAMES=se1\n WIREGUARD_MTU=1400 \n"}, env: []string{"SERVER_HOSTNAMES=se1", "WIREGUARD_MTU=1400"}},
+		{summary: "servers by their names", options: []string{"provider=nordvpn", "hostnames=se1.nordvpn.com, se2.nordvpn.com"}, env: []string{"SERVER_HOSTNAMES=se1.nordvpn.com,se2.nordvpn.com"}},
+		{summary: "an override", options: []string{"provider=nordvpn", "overrides=SERVER_CATEGORIES=p2p\n WIREGUARD_MTU=1400 \n"}, env: []string{"SERVER_CATEGORIES=p2p", "WIREGUARD_MTU=1400"}},
 		{summary: "the firewall by an override", options: []string{"provider=nordvpn", "overrides=FIREWALL_ENABLED_DISABLING_IT_SHOOTS_YOU_IN_YOUR_FOOT=off"}, wrong: "with a NAME among"},
 		{summary: "the key by an override", options: []string{"provider=nordvpn", "overrides=WIREGUARD_PRIVATE_KEY=" + privateKey}, wrong: "for WIREGUARD_PRIVATE_KEY, put it into the secret of wireguard-private-key-secret (juju add-secret vpn-key private-key=<key>)"},
 		{summary: "a retired name by an override", options: []string{"provider=nordvpn", "overrides=EXTRA_SUBNETS=0.0.0.0/1"}, wrong: "with a NAME among"},

@@ -1,6 +1,6 @@
 // Command gluetun-standin stands in for gluetun v3.41.1, whose image cannot be had on the lab's machines. It reads gluetun's
 // environment names and secret files, refuses what gluetun refuses, really brings up WireGuard and a firewall in gluetun's
-// order, and speaks its control API. What it does not do: OpenVPN, whose settings it judges and which then never comes up, server lists of real providers, its DNS server, proxies.
+// order, and speaks its control API. What it does not do: OpenVPN, whose settings it judges and which then never comes up, real providers' servers (it writes a list of made-up ones), its DNS server, proxies.
 package main
 
 import (
@@ -45,6 +45,9 @@ func run(ctx context.Context) error {
 		return err
 	}
 	log.Println("INFO [firewall] enabled successfully")
+	if err := writeServers(); err != nil {
+		return fmt.Errorf("cannot write the servers: %w", err)
+	}
 	if err := s.validate(os.ReadFile); err != nil {
 		return err
 	}

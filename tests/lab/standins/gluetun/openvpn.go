@@ -105,7 +105,7 @@ func (s settings) chosen() error {
 	if s.features["FREE_ONLY"] && s.features["PORT_FORWARD_ONLY"] {
 		return errors.New("VPN provider settings: server selection: port forwarding only filter is not supported: together with free only filter")
 	}
-	return nil
+	return s.listed()
 }
 
 var account = regexp.MustCompile(`^(i|ivpn)-[a-zA-Z0-9]{4}-[a-zA-Z0-9]{4}-[a-zA-Z0-9]{4}$`)

@@ -54,6 +54,16 @@ func TestTheCharmsEnvironments(t *testing.T) {
 	}
 }
 
+// One that is unknown beside others is passed over, as gluetun does.
+func TestOneOfItsListIsEnough(t *testing.T) {
+	for _, s := range starts(t) {
+		if s.Provider == "mullvad" && s.Type == "wireguard" {
+			s.Environment["SERVER_COUNTRIES"], s.Environment["SERVER_CITIES"] = "Atlantis,sweden", ""
+			assert.NoError(t, s.judge())
+		}
+	}
+}
+
 // What gluetun refuses the stand-in refuses.
 func TestRefusals(t *testing.T) {
 	tests := []struct {
@@ -69,6 +79,7 @@ func TestRefusals(t *testing.T) {
 		{"a port that cannot be chosen", "surfshark", "openvpn", "udp", "OPENVPN_ENDPOINT_PORT", "1194", "custom endpoint port is not allowed"},
 		{"a port of the other protocol", "ivpn", "openvpn", "tcp", "OPENVPN_ENDPOINT_PORT", "2049", "custom endpoint port is not allowed"},
 		{"a filter without data", "perfect privacy", "openvpn", "udp", "SERVER_COUNTRIES", "Iceland", "the countries specified is not valid"},
+		{"a country of which its list has none", "mullvad", "wireguard", "udp", "SERVER_COUNTRIES", "Atlantis,Lemuria", "none of Atlantis, Lemuria is one of the choices"},
 		{"a filter of another's", "nordvpn", "openvpn", "udp", "OWNED_ONLY", "on", "owned_only filter is not supported"},
 		{"a version that is none", "nordvpn", "openvpn", "udp", "OPENVPN_VERSION", "2.4", "version is not valid"},
 		{"a boolean that is none", "mullvad", "openvpn", "udp", "OWNED_ONLY", "maybe", "value is not a boolean"},

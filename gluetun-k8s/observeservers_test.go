@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fileServer stands in for a Pebble whose container has one file, and counts how often it is read.
+type fileServer struct {
+	path, text string
+	modified   time.Time
+	reads      int
+}
+
+func (f *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := func(code int, result any) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(map[string]any{"type": map[bool]string{true: "sync", false: "error"}[code == 200], "status-code": code, "result": result})
+	}
+	query := r.URL.Query()
+	there := f.text != "" && (query.Get("path") == f.path)
+	switch {
+	case r.URL.Path != "/v1/files":
+		answer(200, []any{}) // services, checks
+	case query.Get("action") == "list" && there:
+		answer(200, []any{map[string]any{
+			"path": f.path, "name": filepath.Base(f.path), "type": "file", "size": len(f.text), "permissions": "644", "last-modified": f.modified.Format(time.RFC3339),
+		}})
+	case query.Get("action") == "read" && there:
+		f.reads++
+		parts := multipart.NewWriter(w)
+		w.Header().Set("Content-Type", parts.FormDataContentType())
+		file, _ := parts.CreatePart(textproto.MIMEHeader{"Content-Disposition": {`form-data; name="files"; filename="` + f.path + `"`}})
+		_, _ = file.Write([]byte(f.text))
+		response, _ := parts.CreateFormField("response")
+		_ = json.NewEncoder(response).Encode(map[string]any{"type": "sync", "status-code": 200, "result": []any{map[string]any{"path": f.path}}})
+		_ = parts.Close()
+	default:
+		answer(404, map[string]any{"message": "no such file", "kind": "not-found"})
+	}
+}
+
+// serving has a file where this pod's hooks find gluetun's container.
+func serving(t *testing.T, path, text string) *fileServer {
+	t.Helper()
+	f := &fileServer{path: path, text: text, modified: time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)}
+	dir, err := os.MkdirTemp("", "pebble") // a socket's path is short
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Setenv("CHARM_CONTAINERS", dir)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, container), 0o755))
+	l, err := net.Listen("unix", filepath.Join(dir, container, "pebble.socket"))
+	require.NoError(t, err)
+	s := &http.Server{Handler: f}
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close() })
+	return f
+}
+
+// A city that the provider does not have is refused once its list is there; the list is read when it or the options have changed, and not
+// in every hook.
+func TestObserveByTheProvidersServers(t *testing.T) {
+	mullvad := map[string]any{"vpn-provider": "mullvad", "wireguard-private-key-secret": "secret:1", "wireguard-addresses": "10.64.0.2/32", "server-cities": "Zurick"}
+	_, see := inPod(t, "nameserver 10.43.0.10\n", mullvad)
+	list := serving(t, serversFile, "")
+	require.NoError(t, see().ConfigErr, "gluetun has not started yet: there is no list")
+
+	list.text = serversJSON
+	for range 3 {
+		assert.EqualError(t, see().ConfigErr, "server-cities has Zurick, and mullvad has no such server over wireguard, but Zurich: juju config gluetun server-cities='Zurich'")
+	}
+	assert.Equal(t, 1, list.reads)
+	list.modified = list.modified.Add(time.Hour) // another image's
+	assert.Error(t, see().ConfigErr)
+	assert.Equal(t, 2, list.reads)
+
+	mullvad["server-cities"] = "zurich"
+	_, see = inPod(t, "nameserver 10.43.0.10\n", mullvad)
+	list = serving(t, serversFile, serversJSON)
+	assert.NoError(t, see().ConfigErr)
+	assert.Equal(t, 1, list.reads)
+	list.text, list.modified = serversJSON[:200], list.modified.Add(time.Hour)
+	assert.NoError(t, see().ConfigErr, "gluetun is writing it")
+
+	delete(mullvad, "server-cities")
+	_, see = inPod(t, "nameserver 10.43.0.10\n", mullvad)
+	list = serving(t, serversFile, serversJSON)
+	assert.NoError(t, see().ConfigErr)
+	assert.Zero(t, list.reads, "nothing is chosen")
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+)
+
+// serversFile is where gluetun v3.40 and v3.41 write the servers that they choose from, all providers', at each start and before they
+// judge any setting. Later versions have a file for each provider elsewhere, and are not looked at.
+const serversFile = "/gluetun/servers.json"
+
+// vpnServer is one of a provider's, as gluetun writes it: the part that is chosen by, and told.
+type vpnServer struct {
+	VPN      string `json:"vpn"`
+	Country  string `json:"country,omitempty"`
+	Region   string `json:"region,omitempty"`
+	City     string `json:"city,omitempty"`
+	Hostname string `json:"hostname,omitempty"`
+	Name     string `json:"server_name,omitempty"`
+}
+
+// over says whether it is used by this protocol. Some are by both, and say nothing.
+func (s vpnServer) over(kind string) bool { return s.VPN == kind || s.VPN == "" || s.VPN == "both" }
+
+// readServers reads the servers of one provider out of the list of all; none where the list does not know it. The others' are passed over,
+// one provider at a time: all of them are some megabytes.
+func readServers(r io.Reader, of providerName) ([]vpnServer, error) {
+	list := json.NewDecoder(r)
+	if start, err := list.Token(); err != nil || start != json.Delim('{') {
+		return nil, cmp.Or(err, errors.New("it is no list of servers"))
+	}
+	for list.More() {
+		name, err := list.Token()
+		if err != nil {
+			return nil, err
+		}
+		if name != string(of) {
+			var other json.RawMessage
+			if err := list.Decode(&other); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		var own struct{ Servers []vpnServer }
+		return own.Servers, list.Decode(&own)
+	}
+	return nil, nil
+}
+
+// servers are those of a provider in this image; none where there is no list.
+func servers(env hook.Env, of providerName) (all []vpnServer, err error) {
+	if seen, err := hook.SeeFile(env, container, serversFile); err != nil || seen.Size == 0 {
+		return nil, err
+	}
+	err = hook.ReadFile(env, container, serversFile, func(r io.Reader) error {
+		all, err = readServers(r, of)
+		return err
+	})
+	return all, err
+}
+
+// chooses says by which of a server's properties the options choose.
+func (c Config) chooses() []choice {
+	return []choice{
+		{"server-countries", c.Countries, func(s vpnServer) string { return s.Country }},
+		{"server-regions", c.Regions, func(s vpnServer) string { return s.Region }},
+		{"server-cities", c.Cities, func(s vpnServer) string { return s.City }},
+		{"server-hostnames", c.Hostnames, func(s vpnServer) string { return s.Hostname }},
+	}
+}
+
+type choice struct {
+	option string
+	wanted places
+	of     func(vpnServer) string
+}
+
+// takes says whether it chooses a server.
+func (c choice) takes(s vpnServer) bool {
+	return len(c.wanted) == 0 || slices.ContainsFunc(c.wanted, func(w string) bool { return strings.EqualFold(w, c.of(s)) })
+}
+
+// chosen are the servers that all choices take.
+func chosen(all []vpnServer, by []choice) []vpnServer {
+	return slices.DeleteFunc(slices.Clone(all), func(s vpnServer) bool {
+		return slices.ContainsFunc(by, func(c choice) bool { return !c.takes(s) })
+	})
+}
+
+// unknownServers says what the options choose that the provider does not have. gluetun ends over a name when it knows none of an option's,
+// passes over one beside others, and where all are known, and no server has them together, it tries for ever. Where there is no list, or
+// not yet, it judges by itself.
+func unknownServers(env hook.Env, c Config, app string) (wrong, err error) {
+	by := c.chooses()
+	if !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) {
+		return nil, nil
+	}
+	seen, err := hook.SeeFile(env, container, serversFile)
+	if err != nil || seen.Size == 0 {
+		return nil, err
+	}
+	key := fmt.Sprint(seen.Size, seen.Modified.UnixNano(), c.Provider, c.Type, app)
+	for _, o := range by {
+		key += fmt.Sprintf("%q", o.wanted)
+	}
+	says, err := hook.Found(".servers", key, func() (string, error) { // the list is too long for every hook
+		all, err := servers(env, c.Provider)
+		if err != nil {
+			return "", err
+		}
+		if wrong := offered(c, all, app); wrong != nil {
+			return wrong.Error(), nil
+		}
+		return "", nil
+	})
+	if err == nil && says != "" {
+		wrong = errors.New(says)
+	}
+	return wrong, nil // a list that cannot be read is being written, or is of another kind
+}
+
+// offered judges by a provider's own list.
+func offered(c Config, all []vpnServer, app string) error {
+	all = slices.DeleteFunc(slices.Clone(all), func(s vpnServer) bool { return !s.over(c.Type) })
+	// Of these two gluetun still takes regions by names that they had once (settings/serverselection.go).
+	if len(all) == 0 || len(c.Regions) > 0 && (c.Provider == "nordvpn" || c.Provider == "surfshark") {
+		return nil
+	}
+	var used []string
+	for _, o := range c.chooses() {
+		have := map[string]bool{}
+		for _, s := range all {
+			have[o.of(s)] = true
+		}
+		delete(have, "")
+		for i, w := range o.wanted {
+			if slices.ContainsFunc(all, func(s vpnServer) bool { return strings.EqualFold(w, o.of(s)) }) {
+				continue
+			}
+			near := alike(w, have)
+			if len(near) == 0 {
+				return fmt.Errorf("%s has %s, and %s has no such server over %s; see: juju run %s/leader list-servers", o.option, w, c.Provider, c.Type, app)
+			}
+			right := slices.Clone(o.wanted)
+			right[i] = near[0]
+			return fmt.Errorf("%s has %s, and %s has no such server over %s, but %s: juju config %s %s='%s'", o.option, w, c.Provider, c.Type, strings.Join(near, ", "), app, o.option, strings.Join(right, ","))
+		}
+		if len(o.wanted) > 0 {
+			used = append(used, o.option)
+		}
+	}
+	if len(chosen(all, c.chooses())) == 0 {
+		return fmt.Errorf("no server of %s over %s has all of %s; see: juju run %s/leader list-servers", c.Provider, c.Type, strings.Join(used, ", "), app)
+	}
+	return nil
+}
+
+// alike are the names that somebody may have meant, at most three, the nearest first.
+func alike(word string, names map[string]bool) (near []string) {
+	const most = 3
+	word = strings.ToLower(word)
+	how := map[string]int{}
+	for name := range names {
+		low := strings.ToLower(name)
+		d := distance(word, low)
+		if len(word) > 2 && strings.Contains(low, word) || len(low) > 2 && strings.Contains(word, low) {
+			d = 1
+		}
+		if d <= 2 && d < len(low) {
+			how[name] = d
+			near = append(near, name)
+		}
+	}
+	slices.SortFunc(near, func(a, b string) int { return cmp.Or(cmp.Compare(how[a], how[b]), strings.Compare(a, b)) })
+	return near[:min(most, len(near))]
+}
+
+// distance is how many letters have to be changed, added or left out to make one word of another (Levenshtein).
+func distance(a, b string) int {
+	from, to := []rune(a), []rune(b)
+	row := make([]int, len(to)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i, x := range from {
+		corner := row[0]
+		row[0] = i + 1
+		for j, y := range to {
+			above := row[j+1]
+			row[j+1] = min(above+1, row[j]+1, corner+1)
+			if x == y {
+				row[j+1] = min(row[j+1], corner)
+			}
+			corner = above
+		}
+	}
+	return row[len(to)]
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// serversJSON is a list as gluetun writes it, of a few servers that there are nowhere.
+const serversJSON = `{
+  "version": 1,
+  "ivpn": {"version": 1, "timestamp": 1, "servers": [{"vpn": "wireguard", "country": "Nowhere", "city": "Nothing", "hostname": "no.example"}]},
+  "mullvad": {"version": 2, "timestamp": 1, "servers": [
+    {"vpn": "wireguard", "country": "Switzerland", "city": "Zurich", "isp": "31173", "owned": true, "hostname": "ch-zrh-wg-001", "wgpubkey": "x", "ips": ["192.0.2.10"]},
+    {"vpn": "wireguard", "country": "Sweden", "city": "Malmö", "hostname": "se-mma-wg-001", "ips": ["192.0.2.11"]},
+    {"vpn": "wireguard", "country": "Sweden", "city": "Stockholm", "hostname": "se-sto-wg-001", "ips": ["192.0.2.12"]},
+    {"vpn": "openvpn", "country": "Norway", "city": "Oslo", "hostname": "no-osl-ovpn-001", "tcp": true, "udp": true, "ips": ["192.0.2.13"]}
+  ]},
+  "nordvpn": {"version": 5, "timestamp": 1, "servers": [{"vpn": "wireguard", "country": "Sweden", "region": "Europe", "city": "Stockholm", "hostname": "se1.example"}]}
+}`
+
+func mullvads(t *testing.T) []vpnServer {
+	t.Helper()
+	all, err := readServers(strings.NewReader(serversJSON), "mullvad")
+	require.NoError(t, err)
+	require.Len(t, all, 4)
+	return all
+}
+
+func TestReadServers(t *testing.T) {
+	assert.Equal(t, vpnServer{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001"}, mullvads(t)[0])
+	none, err := readServers(strings.NewReader(serversJSON), "surfshark")
+	require.NoError(t, err)
+	assert.Empty(t, none)
+	for _, text := range []string{"", "[]", `{"ivpn": {"servers": [`, `{"mullvad": {"servers": [{"vpn": 1}]}}`} {
+		_, err := readServers(strings.NewReader(text), "mullvad")
+		assert.Error(t, err, "it is being written, or is none: %q", text)
+	}
+}
+
+// What the provider has no server for is told with what was meant, in a command that can be copied; what it has is not.
+func TestOffered(t *testing.T) {
+	for _, c := range []struct {
+		summary string
+		options []string
+		says    string // empty: gluetun may start with it
+	}{
+		{"nothing chosen", nil, ""},
+		{"a country", []string{"countries=Sweden"}, ""},
+		{"in whatever letters", []string{"countries=sWEDEN", "cities=malmö"}, ""},
+		{"a server", []string{"hostnames=se-sto-wg-001"}, ""},
+		{"a city that is misspelt", []string{"cities=Zurick"}, "server-cities has Zurick, and mullvad has no such server over wireguard, but Zurich: juju config gluetun server-cities='Zurich'"},
+		{"beside one that is right", []string{"cities=Stockholm,Malmo"}, "server-cities has Malmo, and mullvad has no such server over wireguard, but Malmö: juju config gluetun server-cities='Stockholm,Malmö'"},
+		{"half of a server's name", []string{"hostnames=se"}, "server-hostnames has se, and mullvad has no such server over wireguard; see: juju run gluetun/leader list-servers"},
+		{"a server without its number", []string{"hostnames=se-sto-wg"}, "server-hostnames has se-sto-wg, and mullvad has no such server over wireguard, but se-sto-wg-001: juju config gluetun server-hostnames='se-sto-wg-001'"},
+		{"a country where there is none", []string{"countries=Atlantis"}, "server-countries has Atlantis, and mullvad has no such server over wireguard; see: juju run gluetun/leader list-servers"},
+		{"a country that it has over the other protocol only", []string{"countries=Norway"}, "server-countries has Norway, and mullvad has no such server over wireguard; see: juju run gluetun/leader list-servers"},
+		{"a country's city in another country", []string{"countries=Switzerland", "cities=Malmö"}, "no server of mullvad over wireguard has all of server-countries, server-cities; see: juju run gluetun/leader list-servers"},
+	} {
+		t.Run(c.summary, func(t *testing.T) {
+			config, errs := options(t, append([]string{"provider=mullvad"}, c.options...)...)
+			require.Empty(t, errs)
+			err := offered(config, mullvads(t), "gluetun")
+			if c.says == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.EqualError(t, err, c.says)
+		})
+	}
+	unknown, _ := options(t, "provider=mullvad", "countries=Atlantis")
+	assert.NoError(t, offered(unknown, nil, "gluetun"), "where there is no list gluetun judges by itself")
+	old, _ := options(t, "provider=nordvpn", "regions=Sweden")
+	nord, err := readServers(strings.NewReader(serversJSON), "nordvpn")
+	require.NoError(t, err)
+	assert.NoError(t, offered(old, nord, "gluetun"), "gluetun takes a country for one of nordvpn's regions")
+}
+
+func TestAlike(t *testing.T) {
+	names := map[string]bool{"Zurich": true, "Munich": true, "Oslo": true, "New York NY": true, "LA": true}
+	assert.Equal(t, []string{"Zurich"}, alike("zürich", names))
+	assert.Equal(t, []string{"New York NY"}, alike("New York", names))
+	assert.Empty(t, alike("xx", names), "two letters are like any other two")
+	assert.Empty(t, alike("Berlin", names))
+	assert.Equal(t, 3, distance("kitten", "sitting"))
+	assert.Equal(t, 4, distance("", "Oslo"))
+}
