@@ -241,7 +241,9 @@ func TestCharmcraft(t *testing.T) {
 		Provides:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
 		Secrets:    []string{"openvpn-secret", "wireguard-private-key-secret"},
 		Actions:    slices.Collect(maps.Keys(actions)),
-		Params:     map[string]any{hook.VerifyEgressAction: hook.VerifyParams{}},
+		Params: map[string]any{
+			hook.VerifyEgressAction: hook.VerifyParams{}, "list-servers": listParams{}, "reconnect": againParams{}, "rotate-server": againParams{},
+		},
 	})
 }
 

@@ -10,8 +10,6 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
-var actions = map[string]hook.Action{hook.VerifyEgressAction: hook.VerifyEgress(verify)}
-
 // verify is of a gateway whose VPN client runs: what it says of itself is compared with what its packets show.
 func verify(ctx context.Context, env hook.Env) (v hook.Verifiable, err error) {
 	o, err := observe(ctx, env)
