@@ -6,6 +6,7 @@ import (
 
 var actions = map[string]hook.Action{
 	hook.VerifyEgressAction: hook.VerifyEgress(verify),
+	hook.SpeedtestAction:    hook.Speedtest(verify),
 	"get-status":            getStatus,
 	"list-servers":          listServers,
 	"reconnect":             again(false),

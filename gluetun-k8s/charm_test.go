@@ -242,7 +242,7 @@ func TestCharmcraft(t *testing.T) {
 		Secrets:    []string{"openvpn-secret", "wireguard-private-key-secret"},
 		Actions:    slices.Collect(maps.Keys(actions)),
 		Params: map[string]any{
-			hook.VerifyEgressAction: hook.VerifyParams{}, "list-servers": listParams{}, "reconnect": againParams{}, "rotate-server": againParams{},
+			hook.VerifyEgressAction: hook.VerifyParams{}, hook.SpeedtestAction: hook.SpeedtestParams{}, "list-servers": listParams{}, "reconnect": againParams{}, "rotate-server": againParams{},
 		},
 	})
 }

@@ -13,8 +13,11 @@ import (
 )
 
 // The actions run in the workload's container, through its Pebble: in the network of the pod as the workload has it, and
-// as the workload's user. The charm's own container sends no probe, but for verify-egress, which every consumer has.
-var actions = map[string]hook.Action{"fetch": fetch, "resolve": resolve, "routes": routes, "listen": listen, hook.VerifyEgressAction: hook.VerifyVPN(vpn)}
+// as the workload's user. The charm's own container sends nothing, but for verify-egress and speedtest, which every consumer has.
+var actions = map[string]hook.Action{
+	"fetch": fetch, "resolve": resolve, "routes": routes, "listen": listen,
+	hook.VerifyEgressAction: hook.VerifyVPN(vpn), hook.SpeedtestAction: hook.SpeedtestVPN(vpn),
+}
 
 type fetchParams struct {
 	URL     string `json:"url" validate:"required,http_url"`

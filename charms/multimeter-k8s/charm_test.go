@@ -96,6 +96,6 @@ func TestCharmcraft(t *testing.T) {
 		Resources:  []string{container + "-image"},
 		Requires:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
 		Actions:    names,
-		Params:     map[string]any{"fetch": fetchParams{}, "resolve": resolveParams{}, "listen": listenParams{}, hook.VerifyEgressAction: hook.DrillParams{}},
+		Params:     map[string]any{"fetch": fetchParams{}, "resolve": resolveParams{}, "listen": listenParams{}, hook.VerifyEgressAction: hook.DrillParams{}, hook.SpeedtestAction: hook.SpeedtestParams{}},
 	})
 }

@@ -119,6 +119,6 @@ func TestCharmcraft(t *testing.T) {
 		Resources:  []string{container + "-image"},
 		Requires:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
 		Actions:    slices.Collect(maps.Keys(actions)),
-		Params:     map[string]any{hook.VerifyEgressAction: hook.DrillParams{}},
+		Params:     map[string]any{hook.VerifyEgressAction: hook.DrillParams{}, hook.SpeedtestAction: hook.SpeedtestParams{}},
 	})
 }

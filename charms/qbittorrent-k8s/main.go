@@ -9,7 +9,7 @@ import (
 
 func main() { hook.Main(run, actions) }
 
-var actions = map[string]hook.Action{hook.VerifyEgressAction: hook.VerifyVPN(vpn)}
+var actions = map[string]hook.Action{hook.VerifyEgressAction: hook.VerifyVPN(vpn), hook.SpeedtestAction: hook.SpeedtestVPN(vpn)}
 
 func run(ctx context.Context) error {
 	env, err := hook.NewEnv()

@@ -113,19 +113,27 @@ func TestSharedOptionsAreTheSame(t *testing.T) {
 	require.NotEmpty(t, first.Name)
 }
 
-// Whoever has verified one consumer's egress knows how to verify another's.
-func TestEveryConsumerVerifiesItsEgress(t *testing.T) {
-	all := map[string]any{}
-	for name, c := range allCharms(t) {
-		if speaks(c.Requires, "vpn-gateway") {
-			require.Contains(t, c.Actions, hook.VerifyEgressAction, name)
-			all[name] = c.Actions[hook.VerifyEgressAction]
+// Whoever has verified one consumer's egress, or measured it, knows how to do that with another's.
+func TestEveryConsumerHasTheSameActions(t *testing.T) {
+	for _, shared := range []string{hook.VerifyEgressAction, hook.SpeedtestAction} {
+		all := map[string]any{}
+		for name, c := range allCharms(t) {
+			if speaks(c.Requires, "vpn-gateway") {
+				require.Contains(t, c.Actions, shared, name)
+				all[name] = c.Actions[shared]
+			}
+		}
+		require.NotEmpty(t, all)
+		for name, action := range all {
+			assert.Equal(t, all["multimeter-k8s"], action, "%s of %s and multimeter-k8s", shared, name)
 		}
 	}
-	require.NotEmpty(t, all)
-	for name, action := range all {
-		assert.Equal(t, all["multimeter-k8s"], action, "%s and multimeter-k8s", name)
-	}
+}
+
+// A gateway's are asked for alike, but for a drill.
+func TestGatewaysAreMeasuredAlike(t *testing.T) {
+	charms := allCharms(t)
+	assert.Equal(t, charms["multimeter-k8s"].Actions[hook.SpeedtestAction].Params, charms["gluetun-k8s"].Actions[hook.SpeedtestAction].Params)
 }
 
 // A drill takes a consumer's overlay down, and only when somebody asks for it. A gateway's would be that of all its consumers.

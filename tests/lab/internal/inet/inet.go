@@ -76,7 +76,8 @@ func Serve(ctx context.Context, lab where.Lab) error {
 	}
 }
 
-// echoHTTP answers on port 80 of every address with the caller's address, one line.
+// echoHTTP answers on port 80 of every address with the caller's address, one line; and in the folder backend as a server of LibreSpeed's
+// does.
 func echoHTTP(in *log) error {
 	l, err := net.Listen("tcp", ":80")
 	if err != nil {
@@ -86,7 +87,14 @@ func echoHTTP(in *log) error {
 		src, _, _ := net.SplitHostPort(r.RemoteAddr)
 		dst, _, _ := net.SplitHostPort(r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
 		in.add(Arrival{Proto: "tcp", Src: src, Dst: dst})
-		fmt.Fprintln(w, src)
+		switch r.URL.Path {
+		case "/backend/garbage.php":
+			_, _ = w.Write(make([]byte, 1<<20)) // ckSize=1
+		case "/backend/empty.php":
+			_, _ = io.Copy(io.Discard, r.Body)
+		default:
+			fmt.Fprintln(w, src)
+		}
 	}))
 }
 
