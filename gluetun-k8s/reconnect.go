@@ -82,16 +82,27 @@ func (r reconnection) run(ctx context.Context, before netip.Addr, another bool) 
 		now, up := r.wait(ctx)
 		results["restarts"], results["seconds"] = fmt.Sprint(n), fmt.Sprintf("%.1f", time.Since(began).Seconds())
 		results["address"] = seenAs(now)
+		results["changed"] = changed(before, now)
 		switch {
 		case !up:
 			return results, errors.New("gluetun was started again, and its tunnel is not up yet; nothing leaves until it is")
-		case !another || now != before && now.IsValid() && before.IsValid():
+		case !another || results["changed"] != "no":
 			return results, nil
-		case !now.IsValid() || !before.IsValid():
-			return results, errors.New("the tunnel is up, but gluetun does not say as whom it was seen before and is now; whether the server is another one nobody knows")
 		case n == tries:
 			return results, fmt.Errorf("seen as %s after %d starts as well: what the options leave may be one server, or several behind one address; see list-servers", now, n)
 		}
+	}
+}
+
+// changed says whether an address is another one. Who was not seen before, because the tunnel was down, may have been the same.
+func changed(before, now netip.Addr) string {
+	switch {
+	case !before.IsValid() || !now.IsValid():
+		return "unknown"
+	case before == now:
+		return "no"
+	default:
+		return "yes"
 	}
 }
 

@@ -30,7 +30,7 @@ func TestReconnection(t *testing.T) {
 		{"another server at once", true, one, []Tunnel{{true, two}}, "1", "192.0.2.2", ""},
 		{"the same one first", true, one, []Tunnel{{true, one}, {true, two}}, "2", "192.0.2.2", ""},
 		{"always the same", true, one, []Tunnel{{true, one}, {true, one}, {true, one}, {true, one}, {true, two}}, "4", "192.0.2.1", "may be one server"},
-		{"who knows", true, netip.Addr{}, []Tunnel{{true, two}}, "1", "192.0.2.2", "nobody knows"},
+		{"it was down before, and who knows where it was", true, netip.Addr{}, []Tunnel{{true, two}}, "1", "192.0.2.2", ""},
 		{"it stays down", false, one, []Tunnel{{}}, "1", "unknown", "its tunnel is not up yet"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -55,6 +55,11 @@ func TestReconnection(t *testing.T) {
 			}
 			assert.Equal(t, c.restarts, results["restarts"])
 			assert.Equal(t, c.address, results["address"])
+			if want := map[string]string{"192.0.2.1": "no", "192.0.2.2": "yes", "unknown": "unknown"}[c.address]; c.before == one {
+				assert.Equal(t, want, results["changed"])
+			} else {
+				assert.Equal(t, "unknown", results["changed"])
+			}
 			assert.Equal(t, seenAs(c.before), results["before"])
 		})
 	}
