@@ -151,10 +151,10 @@ func (d drill) run(ctx context.Context, all []probe) ([]Tried, error) {
 		}
 	}
 	sleep(ctx, time.Until(until))
-	for again := time.Now().Add(d.each); ; sleep(ctx, drillPause) {
+	for n, again := 0, time.Now().Add(d.each); ; n++ {
 		missing := false
 		for i, a := range d.round(ctx, all, min(drillRound, d.each)) {
-			if tried[i].After.Said == "" {
+			if n == 0 || tried[i].After.Err != nil {
 				tried[i].After = a
 			}
 			missing = missing || tried[i].Before.Err == nil && tried[i].After.Err != nil
@@ -162,6 +162,7 @@ func (d drill) run(ctx context.Context, all []probe) ([]Tried, error) {
 		if !missing || ctx.Err() != nil || time.Now().After(again) {
 			return tried, nil
 		}
+		sleep(ctx, drillPause)
 	}
 }
 

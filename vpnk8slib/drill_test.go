@@ -23,19 +23,23 @@ func TestDrill(t *testing.T) {
 	}{{"closed", false}, {"open", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			var down atomic.Bool
-			var meanwhile atomic.Int32
+			var meanwhile, late atomic.Int32 // late: how many fail once the overlay is up again
 			answer := func(context.Context) (string, error) {
 				if down.Load() {
 					meanwhile.Add(1)
 					if !c.leaks {
-						return "", errNoWay
+						return "nothing", errNoWay
 					}
+				}
+				if late.Load() > 0 {
+					late.Add(-1)
+					return "nothing", errNoWay
 				}
 				return "yes", nil
 			}
 			d := drill{each: 2 * time.Second, agent: func(context.Context) (time.Time, error) {
 				down.Store(true)
-				time.AfterFunc(1200*time.Millisecond, func() { down.Store(false) })
+				time.AfterFunc(1200*time.Millisecond, func() { late.Store(3); down.Store(false) })
 				return time.Now().Add(1200 * time.Millisecond), nil
 			}}
 			tried, err := d.run(t.Context(), []probe{{"tcp", "192.0.2.1:80", answer}, {"udp", "192.0.2.1:53", answer}})

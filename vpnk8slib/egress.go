@@ -105,7 +105,10 @@ func lookUp(ctx context.Context, r *net.Resolver, name string) (string, error) {
 	if errors.As(err, &none) && none.IsNotFound {
 		return "no such name", nil
 	}
-	return found.String(), err
+	if err != nil {
+		return "", err
+	}
+	return found.String(), nil
 }
 
 // addressOf is one of a name as it is: a search list would ask for another one, and others.
