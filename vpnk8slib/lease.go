@@ -93,7 +93,8 @@ func (l Leases) renew(network netip.Prefix, consumers []Consumer) Leases {
 		}
 	}
 	for i, b := range out.Blocks { // the last: with it a block is the same as before
-		out.Blocks[i].Port = slices.ContainsFunc(consumers, func(c Consumer) bool { return LeaseName(c.Relation) == b.Name && c.Data.WantPort })
+		c := consumers[slices.IndexFunc(consumers, func(c Consumer) bool { return LeaseName(c.Relation) == b.Name })]
+		out.Blocks[i].Port, out.Blocks[i].App = c.Data.WantPort, c.Data.InstanceName
 	}
 	return out
 }

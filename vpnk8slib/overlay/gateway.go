@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -31,6 +32,8 @@ type Gateway struct {
 	Ports netip.Addr `json:"ports,omitzero"`
 	// Pod is the name of the pod that has the tunnel: the agent of another one has no clients. Empty: every one has.
 	Pod string `json:"pod,omitempty"`
+	// Exit is whom the world sees, as the VPN client has found out; zero: not known. It is told in metrics, and nothing else is made of it.
+	Exit netip.Addr `json:"exit,omitzero"`
 	// Seen are the pods of clients as an earlier gateway knew them: they are told that there is a new one. Nothing else is
 	// made of it.
 	Seen map[netip.Addr]netip.Addr `json:"seen,omitempty"`
@@ -41,6 +44,13 @@ type Block struct {
 	Name      string       `json:"name"` // of the application, and of the file that holds its key
 	Addresses netip.Prefix `json:"addresses"`
 	Port      bool         `json:"port,omitempty"` // it wants a port of the provider's
+	App       string       `json:"app,omitempty"`  // what the application calls itself: told in metrics, and made nothing of
+}
+
+// Unit is the number of the unit that has an address of the block.
+func (b Block) Unit(a netip.Addr) int {
+	first, own := b.Addresses.Masked().Addr().As4(), a.As4()
+	return int(binary.BigEndian.Uint32(own[:]) - binary.BigEndian.Uint32(first[:]))
 }
 
 // Check says what is wrong, and names the field.
@@ -74,6 +84,8 @@ func (g Gateway) Check() error {
 			return fmt.Errorf("blocks must have names of small letters, digits and hyphens, not %q", b.Name)
 		case !network(b.Addresses) || !b.Addresses.Addr().Is4() || b.Addresses.Bits() < g.Address.Bits() || !g.Address.Contains(b.Addresses.Addr()):
 			return fmt.Errorf("blocks must hold networks in %s, not %s", g.Address.Masked(), b.Addresses)
+		case b.App != "" && !fileName(b.App):
+			return fmt.Errorf("blocks must be of applications with names of small letters, digits and hyphens, not %q", b.App)
 		case b.Addresses.Contains(g.Address.Addr()):
 			return fmt.Errorf("blocks must not hold the gateway's own address %s, as %s does", g.Address.Addr(), b.Addresses)
 		}

@@ -8,12 +8,21 @@ import (
 // Report is what the agent of a pod answers to the charm beside it.
 type Report struct {
 	// Namespace is the inode of the network namespace that the agent is in: an answer counts for the pod that has the same.
-	Namespace uint64        `json:"namespace"`
-	Guard     GuardState    `json:"guard"`
-	Names     string        `json:"names_error,omitempty"` // why names are not resolved in this pod
-	Client    *ClientState  `json:"client,omitempty"`
-	Gateway   *GatewayState `json:"gateway,omitempty"`
+	Namespace uint64     `json:"namespace"`
+	Guard     GuardState `json:"guard"`
+	Names     string     `json:"names_error,omitempty"` // why names are not resolved in this pod
+	// Asked are the questions for names that were answered here, by who was asked: one of the Asked constants.
+	Asked   map[string]uint64 `json:"asked,omitempty"`
+	Client  *ClientState      `json:"client,omitempty"`
+	Gateway *GatewayState     `json:"gateway,omitempty"`
 }
+
+// Who was asked for a name.
+const (
+	AskedCluster = "cluster" // the cluster's resolver
+	AskedTunnel  = "tunnel"  // one behind the tunnel
+	AskedNobody  = "nobody"  // nobody: there is no such name
+)
 
 // GuardState is how a pod's guard stands.
 type GuardState struct {
@@ -42,6 +51,9 @@ type ClientState struct {
 // GatewayState is how the gateway's end stands.
 type GatewayState struct {
 	Tunnel  bool                      `json:"tunnel"`               // packets come back through it
+	Link    *TunnelLink               `json:"link,omitempty"`       // the tunnel's interface; nil: there is none
+	Lost    map[string]uint64         `json:"lost,omitempty"`       // how often the tunnel was lost and came back, by how it was lost
+	Exit    netip.Addr                `json:"exit,omitzero"`        // whom the world sees, as the charm has heard; zero: not known
 	IPv6    bool                      `json:"ipv6"`                 // clients' IPv6 is led into it
 	NoIPv6  string                    `json:"ipv6_error,omitempty"` // why it is not, where the tunnel has IPv6
 	Clients map[netip.Addr]ClientSeen `json:"clients"`
@@ -56,4 +68,21 @@ type GatewayState struct {
 type ClientSeen struct {
 	Pod   netip.Addr `json:"pod"`
 	Heard time.Time  `json:"heard,omitzero"` // zero: not since this gateway began
+	Name  string     `json:"name,omitempty"` // of its application's block
+	App   string     `json:"app,omitempty"`  // of its application, as it calls itself
+	Unit  int        `json:"unit"`           // the number of its unit
 }
+
+// TunnelLink is the tunnel's interface, as the kernel has it.
+type TunnelLink struct {
+	MTU      int       `json:"mtu"`
+	Received uint64    `json:"received"` // bytes, since the interface was made
+	Sent     uint64    `json:"sent"`
+	Shaken   time.Time `json:"handshake,omitzero"` // the last handshake of the kernel's WireGuard; zero: none, or another VPN client's
+}
+
+// How a tunnel was lost.
+const (
+	LostSilent = "silent" // nothing came back
+	LostGone   = "gone"   // its interface was taken away or down
+)

@@ -24,7 +24,7 @@ const grace = 2 * time.Second
 var errNoClient = errors.New("the configuration has no client yet")
 
 func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs io.Writer) error {
-	r := newResident(flags, errs)
+	r := newResident(flags, errs, near)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

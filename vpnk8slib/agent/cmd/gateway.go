@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -20,8 +21,12 @@ import (
 
 var errNoGateway = errors.New("the configuration has no gateway yet")
 
+// toCluster is every address of the pod: a gateway's metrics are the cluster's to read. The guard lets nobody else in, and neither a
+// client nor whoever is in the tunnel: their interfaces have rules of their own.
+var toCluster = fmt.Sprintf(":%d", overlay.MetricsPort)
+
 func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs io.Writer) error {
-	r := newResident(flags, errs)
+	r := newResident(flags, errs, toCluster)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -48,6 +53,7 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		}
 		current.Store(c.Gateway)
 		config := gateway.Config{Gateway: *c.Gateway, Keys: map[string][]byte{}}
+		config.Exit = netip.Addr{}           // nothing is laid anew for it
 		for _, b := range c.Gateway.Blocks { // a client whose key is not there yet takes nothing from the others
 			key, err := r.key(b.Name)
 			if err != nil && !deaf[b.Name] {
@@ -62,18 +68,22 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 	r.guard.Keep(r.rules) // before anything is forwarded
 	return r.stay(ctx, func(out *overlay.Report) {
 		state := keeper.State()
+		state.Lost = truth.Lost()
+		if c := current.Load(); c != nil {
+			state.Link, state.Exit = tunnel.Look(c.Tunnel), c.Exit
+		}
 		out.Gateway = &state
 	},
 		r.guarding(r.rules),
 		func(ctx context.Context) error { return keeper.Run(ctx, read) },
 		func(ctx context.Context) error { return truth.Run(ctx, current.Load) },
 		func(ctx context.Context) error { return granted.Run(ctx, current.Load) },
-		func(ctx context.Context) error { return resolve(ctx, r.log, current.Load) })
+		func(ctx context.Context) error { return resolve(ctx, r.log, &r.asked, current.Load) })
 }
 
 // resolve answers clients, once the configuration says where, and the overlay's interface is there.
-func resolve(ctx context.Context, log *slog.Logger, current func() *overlay.Gateway) error {
-	resolver := &names.Resolver{Route: func(string) (names.Upstream, bool) {
+func resolve(ctx context.Context, log *slog.Logger, asked *names.Asked, current func() *overlay.Gateway) error {
+	resolver := &names.Resolver{Asked: asked, Route: func(string) (names.Upstream, bool) {
 		c := current()
 		return names.Upstream{Resolvers: c.Resolvers, Device: c.Tunnel}, true
 	}}

@@ -18,7 +18,7 @@ import (
 const patience = 2 * time.Second
 
 func runGuard(ctx context.Context, flags *flag.FlagSet, args []string, _, errs io.Writer) error {
-	r := newResident(flags, errs)
+	r := newResident(flags, errs, near)
 	once := flags.Bool("once", false, "lay the guard, say so if it cannot be laid, and end: for an init container before those that the guard is to hold")
 	rootAsks := flags.Bool("root-asks", false, "leave root's questions for names to the cluster's resolver: for an init container that no agent stays beside")
 	if err := flags.Parse(args); err != nil {

@@ -39,6 +39,7 @@ type resident struct {
 	named                              chan struct{}                 // closed when resolving is there
 	unresolved                         failures
 	drill                              status.Drill // nil: this agent has no overlay to take down
+	asked                              names.Asked
 }
 
 // failures are why something cannot be done, by where.
@@ -70,7 +71,11 @@ func (f *failures) String() string {
 	return ""
 }
 
-func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
+// near is the loopback, where others in the pod ask for metrics.
+var near = fmt.Sprintf("127.0.0.1:%d", overlay.MetricsPort)
+
+// newResident is one that tells its metrics at an address, unless a flag names another.
+func newResident(flags *flag.FlagSet, errs io.Writer, metrics string) *resident {
 	log := slog.New(slog.NewJSONHandler(errs, nil))
 	return &resident{
 		log:     log,
@@ -78,7 +83,7 @@ func newResident(flags *flag.FlagSet, errs io.Writer) *resident {
 		keys:    flags.String("keys", keysDir, "the folder of the keys of heartbeats"),
 		pod:     flags.String("pod", os.Getenv(overlay.PodVariable), "the name of this pod, which ends with the unit's number"),
 		socket:  flags.String("socket", overlay.Socket, "the unix socket on which the charm asks"),
-		metrics: flags.String("metrics", "127.0.0.1:4794", "the address on which metrics are told, on the loopback; empty: on the socket alone"),
+		metrics: flags.String("metrics", metrics, "the address on which metrics are told; empty: on the socket alone"),
 		guard:   &guard.Keeper{Log: log},
 		named:   make(chan struct{}),
 	}
@@ -130,6 +135,7 @@ func (r *resident) names(outside func() bool) func(context.Context) error {
 				}
 				resolver := names.Client(func() overlay.Names { return *r.resolving.Load() }, outside)
 				at := netip.AddrPortFrom(loopback, n.Port)
+				resolver.Asked = &r.asked
 				resolver.Listens = func() { r.unresolved.set(at, nil) }
 				all.Go(func() {
 					defer stop()
@@ -174,7 +180,7 @@ func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep 
 		})
 	}
 	now := func() overlay.Report {
-		out := overlay.Report{Namespace: namespace, Guard: r.guard.State(), Names: r.unresolved.String()}
+		out := overlay.Report{Namespace: namespace, Guard: r.guard.State(), Names: r.unresolved.String(), Asked: r.asked.Counts()}
 		report(&out)
 		return out
 	}

@@ -65,7 +65,8 @@ func (k *Keeper) State() overlay.GatewayState {
 	state.Tunnel, state.Clients = k.Tunnel(), map[netip.Addr]overlay.ClientSeen{}
 	for client, t := range k.talks {
 		if t.pod.IsValid() {
-			state.Clients[client] = overlay.ClientSeen{Pod: t.pod, Heard: t.heard}
+			b, _ := k.config.Of(client)
+			state.Clients[client] = overlay.ClientSeen{Pod: t.pod, Heard: t.heard, Name: b.Name, App: b.App, Unit: b.Unit(client)}
 		}
 	}
 	state.Ports = k.leased()

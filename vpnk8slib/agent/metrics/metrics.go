@@ -3,6 +3,8 @@ package metrics
 
 import (
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -37,8 +39,22 @@ var (
 	gatewayClients = desc("gateway_clients", "Clients that were heard by this gateway or an earlier one.")
 	gatewayRefused = desc("gateway_refused_heartbeats_total", "Heartbeats that were not taken: of nobody with a key here, or late, or sent a second time.", "reason")
 	gatewayPort    = desc("gateway_forwarded_port", "The port of the provider's that leads to an application; 0: it wants one and there is none.", "name")
+	gatewayLease   = desc("gateway_port_lease_seconds", "For how long that port is still good, unless it is renewed.", "name")
+	gatewayRouted  = desc("gateway_client_routed", "1 while the agent of a client's pod is heard, and so its packets are taken.", "name", "app", "unit")
 	gatewayDropped = desc("gateway_dropped_packets_total", "Packets that the gateway dropped.", "reason")
+
+	tunnelMTU      = desc("gateway_tunnel_mtu_bytes", "The largest packet that the tunnel's interface takes.")
+	tunnelReceived = desc("gateway_tunnel_received_bytes_total", "Bytes that came out of the tunnel since its interface was made.")
+	tunnelSent     = desc("gateway_tunnel_sent_bytes_total", "Bytes that went into the tunnel since its interface was made.")
+	tunnelShaken   = desc("gateway_tunnel_handshake_age_seconds", "How long ago the kernel's WireGuard last shook hands with the server; absent with any other VPN client.")
+	tunnelCame     = desc("gateway_tunnel_reconnects_total", "How often the tunnel was lost and came back, by how it was lost: nothing came back, or its interface was gone.", "reason")
+	tunnelExit     = desc("gateway_exit_info", "1, with the address that the world sees, while the tunnel is up.", "address")
+
+	namesAsked = desc("dns_queries_total", "Questions for names, by who was asked: the cluster, one behind the tunnel, or nobody because there is no such name.", "path")
 )
+
+// heard is for how long a client counts as heard that is not: some of its heartbeats may get lost.
+const heard = 2 * time.Second
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("charmarr_vpn_"+name, help, labels, nil)
@@ -50,12 +66,12 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 	tell := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 	}
-	is := func(d *prometheus.Desc, holds bool) {
+	is := func(d *prometheus.Desc, holds bool, labels ...string) {
 		v := 0.0
 		if holds {
 			v = 1
 		}
-		tell(d, prometheus.GaugeValue, v)
+		tell(d, prometheus.GaugeValue, v, labels...)
 	}
 	count := func(d *prometheus.Desc, n uint64, labels ...string) {
 		tell(d, prometheus.CounterValue, float64(n), labels...)
@@ -65,6 +81,9 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 	count(guardRepairs, uint64(r.Guard.Repairs))
 	for reason, n := range r.Guard.Dropped {
 		count(guardDropped, n, reason)
+	}
+	for path, n := range r.Asked {
+		count(namesAsked, n, path)
 	}
 	if c := r.Client; c != nil {
 		is(clientHeard, !c.Lost)
@@ -78,8 +97,26 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 		tell(gatewayClients, prometheus.GaugeValue, float64(len(g.Clients)))
 		count(gatewayRefused, g.Foreign, "foreign")
 		count(gatewayRefused, g.Stale, "stale")
+		for _, c := range g.Clients {
+			is(gatewayRouted, time.Since(c.Heard) < heard, c.Name, c.App, strconv.Itoa(c.Unit))
+		}
 		for name, l := range g.Ports {
 			tell(gatewayPort, prometheus.GaugeValue, float64(l.Port), name)
+			tell(gatewayLease, prometheus.GaugeValue, max(0, time.Until(l.Until).Seconds()), name)
+		}
+		for reason, n := range g.Lost {
+			count(tunnelCame, n, reason)
+		}
+		if l := g.Link; l != nil {
+			tell(tunnelMTU, prometheus.GaugeValue, float64(l.MTU))
+			count(tunnelReceived, l.Received)
+			count(tunnelSent, l.Sent)
+			if !l.Shaken.IsZero() {
+				tell(tunnelShaken, prometheus.GaugeValue, time.Since(l.Shaken).Seconds())
+			}
+		}
+		if g.Tunnel && g.Exit.IsValid() {
+			is(tunnelExit, true, g.Exit.String())
 		}
 		for reason, n := range g.Dropped {
 			count(gatewayDropped, n, reason)

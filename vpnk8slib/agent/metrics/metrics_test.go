@@ -3,7 +3,9 @@ package metrics
 import (
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -37,7 +39,7 @@ func TestMetrics(t *testing.T) {
 
 	r.Client, r.Gateway = nil, &overlay.GatewayState{
 		Tunnel: true, Foreign: 4, Stale: 5, Dropped: map[string]uint64{"spoofed": 6},
-		Clients: map[netip.Addr]overlay.ClientSeen{netip.MustParseAddr("172.16.0.16"): {}},
+		Clients: map[netip.Addr]overlay.ClientSeen{netip.MustParseAddr("172.16.0.16"): {Name: "vpn-gateway-3"}},
 	}
 	text = ask(r)
 	assert.Contains(t, text, "charmarr_vpn_gateway_tunnel_up 1\n")
@@ -45,4 +47,57 @@ func TestMetrics(t *testing.T) {
 	assert.Contains(t, text, `charmarr_vpn_gateway_refused_heartbeats_total{reason="foreign"} 4`)
 	assert.Contains(t, text, `charmarr_vpn_gateway_refused_heartbeats_total{reason="stale"} 5`)
 	assert.Contains(t, text, `charmarr_vpn_gateway_dropped_packets_total{reason="spoofed"} 6`)
+}
+
+// Somebody who looks at a gateway's dashboard sees the tunnel's life, who is led through it, and what is asked for there.
+func TestMetricsOfAGateway(t *testing.T) {
+	now := time.Now()
+	text := ask(overlay.Report{
+		Asked: map[string]uint64{"tunnel": 12, "cluster": 3, "nobody": 0},
+		Gateway: &overlay.GatewayState{
+			Tunnel: true, Exit: netip.MustParseAddr("192.0.2.2"), Lost: map[string]uint64{"silent": 2, "gone": 0},
+			Link: &overlay.TunnelLink{MTU: 1320, Received: 5000, Sent: 700, Shaken: now.Add(-50 * time.Second)},
+			Clients: map[netip.Addr]overlay.ClientSeen{
+				netip.MustParseAddr("172.16.0.16"): {Name: "vpn-gateway-3", App: "qbittorrent", Heard: now},
+				netip.MustParseAddr("172.16.0.33"): {Name: "vpn-gateway-4", App: "sonarr", Unit: 1, Heard: now.Add(-time.Minute)},
+			},
+			Ports: map[string]overlay.Lease{"vpn-gateway-3": {Port: 40001, Until: now.Add(30 * time.Second)}, "vpn-gateway-4": {}},
+		},
+	})
+	for _, line := range []string{
+		`charmarr_vpn_dns_queries_total{path="tunnel"} 12`,
+		`charmarr_vpn_dns_queries_total{path="nobody"} 0`,
+		`charmarr_vpn_gateway_exit_info{address="192.0.2.2"} 1`,
+		`charmarr_vpn_gateway_tunnel_reconnects_total{reason="silent"} 2`,
+		`charmarr_vpn_gateway_tunnel_reconnects_total{reason="gone"} 0`,
+		`charmarr_vpn_gateway_tunnel_mtu_bytes 1320`,
+		`charmarr_vpn_gateway_tunnel_received_bytes_total 5000`,
+		`charmarr_vpn_gateway_tunnel_sent_bytes_total 700`,
+		`charmarr_vpn_gateway_client_routed{app="qbittorrent",name="vpn-gateway-3",unit="0"} 1`,
+		`charmarr_vpn_gateway_client_routed{app="sonarr",name="vpn-gateway-4",unit="1"} 0`,
+		`charmarr_vpn_gateway_forwarded_port{name="vpn-gateway-3"} 40001`,
+		`charmarr_vpn_gateway_port_lease_seconds{name="vpn-gateway-4"} 0`,
+	} {
+		assert.Contains(t, text, line+"\n")
+	}
+	assert.Regexp(t, `gateway_tunnel_handshake_age_seconds 5[0-9]`, text)
+	assert.Regexp(t, `gateway_port_lease_seconds\{name="vpn-gateway-3"\} (29|30)`, text)
+
+	text = ask(overlay.Report{Gateway: &overlay.GatewayState{
+		Exit: netip.MustParseAddr("192.0.2.2"), Link: &overlay.TunnelLink{MTU: 1320},
+	}})
+	assert.Contains(t, text, "charmarr_vpn_gateway_tunnel_up 0\n", "a number, also of a tunnel that never was up: an alert can see it")
+	assert.NotContains(t, text, "exit_info", "a tunnel that is down has no exit")
+	assert.NotContains(t, text, "handshake", "what is not known is not said")
+}
+
+// What listens for a change of the ports that lead in sees no other line change with every second.
+func TestPortsAreToldApart(t *testing.T) {
+	for line := range strings.Lines(ask(overlay.Report{Gateway: &overlay.GatewayState{
+		Ports: map[string]overlay.Lease{"vpn-gateway-3": {Port: 40001, Until: time.Now().Add(time.Minute)}},
+	}})) {
+		if strings.HasPrefix(line, "charmarr_vpn_gateway_forwarded_port") {
+			assert.Equal(t, "charmarr_vpn_gateway_forwarded_port{name=\"vpn-gateway-3\"} 40001\n", line)
+		}
+	}
 }

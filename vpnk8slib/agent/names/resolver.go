@@ -63,6 +63,7 @@ type Resolver struct {
 	Listens func()
 	// Route says who is asked for a name; false: that there is no such name.
 	Route func(name string) (Upstream, bool)
+	Asked *Asked // nil: nobody counts
 
 	near, far slots
 }
@@ -136,6 +137,7 @@ func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string) *dn
 		return answer(q, dns.RcodeRefused)
 	}
 	upstream, known := r.Route(q.Question[0].Name)
+	r.Asked.count(upstream, known)
 	if !known {
 		return answer(q, dns.RcodeNameError)
 	}

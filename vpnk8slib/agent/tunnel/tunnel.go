@@ -30,7 +30,8 @@ const (
 
 // Watcher watches one. It is down until a packet has come back.
 type Watcher struct {
-	up atomic.Bool
+	up   atomic.Bool
+	lost losses
 
 	received uint64
 	index    int
@@ -65,7 +66,7 @@ func (w *Watcher) look(ctx context.Context, config *overlay.Gateway) {
 	link, err := netlink.LinkByName(config.Tunnel)
 	if err != nil || link.Attrs().Flags&net.FlagUp == 0 {
 		w.index, w.missed, w.answered = 0, 0, time.Time{}
-		w.up.Store(false)
+		w.down(overlay.LostGone)
 		return
 	}
 	received := uint64(0)
@@ -80,11 +81,19 @@ func (w *Watcher) look(ctx context.Context, config *overlay.Gateway) {
 	if answers(ctx, config.Tunnel, config.Probes) {
 		w.answered = time.Now()
 		w.missed = 0
+		w.lost.back()
 		w.up.Store(true)
 		return
 	}
 	if w.missed++; w.missed >= silent {
-		w.up.Store(false)
+		w.down(overlay.LostSilent)
+	}
+}
+
+// down notes that it is down. One that comes back was lost by what it went down with.
+func (w *Watcher) down(how string) {
+	if w.up.Swap(false) {
+		w.lost.went(how)
 	}
 }
 
