@@ -117,6 +117,11 @@ func tell(env Env, d Desired) error {
 			return err
 		}
 	}
+	for _, id := range slices.Sorted(maps.Keys(d.Units)) {
+		if err := publishUnit(id, d.Units[id]); err != nil {
+			return err
+		}
+	}
 	if d.Ports != nil {
 		if err := setPorts(d.Ports); err != nil {
 			return err

@@ -109,6 +109,7 @@ func everything() Desired {
 		},
 		Release: vpnk8slib.Plan{{Delete: vpnk8slib.Ref{Kind: "NetworkPolicy", Name: "old-policy", Namespace: "downloads"}}},
 		Publish: map[string]map[string]string{"vpn-gateway": {"config": "{}"}},
+		Units:   map[string]map[string]string{"vpn-gateway:1": {"address": "10.42.0.7"}},
 		Secrets: []SecretWant{{Label: "api-key", Content: map[string]string{"key": "value"}, Again: "new"}, {Label: "token", Content: map[string]string{"key": "new"}}},
 		Ports:   []int{8080},
 		Again:   "new",
@@ -135,7 +136,7 @@ var (
 	releasing = []string{"delete-old-policy"}
 	telling   = []string{
 		"secret-get", "secret-add", "secret-get", "secret-info-get", "secret-set",
-		"relation-ids", "relation-set",
+		"relation-ids", "relation-set", "relation-set",
 		"opened-ports", "open-port", "close-port",
 		"pebble-new", "notify",
 		"status-set",
@@ -282,7 +283,7 @@ func TestApplyOfAUnitThatDoesNotLead(t *testing.T) {
 	w.Leader = false
 	juju(t, w, "config-changed")
 	require.NoError(t, Apply(t.Context(), busy(nil).env(), Unit{App: "qbittorrent"}, everything()))
-	assert.Equal(t, slices.Concat(stopping, starting, []string{"opened-ports", "open-port", "close-port", "pebble-new", "notify", "status-set"}), done())
+	assert.Equal(t, slices.Concat(stopping, starting, []string{"relation-set", "opened-ports", "open-port", "close-port", "pebble-new", "notify", "status-set"}), done())
 }
 
 func TestApplyOfAUnitThatLeaves(t *testing.T) {

@@ -12,6 +12,7 @@ type Desired struct {
 	Workloads []Workload                   // a container that is not named is left alone
 	Release   vpnk8slib.Plan               // after the workloads that are to stop have stopped
 	Publish   map[string]map[string]string // endpoint, or one relation of it: our application databag there
+	Units     map[string]map[string]string // a relation: this unit's databag there
 	Secrets   []SecretWant                 // of this application; before Publish, which may name them
 	Forget    []string                     // labels of secrets of this application that nobody is to read any more
 	Ports     []int                        // TCP; nil leaves them as they are
@@ -59,8 +60,9 @@ type File struct {
 
 // Layer is a Pebble layer: the part of one that charms here use.
 type Layer struct {
-	Services map[string]Service `yaml:"services,omitempty"`
-	Checks   map[string]Check   `yaml:"checks,omitempty"`
+	Services   map[string]Service   `yaml:"services,omitempty"`
+	Checks     map[string]Check     `yaml:"checks,omitempty"`
+	LogTargets map[string]LogTarget `yaml:"log-targets,omitempty"`
 }
 
 // Service is one Pebble service.

@@ -41,7 +41,7 @@ var ErrNoSecret = errors.New("no such secret, or not granted")
 func environment() Unit {
 	env := goops.ReadEnv()
 	app, _, _ := strings.Cut(env.UnitName, "/")
-	return Unit{Name: env.UnitName, App: app, Model: env.ModelName, Event: env.HookName, Controllers: parseControllers(env.APIAddresses)}
+	return Unit{Name: env.UnitName, App: app, Model: env.ModelName, ModelUUID: env.ModelUUID, Event: env.HookName, Controllers: parseControllers(env.APIAddresses)}
 }
 
 func isLeader() (bool, error) { return goops.IsLeader() }
@@ -136,6 +136,29 @@ func publish(where string, databag map[string]string) (err error) {
 		}
 	}
 	return nil
+}
+
+// publishUnit writes this unit's databag of a relation.
+func publishUnit(id string, databag map[string]string) error {
+	if err := goops.SetUnitRelationData(id, databag); err != nil {
+		return fmt.Errorf("cannot publish this unit in relation %s: %w", id, err)
+	}
+	return nil
+}
+
+// RemoteUnits reads what each unit of the other application says in a relation. A hook tool, and one for each unit.
+func RemoteUnits(id string) (map[string]map[string]string, error) {
+	units, err := goops.ListRelationUnits(id)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the units of relation %s: %w", id, err)
+	}
+	said := map[string]map[string]string{}
+	for _, u := range units {
+		if said[u], err = goops.GetUnitRelationData(id, u); err != nil {
+			return nil, fmt.Errorf("cannot read what %s says in relation %s: %w", u, id, err)
+		}
+	}
+	return said, nil
 }
 
 // Published reads what this application said last, by relation. One that is new has heard nothing yet, and is not among them.

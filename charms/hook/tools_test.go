@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,6 +55,8 @@ type model struct {
 type relation struct {
 	App           string
 	Remote, Local map[string]string
+	Units         map[string]map[string]string // what units of the other application say
+	Own           map[string]string            // what this unit says
 }
 
 type secret struct {
@@ -193,6 +196,9 @@ func relationList(m *model, a []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !slices.Contains(a, "--app") {
+		return slices.Sorted(maps.Keys(r.Units)), nil
+	}
 	return r.App, nil
 }
 
@@ -201,9 +207,12 @@ func relationGet(m *model, a []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	said, ofUnit := r.Units[a[2]]
 	switch {
-	case a[1] != "-" || a[3] != "--app":
+	case a[1] != "-" || !ofUnit && a[3] != "--app":
 		return nil, fmt.Errorf("unexpected args: %q", a)
+	case ofUnit:
+		return said, nil
 	case a[2] == r.App:
 		return r.Remote, nil
 	case a[2] == m.App && m.Leader:
@@ -218,8 +227,9 @@ func relationSet(m *model, a []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a[1] != "--app" {
-		return nil, fmt.Errorf("unexpected args: %q", a)
+	if a[1] != "--app" { // a unit's own, which every unit may write
+		r.Own = pairs(a[1:])
+		return nil, nil
 	}
 	if !m.Leader {
 		return nil, errors.New("cannot write relation settings")

@@ -9,6 +9,7 @@ import (
 // Unit is this unit, in this hook.
 type Unit struct {
 	Name, App, Model string
+	ModelUUID        string
 	Event            string // "config-changed", "vpn-gateway-relation-broken", ...; empty in an action
 	Leader           bool
 	Controllers      []netip.AddrPort // where the unit's agent reaches its Juju controller

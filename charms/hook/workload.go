@@ -72,8 +72,18 @@ func run(p Pebble, w Workload) error {
 // ensureLayer adds the layer when the plan differs from it, and says whether it was there. Checks begin at once; services
 // wait for a replan.
 func ensureLayer(p Pebble, label string, want Layer) (planned bool, err error) {
-	if planned, err = hasLayer(p, want); planned || err != nil {
-		return planned, err
+	if len(want.Services)+len(want.Checks) == 0 {
+		return true, nil
+	}
+	have, err := plan(p)
+	if err != nil {
+		return false, err
+	}
+	if len(want.Services) > 0 { // what is stopped says nothing
+		want.LogTargets = turnedOff(want.LogTargets, have.LogTargets)
+	}
+	if has(have, want) {
+		return true, nil
 	}
 	data, err := yaml.Marshal(want)
 	if err != nil {
@@ -159,36 +169,42 @@ func notFound(err error) bool {
 	return errors.As(err, &e) && (e.Kind == "not-found" || e.StatusCode == 404)
 }
 
-// hasLayer says whether every service and check of the layer stands in the plan as we want it.
-func hasLayer(p Pebble, want Layer) (bool, error) {
-	if len(want.Services)+len(want.Checks) == 0 {
-		return true, nil
-	}
+// plan is what all layers come to.
+func plan(p Pebble) (have Layer, err error) {
 	data, err := p.PlanBytes(&client.PlanOptions{})
+	if err == nil {
+		err = yaml.Unmarshal(data, &have)
+	}
 	if err != nil {
-		return false, fmt.Errorf("cannot read the plan: %w", err)
+		return Layer{}, fmt.Errorf("cannot read the plan: %w", err)
 	}
-	var have Layer
-	if err := yaml.Unmarshal(data, &have); err != nil {
-		return false, fmt.Errorf("cannot read the plan: %w", err)
-	}
+	return have, nil
+}
+
+// has says whether every part of a layer stands in the plan as we want it.
+func has(have, want Layer) bool {
 	for name, s := range want.Services {
 		if len(s.Environment) == 0 {
 			s.Environment = have.Services[name].Environment
 			if len(s.Environment) != 0 {
-				return false, nil
+				return false
 			}
 		}
 		if !reflect.DeepEqual(s, have.Services[name]) {
-			return false, nil
+			return false
 		}
 	}
 	for name, c := range want.Checks {
 		if !reflect.DeepEqual(withDefaults(c), withDefaults(have.Checks[name])) {
-			return false, nil
+			return false
 		}
 	}
-	return true, nil
+	for name, t := range want.LogTargets {
+		if !reflect.DeepEqual(t, have.LogTargets[name]) {
+			return false
+		}
+	}
+	return true
 }
 
 // withDefaults adds what Pebble fills in where a check says nothing.
