@@ -32,9 +32,10 @@ type Observed struct {
 	Tunnel    Tunnel
 	Shared    []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
 	Consumers []vpnk8slib.Consumer
-	Leases    vpnk8slib.Leases             // of consumers that an overlay routes
-	Secrets   map[string]string            // with their keys: URIs by relation
-	Broken    string                       // the relation that is taken away in this hook
+	Leases    vpnk8slib.Leases  // of consumers that an overlay routes
+	Secrets   map[string]string // with their keys: URIs by relation
+	Broken    string            // the relation that is taken away in this hook
+	Watchers  Watchers
 	Said      map[string]map[string]string // what consumers were told last, by relation; read where the rest does not tell what to say anew
 }
 
@@ -56,6 +57,9 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	}
 	if o.Pod, err = vpnk8slib.ReadPod(); err != nil {
 		return o, fmt.Errorf("cannot read this pod's network: %w", err)
+	}
+	if o.Watchers, err = seeWatchers(); err != nil {
+		return o, err
 	}
 	if !o.Leader {
 		return o, nil
@@ -186,7 +190,7 @@ func Reconcile(o Observed) hook.Desired {
 	unfit := fits(o.Config, o.View.Network, o.App)
 	planned := plans(o, data, &d)
 	d.Soon = hook.Trying(planned, container)
-	untold := tell(o, data, unsettled(o) != nil || held(planned), &d)
+	untold := append(tell(o, data, unsettled(o) != nil || held(planned), &d), watched(o, &d)...)
 	laid, image := hook.Laid(planned)
 	gates := []hook.Gate{
 		hook.Leads(o.Unit), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
@@ -200,6 +204,7 @@ func Reconcile(o Observed) hook.Desired {
 	case open:
 		w = workload(o.Config, o.Secret, o.View.Network)
 		w.Mode = hook.Running
+		w.Layer.LogTargets = logTargets(o)
 		d.Status = status(o).With(append(notes(o), untold...)...)
 	case o.Leader && o.Pod.Overlay:
 		// A tunnel that stands goes on, under the firewall that was laid for it.
@@ -233,7 +238,7 @@ func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner, Unit: o.Name}, Data: data, Network: o.View.Network,
 		Workload: container, TUN: o.Config.TUN, Trials: o.View.Trials, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
 		AgentImage: o.Config.AgentImage, Leases: o.Leases, Pod: o.Pod.Address, MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
-		Ports: o.Config.portServer(),
+		Ports: o.Config.portServer(), Exit: o.Tunnel.Seen,
 	}
 }
 
@@ -243,7 +248,7 @@ func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 func published(o Observed) vpnk8slib.ProviderData {
 	data := vpnk8slib.ProviderData{
 		RoutingMethod:  o.Config.RoutingMethod,
-		GatewayDNSName: fmt.Sprintf("%s.%s-endpoints.%s.svc.%s", strings.ReplaceAll(o.Name, "/", "-"), o.App, o.Model, o.View.Network.Domain),
+		GatewayDNSName: podName(o),
 		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VPNConnected: o.Tunnel.Up,
 		InstanceName: o.App, Namespace: o.Model, Application: o.App, DNSResolvers: o.Config.Resolvers,
 	}
@@ -411,11 +416,3 @@ func notes(o Observed) []string {
 
 // kernelPort is the one that charmarr-lib-vpn 0.5 leaves to the kernel.
 const kernelPort = 8472
-
-// portHelp is what the operator can do where the provider grants no port.
-func portHelp(o Observed) string {
-	if o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid() {
-		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
-	}
-	return fmt.Sprintf("see who grants them: juju config %s nat-pmp-server", o.App)
-}

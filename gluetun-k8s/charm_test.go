@@ -238,7 +238,8 @@ func TestCharmcraft(t *testing.T) {
 	hooktest.Charmcraft(t, "charmcraft.yaml", Config{}, hooktest.Names{
 		Containers: []string{container},
 		Resources:  []string{container + "-image"},
-		Provides:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
+		Provides:   map[string]string{hook.VPNEndpoint: "vpn-gateway", metricsEndpoint: "prometheus_scrape", dashboardEndpoint: "grafana_dashboard"},
+		Requires:   map[string]string{loggingEndpoint: "loki_push_api"},
 		Secrets:    []string{"openvpn-secret", "wireguard-private-key-secret"},
 		Actions:    slices.Collect(maps.Keys(actions)),
 		Params: map[string]any{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Files in gluetun's container.
@@ -150,6 +151,14 @@ func (c Config) portServer() netip.Addr {
 	return c.protocol().grants
 }
 
+// portHelp is what the operator can do where the provider grants no port.
+func portHelp(o Observed) string {
+	if o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid() {
+		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
+	}
+	return fmt.Sprintf("see who grants them: juju config %s nat-pmp-server", o.App)
+}
+
 const defaultMTU = 1320
 
 // mtu is of what fits through the tunnel.
@@ -230,9 +239,14 @@ func hosts(t targets) string {
 	return strings.Join(out, ",")
 }
 
-// inputPorts are the overlay's, of its heartbeats too, and those at which the kubelet asks the two Pebbles for their health.
+// inputPorts are the overlay's, of its heartbeats too, those at which the kubelet asks the two Pebbles for their health, and the agent's
+// for metrics.
 func inputPorts(c Config) string {
-	return fmt.Sprintf("%d,%d,38812,38813", c.VXLANPort, vpnk8slib.HeartbeatPort(c.VXLANPort))
+	ports := fmt.Sprintf("%d,%d,38812,38813", c.VXLANPort, vpnk8slib.HeartbeatPort(c.VXLANPort))
+	if c.RoutingMethod == vpnk8slib.Overlay {
+		ports += fmt.Sprintf(",%d", overlay.MetricsPort)
+	}
+	return ports
 }
 
 // files are what gluetun reads at its start.

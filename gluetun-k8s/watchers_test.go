@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/ulikunitz/xz"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// watchedOver is a gateway that is ready, and that somebody watches.
+func watchedOver(t *testing.T) Observed {
+	o := ready(t)
+	o.ModelUUID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+	o.Config.RoutingMethod, o.Pod.Address = vpnk8slib.Overlay, netip.MustParseAddr("10.42.0.7")
+	o.Consumers = nil
+	o.Watchers = Watchers{
+		Metrics: []string{"metrics-endpoint:4", "metrics-endpoint:9"}, Dashboards: []string{"grafana-dashboard:5"},
+		Loki: map[string]map[string]string{"logging-6-loki-0": {"endpoint": `{"url": "http://loki-0.loki-endpoints.cos.svc.cluster.local:3100/loki/api/v1/push"}`}},
+	}
+	return o
+}
+
+// Whoever watches is told where to ask, and what to look at.
+func TestWatchersAreTold(t *testing.T) {
+	o := watchedOver(t)
+	d := Reconcile(o)
+	for _, id := range o.Watchers.Metrics {
+		assert.JSONEq(t, `[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:4794"]}]}]`, d.Publish[id]["scrape_jobs"])
+		assert.Contains(t, d.Publish[id]["alert_rules"], "VPNTunnelDown")
+		assert.Equal(t, "10.42.0.7", d.Units[id]["prometheus_scrape_unit_address"])
+		assert.Equal(t, "gluetun/0", d.Units[id]["prometheus_scrape_unit_name"])
+	}
+	assert.NotEmpty(t, d.Publish["grafana-dashboard:5"]["dashboards"])
+	assert.Equal(t, d, Reconcile(o), "the same in every hook: what changes wakes whoever reads it")
+
+	o.Leader, o.View, o.Name = false, vpnk8slib.GatewayView{}, "gluetun/1"
+	d = Reconcile(o)
+	assert.Equal(t, "gluetun/1", d.Units["metrics-endpoint:4"]["prometheus_scrape_unit_name"], "a unit that stands by says where it is too")
+
+	o = watchedOver(t)
+	o.Tunnel, o.Container.Checks[tunnelCheck] = Tunnel{}, false
+	assert.Equal(t, Reconcile(watchedOver(t)).Publish["metrics-endpoint:4"], Reconcile(o).Publish["metrics-endpoint:4"], "whatever the tunnel does")
+
+	told := Reconcile(watchedOver(t)).Protect[0].Apply.Data["agent.json"]
+	assert.Contains(t, told, `"exit":"192.0.2.2"`, "the agent tells of it")
+	assert.NotContains(t, Reconcile(o).Protect[0].Apply.Data["agent.json"], "exit")
+}
+
+// With the other routing method there is no agent that could be asked. The operator is told, and whoever asked before is not left to
+// ask nobody.
+func TestMetricsNeedTheAgent(t *testing.T) {
+	o := watchedOver(t)
+	o.Config.RoutingMethod = "pod-gateway"
+	o.Watchers.Loki = nil
+	d := Reconcile(o)
+	assert.Equal(t, map[string]string{"scrape_jobs": "", "scrape_metadata": "", "alert_rules": ""}, d.Publish["metrics-endpoint:4"])
+	assert.Equal(t, "", d.Units["metrics-endpoint:4"]["prometheus_scrape_unit_address"])
+	assert.NotEmpty(t, d.Publish["grafana-dashboard:5"])
+	assert.Equal(t, hook.Active("connected, seen as 192.0.2.2; there are metrics with routing-method=overlay only: juju config gluetun routing-method=overlay"), d.Status)
+
+	o.ConfigErr = &hook.OptionError{Name: "routing-method"}
+	assert.NotContains(t, Reconcile(o).Publish, "metrics-endpoint:4", "an option that is refused takes nothing back")
+	o.Watchers = Watchers{}
+	o.ConfigErr = nil
+	assert.Equal(t, hook.Active("connected, seen as 192.0.2.2"), Reconcile(o).Status, "nobody watches")
+}
+
+// What gluetun says goes to a Loki of the cluster. One that is elsewhere would be reached through the tunnel.
+func TestLogTargets(t *testing.T) {
+	targets := func(endpoint string) (map[string]hook.LogTarget, string) {
+		t.Helper()
+		o := watchedOver(t)
+		o.Config.RoutingMethod = "pod-gateway"
+		o.Watchers = Watchers{Loki: map[string]map[string]string{"logging-6-loki-0": {"endpoint": endpoint}}}
+		d := Reconcile(o)
+		return d.Workloads[0].Layer.LogTargets, strings.TrimPrefix(d.Status.Message, "connected, seen as 192.0.2.2")
+	}
+	for _, url := range []string{"http://10.43.7.7:3100/loki/api/v1/push", "http://[fd43::7]:3100/push", "https://loki-0.loki-endpoints.cos.svc.cluster.local/loki/api/v1/push"} {
+		got, said := targets(`{"url": "` + url + `"}`)
+		assert.Empty(t, said)
+		assert.Equal(t, map[string]hook.LogTarget{"logging-6-loki-0": {
+			Override: "replace", Type: "loki", Location: url, Services: []string{"all"},
+			Labels: map[string]string{
+				"product": "Juju", "charm": "gluetun-k8s", "juju_model": "downloads", "juju_model_uuid": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+				"juju_application": "gluetun", "juju_unit": "gluetun/0",
+			},
+		}}, got)
+	}
+	for _, url := range []string{"http://203.0.113.9:3100/loki/api/v1/push", "https://logs.example.com/push", "http://cluster.local.example.com/", "http://user@10.43.7.7/"} {
+		got, said := targets(`{"url": "` + url + `"}`)
+		assert.Empty(t, got, url)
+		assert.Regexp(t, `^; no logs are sent to logging-6-loki-0: (it is not in this cluster|endpoint must have a url)`, said, url)
+	}
+	got, said := targets("")
+	assert.Empty(t, got)
+	assert.Empty(t, said, "it will say")
+}
+
+// What is handed out is the file that people edit.
+func TestDashboard(t *testing.T) {
+	want, err := os.ReadFile("dashboard.json")
+	require.NoError(t, err)
+	if *update {
+		var b bytes.Buffer
+		w, err := xz.NewWriter(&b)
+		require.NoError(t, err)
+		_, err = w.Write(want)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		require.NoError(t, os.WriteFile("dashboard.json.xz", b.Bytes(), 0o644))
+		dashboard = b.Bytes()
+	}
+	var said struct {
+		Templates map[string]struct{ Content string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(Reconcile(watchedOver(t)).Publish["grafana-dashboard:5"]["dashboards"]), &said))
+	packed, err := base64.StdEncoding.DecodeString(said.Templates["file:gluetun"].Content)
+	require.NoError(t, err)
+	r, err := xz.NewReader(bytes.NewReader(packed))
+	require.NoError(t, err)
+	got, err := io.ReadAll(r)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(got), "go test -update")
+
+	var d struct {
+		Panels []struct {
+			Title, Description string
+			Targets            []struct{ Expr string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(want, &d))
+	assert.GreaterOrEqual(t, len(d.Panels), 10)
+	for _, p := range d.Panels {
+		assert.NotEmpty(t, p.Description, p.Title)
+		require.NotEmpty(t, p.Targets, p.Title)
+		for _, q := range p.Targets {
+			assert.Contains(t, q.Expr, `juju_unit=~"$juju_unit"`, "%s follows what is chosen above", p.Title)
+		}
+	}
+}
+
+// No rule and no panel looks at a number that nobody tells.
+func TestWhatIsLookedAtIsTold(t *testing.T) {
+	source, err := os.ReadFile("../vpnk8slib/agent/metrics/metrics.go")
+	require.NoError(t, err)
+	told := map[string]bool{}
+	for _, m := range regexp.MustCompile(`desc\("(\w+)"`).FindAllSubmatch(source, -1) {
+		told["charmarr_vpn_"+string(m[1])] = true
+	}
+	require.Contains(t, told, "charmarr_vpn_gateway_tunnel_up")
+	panels, err := os.ReadFile("dashboard.json")
+	require.NoError(t, err)
+	for what, text := range map[string]string{"an alert": alertRules, "a panel": string(panels)} {
+		all := regexp.MustCompile(`charmarr_vpn_\w+`).FindAllString(text, -1)
+		assert.Greater(t, len(all), 8)
+		for _, name := range all {
+			assert.Contains(t, told, name, "%s looks at it", what)
+		}
+	}
+}
