@@ -42,6 +42,8 @@ func programs() []goProgram {
 	return []goProgram{
 		{"hk", "tests/lab/node", ".", []string{"tests/lab/node"}, []string{"-ldflags=" + stamp}},
 		{"coredns", "tests/lab/coredns", ".", []string{"tests/lab/coredns"}, nil},
+		// Without what finds targets in clouds, which is most of it.
+		{"promtool", "tests/promtool", "github.com/prometheus/prometheus/cmd/promtool", []string{"tests/promtool"}, []string{"-tags", "remove_all_sd"}},
 		{"pause", "tests/lab", "./standins/pause", []string{"tests/lab/standins/pause"}, nil},
 		{"probe", "tests/lab", "./standins/probe", []string{"tests/lab/standins/probe", "tests/lab/internal/sender", "tests/lab/go.mod", "tests/lab/go.sum"}, nil},
 		{"gluetun-standin", "tests/lab", "./standins/gluetun", []string{"tests/lab/standins/gluetun", "tests/lab/go.mod", "tests/lab/go.sum"}, nil},
