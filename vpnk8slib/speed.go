@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -42,9 +41,11 @@ func (r Rate) Mbits() float64 {
 }
 
 const (
-	speedStreams = 4       // side by side: one alone waits for its acknowledgements
-	speedChunk   = 1 << 20 // bytes in one request; what has not arrived whole is not counted
-	speedLooks   = 5       // for the latency
+	speedStreams = 4        // side by side: one alone waits for its acknowledgements
+	speedChunk   = 1 << 20  // bytes in one request, at most
+	speedFirst   = 16 << 10 // bytes in the first one that goes to the server: of those only what it has taken counts, and a slow way takes little
+	speedSoon    = 250 * time.Millisecond
+	speedLooks   = 5 // for the latency
 )
 
 // MeasureSpeed measures by a server of LibreSpeed's: garbage.php, which sends as much as it is asked for, and empty.php, which takes
@@ -64,10 +65,10 @@ func MeasureSpeed(ctx context.Context, w Way, server string, l SpeedLimits) (s S
 	if s.Latency, err = m.latency(ctx, l.Each); err != nil {
 		return s, fmt.Errorf("cannot reach %s: %w", server, err)
 	}
-	if s.Down, err = m.run(ctx, l, m.get); err != nil {
+	if s.Down, err = m.run(ctx, l, speedChunk, m.get); err != nil {
 		return s, fmt.Errorf("cannot measure what comes from %s: %w", server, err)
 	}
-	if s.Up, err = m.run(ctx, l, m.put); err != nil {
+	if s.Up, err = m.run(ctx, l, speedFirst, m.put); err != nil {
 		return s, fmt.Errorf("cannot measure what goes to %s: %w", server, err)
 	}
 	return s, nil
@@ -84,7 +85,7 @@ func (m meter) latency(ctx context.Context, limit time.Duration) (shortest time.
 	defer cancel()
 	for n := range speedLooks {
 		began := time.Now()
-		if _, err := m.ask(ctx, http.MethodGet, m.up, nil); err != nil {
+		if err := m.ask(ctx, http.MethodGet, m.up, nil, speedChunk, func(int64) {}); err != nil {
 			return 0, err
 		}
 		if took := time.Since(began); n > 0 && (shortest == 0 || took < shortest) { // the first one makes the connection
@@ -94,49 +95,77 @@ func (m meter) latency(ctx context.Context, limit time.Duration) (shortest time.
 	return shortest, nil
 }
 
-// run has several chunks on their way at once until a limit is reached. The end of the time is no error.
-func (m meter) run(ctx context.Context, l SpeedLimits, chunk func(context.Context) error) (Rate, error) {
+// run has several requests on their way at once until a limit is reached, each with as many bytes as it says; one that was answered soon
+// is followed by a larger one. The end of the time is no error.
+func (m meter) run(ctx context.Context, l SpeedLimits, first int64, request func(ctx context.Context, n int64, count func(int64)) error) (Rate, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.Each)
 	defer cancel()
 	began := time.Now()
-	var taken, done, last atomic.Int64
+	var mu sync.Mutex
+	var taken int64 // of the limit
+	var r Rate
+	take := func(n int64) int64 {
+		mu.Lock()
+		defer mu.Unlock()
+		n = min(n, l.Bytes-taken)
+		taken += n
+		return n
+	}
+	count := func(n int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		r.Bytes, r.In = r.Bytes+n, time.Since(began)
+	}
 	errs := make([]error, speedStreams)
 	var all sync.WaitGroup
 	for i := range errs {
 		all.Go(func() {
-			for ctx.Err() == nil && taken.Add(speedChunk) <= max(l.Bytes, speedChunk) {
-				if err := chunk(ctx); err != nil {
+			for size := first; ctx.Err() == nil; {
+				n, asked := take(size), time.Now()
+				if n <= 0 {
+					return
+				}
+				if err := request(ctx, n, count); err != nil {
 					if ctx.Err() == nil {
 						errs[i] = err
 					}
 					return
 				}
-				done.Add(speedChunk)
-				last.Store(int64(time.Since(began)))
+				if time.Since(asked) < speedSoon {
+					size = min(2*size, speedChunk)
+				}
 			}
 		})
 	}
 	all.Wait()
-	r := Rate{done.Load(), time.Duration(last.Load())}
 	err := errors.Join(errs...)
 	if err == nil && r.Bytes == 0 {
-		err = fmt.Errorf("not one megabyte has got through in %s", l.Each)
+		err = fmt.Errorf("nothing has got through in %s", l.Each)
 	}
 	return r, err
 }
 
-func (m meter) get(ctx context.Context) error {
+// get takes n bytes, and counts them as they come.
+func (m meter) get(ctx context.Context, n int64, count func(int64)) error {
 	from := *m.down
 	from.RawQuery = url.Values{"ckSize": {fmt.Sprint(speedChunk >> 20)}}.Encode()
-	n, err := m.ask(ctx, http.MethodGet, &from, nil)
-	if err == nil && n < speedChunk {
-		err = fmt.Errorf("it sends %d bytes where %d were asked for: it is no server of LibreSpeed's", n, speedChunk)
+	came := int64(0)
+	err := m.ask(ctx, http.MethodGet, &from, nil, n, func(more int64) {
+		came += more
+		count(more)
+	})
+	if err == nil && came < n {
+		err = fmt.Errorf("it sends %d bytes where %d were asked for: it is no server of LibreSpeed's", came, n)
 	}
 	return err
 }
 
-func (m meter) put(ctx context.Context) error {
-	_, err := m.ask(ctx, http.MethodPost, m.up, noise())
+// put gives n bytes, and counts them when the server has taken all of them: before, they may be anywhere on this side.
+func (m meter) put(ctx context.Context, n int64, count func(int64)) error {
+	err := m.ask(ctx, http.MethodPost, m.up, noise()[:n], speedChunk, func(int64) {})
+	if err == nil {
+		count(n)
+	}
 	return err
 }
 
@@ -147,23 +176,31 @@ var noise = sync.OnceValue(func() []byte {
 	return b
 })
 
-// ask makes one request, and says how much was answered. What is more than was asked for is not taken.
-func (m meter) ask(ctx context.Context, method string, at *url.URL, body []byte) (int64, error) {
+// ask makes one request, and takes at most so many bytes of the answer, which it counts.
+func (m meter) ask(ctx context.Context, method string, at *url.URL, body []byte, most int64, count func(int64)) error {
 	request, err := http.NewRequestWithContext(ctx, method, at.String(), bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if len(body) > 0 {
 		request.Header.Set("Content-Type", "application/octet-stream")
 	}
 	response, err := m.client.Do(request)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer response.Body.Close()
-	n, err := io.Copy(io.Discard, io.LimitReader(response.Body, speedChunk))
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answers %s", at, response.Status)
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", at, response.Status)
 	}
-	return n, err
+	_, err = io.Copy(counter(count), io.LimitReader(response.Body, most))
+	return err
+}
+
+// counter counts what is written to it.
+type counter func(int64)
+
+func (c counter) Write(b []byte) (int, error) {
+	c(int64(len(b)))
+	return len(b), nil
 }

@@ -65,7 +65,7 @@ func speedResults(server string, s vpnk8slib.Speed) map[string]string {
 		text = nil
 	}
 	out := func(name string, r vpnk8slib.Rate) string {
-		return fmt.Sprintf("%-8s  %.1f Mbit/s  (%d MiB in %.1f s)", name, r.Mbits(), r.Bytes>>20, r.In.Seconds())
+		return fmt.Sprintf("%-8s  %.1f Mbit/s  (%.1f MiB in %.1f s)", name, r.Mbits(), float64(r.Bytes)/(1<<20), r.In.Seconds())
 	}
 	return map[string]string{
 		"table": fmt.Sprintf("%-8s  %.1f ms\n%s\n%s", "latency", latency, out("download", s.Down), out("upload", s.Up)), "speed": string(text),
