@@ -79,14 +79,17 @@ func TestAskAgent(t *testing.T) {
 		socket := filepath.Join(t.TempDir(), "agent.sock")
 		assert.Nil(t, askAgent(socket, 100*time.Millisecond))
 		ctx, end := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
+		ended, left := make(chan error, 1), make(chan bool, 1)
 		time.AfterFunc(200*time.Millisecond, func() {
 			ended <- status.Serve(ctx, socket, func() overlay.Report {
 				return overlay.Report{Namespace: namespace, Guard: overlay.GuardState{Standing: true}}
-			}, nil)
+			}, nil, func() { left <- true })
 		})
 		report := askAgent(socket, 10*time.Second)
 		assert.Equal(t, trusted, report != nil && report.Guard.Standing)
+		assert.Empty(t, left)
+		require.NoError(t, overlay.Leave(ctx, socket))
+		assert.True(t, <-left, "it is told when its pod is about to end")
 		end()
 		require.NoError(t, <-ended)
 	}

@@ -47,11 +47,22 @@ func call(ctx context.Context, socket, method, path string, into any) error {
 		why, _ := io.ReadAll(io.LimitReader(answer.Body, most)) // half of it is better than none
 		return fmt.Errorf("cannot have the agent do it: %s", strings.TrimSpace(string(why)))
 	}
+	if into == nil {
+		return nil
+	}
 	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
 		return fmt.Errorf("cannot read the agent's answer: %w", err)
 	}
 	return nil
 }
+
+// Leave tells the agent behind a socket that its pod is about to end: another unit may have the tunnel from now on.
+func Leave(ctx context.Context, socket string) error {
+	return call(ctx, socket, http.MethodPost, LeavePath, nil)
+}
+
+// LeavePath is where it is told so.
+const LeavePath = "/v1/leave"
 
 // Namespace is the inode of this process's network namespace: of a pod, and of no other on its node.
 func Namespace() (uint64, error) {

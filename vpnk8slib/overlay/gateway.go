@@ -34,6 +34,8 @@ type Gateway struct {
 	Pod string `json:"pod,omitempty"`
 	// Exit is whom the world sees, as the VPN client has found out; zero: not known. It is told in metrics, and nothing else is made of it.
 	Exit netip.Addr `json:"exit,omitzero"`
+	// Standby is how several units agree on it; nil: there is one. Pod is then the one that begins.
+	Standby *Standby `json:"standby,omitempty"`
 	// Seen are the pods of clients as an earlier gateway knew them: they are told that there is a new one. Nothing else is
 	// made of it.
 	Seen map[netip.Addr]netip.Addr `json:"seen,omitempty"`
@@ -78,6 +80,11 @@ func (g Gateway) Check() error {
 			return fmt.Errorf("cluster must not hold the overlay's network %s, as %s does", g.Address.Masked(), p)
 		}
 	}
+	if g.Standby != nil {
+		if err := g.Standby.Check(); err != nil {
+			return err
+		}
+	}
 	for i, b := range g.Blocks {
 		switch {
 		case !fileName(b.Name):
@@ -96,11 +103,17 @@ func (g Gateway) Check() error {
 		}
 	}
 	for client, pod := range g.Seen {
-		if _, ok := g.Of(client); !ok || !plain(pod) {
+		if !g.Place(client, pod) {
 			return fmt.Errorf("seen must hold clients' addresses and their pods', not %s at %s", client, pod)
 		}
 	}
 	return nil
+}
+
+// Place says whether a client of this gateway may be in that pod.
+func (g Gateway) Place(client, pod netip.Addr) bool {
+	_, ours := g.Of(client)
+	return ours && plain(pod)
 }
 
 // Of is the block that holds an address.

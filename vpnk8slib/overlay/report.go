@@ -61,6 +61,7 @@ type GatewayState struct {
 	Foreign uint64                    `json:"foreign"`         // heartbeats that nobody with a key here has made
 	Stale   uint64                    `json:"stale"`           // heartbeats that were late, or sent a second time
 	Dropped map[string]uint64         `json:"dropped,omitempty"`
+	Standby *StandbyState             `json:"standby,omitempty"` // nil: there is one unit
 	Error   string                    `json:"error,omitempty"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -15,11 +16,15 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/names"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/ports"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/standby"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/tunnel"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-var errNoGateway = errors.New("the configuration has no gateway yet")
+var (
+	errNoGateway = errors.New("the configuration has no gateway yet")
+	errNotKnown  = errors.New("it is not known yet which unit has the tunnel")
+)
 
 // toCluster is every address of the pod: a gateway's metrics are the cluster's to read. The guard lets nobody else in, and neither a
 // client nor whoever is in the tunnel: their interfaces have rules of their own.
@@ -38,6 +43,12 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 	var truth tunnel.Watcher
 	granted := &ports.Keeper{Log: r.log, Tunnel: truth.Up}
 	keeper := &gateway.Keeper{Log: r.log, Handle: h, Tunnel: truth.Up, Ports: granted.Leased}
+	place := &standby.Keeper{
+		Log: r.log, Pod: *r.pod, Server: standby.Server(), Dir: overlay.StandbyDir, Folder: filepath.Dir(*r.socket), Held: keeper.Held,
+	}
+	r.leave = place.Leave
+	var active atomic.Bool // as it was when the configuration was read
+	keeper.Turned = func() bool { return place.Active() != active.Load() }
 	var current atomic.Pointer[overlay.Gateway] // as it was read last
 	deaf := map[string]bool{}                   // those whose key was not there, to say it once
 	read := func() (gateway.Config, error) {
@@ -48,7 +59,12 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		if err != nil {
 			return gateway.Config{}, err
 		}
-		if c.Gateway.Pod != "" && c.Gateway.Pod != *r.pod { // it stands by: a client that follows it would stay with it
+		has, known := place.Follow(c.Gateway.Standby, c.Gateway.Pod == "" || c.Gateway.Pod == *r.pod)
+		if !known {
+			return gateway.Config{}, errNotKnown
+		}
+		active.Store(has)
+		if c.Gateway.Seen = place.Seen(*c.Gateway); !has { // it stands by: a client that follows it would stay with it
 			c.Gateway.Blocks, c.Gateway.Seen = nil, nil
 		}
 		current.Store(c.Gateway)
@@ -72,10 +88,12 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		if c := current.Load(); c != nil {
 			state.Link, state.Exit = tunnel.Look(c.Tunnel), c.Exit
 		}
+		state.Standby = place.State()
 		out.Gateway = &state
 	},
 		r.guarding(r.rules),
 		func(ctx context.Context) error { return keeper.Run(ctx, read) },
+		place.Run,
 		func(ctx context.Context) error { return truth.Run(ctx, current.Load) },
 		func(ctx context.Context) error { return granted.Run(ctx, current.Load) },
 		func(ctx context.Context) error { return resolve(ctx, r.log, &r.asked, current.Load) })

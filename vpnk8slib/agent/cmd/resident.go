@@ -40,6 +40,7 @@ type resident struct {
 	unresolved                         failures
 	drill                              status.Drill // nil: this agent has no overlay to take down
 	asked                              names.Asked
+	leave                              func() // when its pod is about to end
 }
 
 // failures are why something cannot be done, by where.
@@ -85,6 +86,7 @@ func newResident(flags *flag.FlagSet, errs io.Writer, metrics string) *resident 
 		socket:  flags.String("socket", overlay.Socket, "the unix socket on which the charm asks"),
 		metrics: flags.String("metrics", metrics, "the address on which metrics are told; empty: on the socket alone"),
 		guard:   &guard.Keeper{Log: log},
+		leave:   func() {},
 		named:   make(chan struct{}),
 	}
 }
@@ -184,7 +186,7 @@ func (r *resident) stay(ctx context.Context, report func(*overlay.Report), keep 
 		report(&out)
 		return out
 	}
-	all.Go(func() { r.again(ctx, func() error { return status.Serve(ctx, *r.socket, now, r.drill) }) })
+	all.Go(func() { r.again(ctx, func() error { return status.Serve(ctx, *r.socket, now, r.drill, r.leave) }) })
 	if *r.metrics != "" {
 		all.Go(func() { r.again(ctx, func() error { return status.Metrics(ctx, *r.metrics, now) }) })
 	}

@@ -35,6 +35,8 @@ type Keeper struct {
 	Tunnel func() bool
 	// Ports are those that the provider grants, by block; nil: there are none.
 	Ports func() map[string]overlay.Lease
+	// Turned says that what read says may be another thing than when it was called last; nil: only the file tells.
+	Turned func() bool
 
 	mu sync.Mutex // of all that follows
 
@@ -99,7 +101,7 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 	defer func() { k.wire.Close() }()
 	return round.Rounds{
 		Locker: &k.mu, Changes: []<-chan struct{}{route.Watch(ctx), nft.Watch(ctx)}, Failed: k.failed,
-		Follow: func() error { return k.follow(read) }, Lay: k.lay, Unread: func() bool { return k.unread != nil },
+		Follow: func() error { return k.follow(read) }, Lay: k.lay, Unread: func() bool { return k.unread != nil || k.turned() },
 		Meet: k.meet,
 	}.Run(ctx)
 }

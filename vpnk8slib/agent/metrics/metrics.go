@@ -41,6 +41,7 @@ var (
 	gatewayPort    = desc("gateway_forwarded_port", "The port of the provider's that leads to an application; 0: it wants one and there is none.", "name")
 	gatewayLease   = desc("gateway_port_lease_seconds", "For how long that port is still good, unless it is renewed.", "name")
 	gatewayRouted  = desc("gateway_client_routed", "1 while the agent of a client's pod is heard, and so its packets are taken.", "name", "app", "unit")
+	gatewayHolds   = desc("gateway_holds_lease", "Of one of several units: 1 while it is the one that has the tunnel, 0 while another may have it, -1 while that is not known.")
 	gatewayDropped = desc("gateway_dropped_packets_total", "Packets that the gateway dropped.", "reason")
 
 	tunnelMTU      = desc("gateway_tunnel_mtu_bytes", "The largest packet that the tunnel's interface takes.")
@@ -117,6 +118,11 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 		}
 		if g.Tunnel && g.Exit.IsValid() {
 			is(tunnelExit, true, g.Exit.String())
+		}
+		if s := g.Standby; s != nil && s.Known {
+			is(gatewayHolds, s.Active)
+		} else if s != nil {
+			tell(gatewayHolds, prometheus.GaugeValue, -1)
 		}
 		for reason, n := range g.Dropped {
 			count(gatewayDropped, n, reason)

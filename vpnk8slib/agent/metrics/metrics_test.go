@@ -47,6 +47,12 @@ func TestMetrics(t *testing.T) {
 	assert.Contains(t, text, `charmarr_vpn_gateway_refused_heartbeats_total{reason="foreign"} 4`)
 	assert.Contains(t, text, `charmarr_vpn_gateway_refused_heartbeats_total{reason="stale"} 5`)
 	assert.Contains(t, text, `charmarr_vpn_gateway_dropped_packets_total{reason="spoofed"} 6`)
+	assert.NotContains(t, text, "holds_lease", "it is the only unit")
+
+	for want, place := range map[string]overlay.StandbyState{"1": {Known: true, Active: true}, "0": {Known: true}, "-1": {Active: true}} {
+		r.Gateway.Standby = &place
+		assert.Contains(t, ask(r), "\ncharmarr_vpn_gateway_holds_lease "+want+"\n")
+	}
 }
 
 // Somebody who looks at a gateway's dashboard sees the tunnel's life, who is led through it, and what is asked for there.

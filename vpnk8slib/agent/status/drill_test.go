@@ -37,7 +37,7 @@ func TestDrill(t *testing.T) {
 			socket := filepath.Join(t.TempDir(), "agent.sock")
 			ended := make(chan error, 1)
 			go func() {
-				ended <- Serve(ctx, socket, func() overlay.Report { return overlay.Report{} }, c.drill)
+				ended <- Serve(ctx, socket, func() overlay.Report { return overlay.Report{} }, c.drill, nil)
 			}()
 			require.Eventually(t, func() bool {
 				_, up := overlay.Ask(ctx, socket)

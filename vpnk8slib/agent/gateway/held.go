@@ -1,0 +1,29 @@
+package gateway
+
+import (
+	"net/netip"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Held is what another gateway needs to know to go on where this one ends.
+func (k *Keeper) Held() overlay.Held {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	held := overlay.Held{Tunnel: k.Tunnel(), Ports: k.leased()}
+	if k.wire != nil {
+		held.Pod = k.wire.At.Addr()
+	}
+	for client, t := range k.talks {
+		if t.pod.IsValid() {
+			if held.Clients == nil {
+				held.Clients = map[netip.Addr]netip.Addr{}
+			}
+			held.Clients[client] = t.pod
+		}
+	}
+	return held
+}
+
+// turned says whether what the configuration says is another thing by now, although it is the same file.
+func (k *Keeper) turned() bool { return k.Turned != nil && k.Turned() }

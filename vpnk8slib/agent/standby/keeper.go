@@ -1,0 +1,304 @@
+package standby
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/told"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// Keeper keeps a pod's place among the units of a gateway. One that is alone asks nobody and writes nothing.
+type Keeper struct {
+	Log    *slog.Logger
+	Pod    string              // the name of this pod
+	Server string              // host:port of the API server
+	Dir    string              // of the token
+	Folder string              // which lives as long as the pod: what tells it from another of its name is kept there
+	Held   func() overlay.Held // what to tell while this one has the tunnel
+
+	mu sync.Mutex // of all that follows
+
+	rule    *overlay.Standby // nil: alone
+	first   bool
+	known   bool
+	self    string
+	api     leases
+	lease   lease
+	changed time.Time                 // when it was first seen as it is
+	renewed time.Time                 // when the last renewal that was answered was begun; zero: it is not ours
+	late    bool                      // somebody has written it since: it is read before it is written again
+	from    string                    // from whom it was taken
+	clients map[netip.Addr]netip.Addr // of that one
+	left    time.Time                 // when the pod was said to be about to end
+	failed  string
+	woken   chan struct{}
+}
+
+// leases is where leases are kept.
+type leases interface {
+	read(ctx context.Context, s overlay.Standby) (lease, error)
+	write(ctx context.Context, s overlay.Standby, l lease, holder string, held overlay.Held, now time.Time) (lease, error)
+}
+
+// Follow is told what the configuration says: with whom this pod agrees, and whether it has the tunnel where it is alone. It answers
+// whether this pod has it now; not known, while the API server has never answered: what is in force is to stay until then.
+func (k *Keeper) Follow(rule *overlay.Standby, alone bool) (active, known bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if (rule == nil) != (k.rule == nil) || rule != nil && *rule != *k.rule {
+		k.known, k.lease, k.late, k.renewed, k.from, k.clients, k.failed = false, lease{}, false, time.Time{}, "", nil, ""
+	}
+	if k.rule, k.first = rule, alone; rule != nil && !k.known {
+		k.wake()
+	}
+	if rule == nil {
+		return alone, true
+	}
+	return k.active(), k.known
+}
+
+// Active says whether this pod has the tunnel. Whoever could not renew the lease for a while has it no more, even if nothing has told
+// him so.
+func (k *Keeper) Active() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.rule == nil && k.first || k.rule != nil && k.active()
+}
+
+func (k *Keeper) active() bool { return !k.renewed.IsZero() && time.Since(k.renewed) < Safe }
+
+// Seen are the pods of clients as the one that had the tunnel before has told them, beside those that are known otherwise.
+func (k *Keeper) Seen(g overlay.Gateway) map[netip.Addr]netip.Addr {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	seen := maps.Clone(g.Seen)
+	for client, pod := range k.clients {
+		if g.Place(client, pod) {
+			if seen == nil {
+				seen = map[netip.Addr]netip.Addr{}
+			}
+			seen[client] = pod
+		}
+	}
+	return seen
+}
+
+// State tells how it stands; nil where this pod is alone.
+func (k *Keeper) State() *overlay.StandbyState {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rule == nil {
+		return nil
+	}
+	state := &overlay.StandbyState{Known: k.known, Active: k.active(), Holder: podOf(k.lease.holder), From: k.from, Error: k.failed}
+	if k.lease.holder != k.self {
+		state.Held = k.lease.held
+	}
+	return state
+}
+
+// Run goes on until ctx ends, and then gives the lease back: who stands by need not wait for its end.
+func (k *Keeper) Run(ctx context.Context) error {
+	woken := k.waking()
+	for {
+		next := k.once(ctx, time.Now())
+		var due <-chan time.Time
+		if next > 0 {
+			due = time.After(next)
+		}
+		select {
+		case <-ctx.Done():
+			k.giveBack()
+			return nil
+		case <-woken:
+		case <-due:
+		}
+	}
+}
+
+func (k *Keeper) waking() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.woken = make(chan struct{}, 1)
+	return k.woken
+}
+
+// wake has Run look at once, if it does not wait for anything else.
+func (k *Keeper) wake() {
+	select {
+	case k.woken <- struct{}{}:
+	default:
+	}
+}
+
+// Leave gives the lease back, because the pod is about to end. It may take a while until it has, and where it does not at all this one
+// stands by again.
+func (k *Keeper) Leave() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.left = time.Now()
+	k.wake()
+}
+
+// once does what is to be done now, and says when to look again; 0: when somebody says so.
+func (k *Keeper) once(ctx context.Context, now time.Time) time.Duration {
+	k.mu.Lock()
+	rule, first, l, holds := k.rule, k.first, k.lease, !k.renewed.IsZero() && !k.late
+	k.mu.Unlock()
+	if rule == nil {
+		return 0
+	}
+	if k.leaving() {
+		k.giveBack()
+		return looks
+	}
+	self, err := k.identify()
+	if err != nil {
+		return k.fail(*rule, err)
+	}
+	if !holds {
+		if l, err = k.api.read(ctx, *rule); err != nil {
+			return k.fail(*rule, err)
+		}
+		k.see(*rule, l)
+	}
+	switch decide(self, first, l, k.unchanged()) {
+	case wait:
+		return looks
+	case take:
+		k.Log.Info("takes the tunnel over", "from", podOf(l.holder))
+	}
+	next, err := k.api.write(ctx, *rule, l, self, k.Held(), now)
+	if err != nil {
+		return k.fail(*rule, err)
+	}
+	k.hold(*rule, l, next, now)
+	return renews
+}
+
+// identify says who this pod is, and how it asks.
+func (k *Keeper) identify() (self string, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.self != "" {
+		return k.self, nil
+	}
+	instance, err := instance(filepath.Join(k.Folder, "instance"))
+	if err != nil {
+		return "", err
+	}
+	if k.self = identity(k.Pod, instance); k.api == nil {
+		k.api = &api{server: k.Server, dir: k.Dir}
+	}
+	return k.self, nil
+}
+
+// instance is a text that this pod has and no other: kept for as long as it lives, so that an agent that starts anew is the same one.
+func instance(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+			text = []byte(strings.ToLower(rand.Text()[:10]))
+			err = os.WriteFile(path, text, 0o600)
+		}
+	}
+	if err == nil && len(text) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot tell this pod from another of its name: %w", err)
+	}
+	return string(text), nil
+}
+
+// see notes a lease as it was read.
+func (k *Keeper) see(rule overlay.Standby, l lease) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rule == nil || *k.rule != rule { // meanwhile it is about another one
+		return
+	}
+	if !k.known || l.holder != k.lease.holder || l.renewed != k.lease.renewed {
+		k.changed = time.Now()
+	}
+	if k.known, k.lease, k.late, k.failed = true, l, false, ""; l.holder != k.self {
+		k.renewed = time.Time{}
+	}
+}
+
+// unchanged is for how long the lease has been as it is.
+func (k *Keeper) unchanged() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return time.Since(k.changed)
+}
+
+// hold notes that the lease is ours since a request was begun.
+func (k *Keeper) hold(rule overlay.Standby, before, now lease, began time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rule == nil || *k.rule != rule {
+		return
+	}
+	if before.holder != k.self {
+		k.from, k.clients = podOf(before.holder), before.held.Clients
+	}
+	k.known, k.lease, k.changed, k.renewed, k.failed = true, now, time.Now(), began, ""
+}
+
+// fail notes why the lease could not be asked for, or not be written. One that somebody else has written, which may have been the
+// charm, is read anew.
+func (k *Keeper) fail(rule overlay.Standby, err error) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rule == nil || *k.rule != rule {
+		return again
+	}
+	if k.late = errors.Is(err, errConflict); k.late {
+		return time.Millisecond
+	}
+	if !k.active() {
+		k.renewed = time.Time{}
+	}
+	told.Error(k.Log, &k.failed, err)
+	return again
+}
+
+func (k *Keeper) leaving() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.left.IsZero() && time.Since(k.left) < ends
+}
+
+// giveBack ends a lease that is ours.
+func (k *Keeper) giveBack() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rule == nil || !k.active() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	k.renewed = time.Time{}
+	if _, err := k.api.write(ctx, *k.rule, k.lease, "", overlay.Held{}, time.Now()); err != nil {
+		k.Log.Warn("cannot give the lease back", "error", err)
+	}
+}
+
+// Server is where pods find the API server.
+func Server() string {
+	return net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+}

@@ -1,0 +1,37 @@
+package status
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+func TestWhoHasTheTunnel(t *testing.T) {
+	tests := []struct {
+		summary           string
+		gateway           *overlay.GatewayState
+		active, elsewhere bool
+	}{
+		{"the only unit", &overlay.GatewayState{}, true, true},
+		{"no gateway's pod", nil, true, true},
+		{"this one has it", &overlay.GatewayState{Standby: &overlay.StandbyState{Known: true, Active: true}}, true, true},
+		{"another one has it, and it is up", &overlay.GatewayState{Standby: &overlay.StandbyState{Known: true, Held: overlay.Held{Tunnel: true}}}, false, true},
+		{"another one has it, and it is down", &overlay.GatewayState{Tunnel: true, Standby: &overlay.StandbyState{Known: true}}, false, false},
+		{"nobody knows", &overlay.GatewayState{Standby: &overlay.StandbyState{}}, false, false},
+	}
+	for _, test := range tests {
+		t.Run(test.summary, func(t *testing.T) {
+			mux := http.NewServeMux()
+			standby(mux, func() overlay.Report { return overlay.Report{Gateway: test.gateway} })
+			for path, holds := range map[string]bool{overlay.ActivePath: test.active, overlay.ElsewherePath: test.elsewhere} {
+				w := httptest.NewRecorder()
+				mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+				assert.Equal(t, holds, w.Code == http.StatusOK, path)
+			}
+		})
+	}
+}
