@@ -30,6 +30,7 @@ func (a App) clientConfig() string  { return a.Name + "-vpn-client" }
 func (a App) clientState() string   { return a.Name + "-vpn-state" }
 func (a App) keys() string          { return a.Name + "-vpn-keys" }
 func (a App) trials() string        { return a.Name + "-vpn-trial" }
+func (a App) standby() string       { return a.Name + "-vpn-standby" }
 func (a App) gatewayConfig() string { return a.Name + "-vpn-gateway" }
 
 // labels are those that Juju gives its own objects of the application: by them it, and the operator, find ours too.

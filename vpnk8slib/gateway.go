@@ -20,6 +20,7 @@ type Gateway struct {
 	// Of the method overlay.
 	AgentImage string
 	Leases     Leases
+	Standby    Standby
 	Pod        netip.Addr       // this pod's own address
 	MTU        int              // of what fits through the tunnel, in bytes; 0: not known
 	Probes     []netip.AddrPort // outside, asked through the tunnel whether they answer: TCP
@@ -68,5 +69,5 @@ func GatewayPlans(g Gateway) (protect, release Plan, err error) {
 			s.Apply.Metadata.Labels[gatewayLabel] = "true"
 		}
 	}
-	return protect, nil, err
+	return g.withStandby(protect, f), nil, err
 }

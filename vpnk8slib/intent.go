@@ -21,7 +21,7 @@ type intent struct {
 }
 
 func intentOf(obj *Object) (intent, error) {
-	i := intent{ref: obj.Ref(), bare: obj.Spec == nil && obj.Data == nil && obj.Metadata.Annotations == nil}
+	i := intent{ref: obj.Ref(), bare: obj.Spec == nil && obj.Data == nil && obj.Metadata.Annotations == nil && obj.Metadata.Labels == nil}
 	data, err := json.Marshal(obj)
 	if err == nil {
 		err = json.Unmarshal(data, &i.object)

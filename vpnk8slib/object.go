@@ -9,6 +9,10 @@ type Object struct {
 	Metadata   Metadata          `json:"metadata"`
 	Data       map[string]string `json:"data,omitempty"` // of a ConfigMap; of a Secret, in base64
 	Spec       any               `json:"spec,omitempty"`
+	Type       string            `json:"type,omitempty"` // of a Secret
+	Rules      []rule            `json:"rules,omitempty"`
+	Role       *role             `json:"roleRef,omitempty"`
+	Subjects   []subject         `json:"subjects,omitempty"`
 }
 
 // Metadata is a Kubernetes ObjectMeta.
@@ -182,6 +186,26 @@ type serviceSpec struct {
 
 type servicePort struct {
 	Port uint16 `json:"port"`
+}
+
+// rule, role and subject are those of a Role and a RoleBinding.
+type rule struct {
+	APIGroups     []string `json:"apiGroups"`
+	Resources     []string `json:"resources"`
+	ResourceNames []string `json:"resourceNames"`
+	Verbs         []string `json:"verbs"`
+}
+
+type role struct {
+	APIGroup string `json:"apiGroup"`
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+}
+
+type subject struct {
+	Kind      string `json:"kind"`
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
 }
 
 func ptr[T any](v T) *T { return &v }

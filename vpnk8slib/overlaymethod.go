@@ -150,7 +150,9 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 		limits:   g.TUN.limits(),
 		labels:   outsideTheMesh(),
 	}
-	return f.withAgent(g.Network, g.AgentImage, "gateway", config, g.Leases.Keys)
+	config.Gateway.Standby = g.agreement()
+	f, err := f.withAgent(g.Network, g.AgentImage, "gateway", config, g.Leases.Keys)
+	return f.withToken(g.App), err
 }
 
 func (byOverlay) claims(files map[string]string) (vxlanID int, network netip.Prefix) {

@@ -75,6 +75,39 @@ func TestGoldenOverlay(t *testing.T) {
 	goldenText(t, "overlay-provider.json", offered(t, byOverlay(t))["config"]+"\n")
 }
 
+// A second unit: the leader lays by what their agents agree, before they are told of it, and wakes every unit's kubelet.
+func TestGoldenStandby(t *testing.T) {
+	g := byOverlay(t)
+	g.Standby = vpnk8slib.Standby{Units: []string{"gluetun/1"}, Asked: true, Token: true}
+	protect, _, err := vpnk8slib.GatewayPlans(g)
+	require.NoError(t, err)
+	require.Len(t, protect, 5+4+1)
+	var objects []any
+	for _, step := range protect[:5] {
+		objects = append(objects, step.Apply)
+	}
+	golden(t, "overlay-standby.yaml", objects)
+	config, err := overlay.ParseConfig([]byte(protect[5].Apply.Data["agent.json"]))
+	require.NoError(t, err)
+	assert.Equal(t, &overlay.Standby{Namespace: "downloads", Lease: "gluetun-vpn-standby"}, config.Gateway.Standby)
+	assert.Equal(t, "gluetun-0", config.Gateway.Pod, "who begins")
+	assert.Equal(t, []string{"gluetun-0", "gluetun-1"}, []string{protect[8].Apply.Metadata.Name, protect[9].Apply.Metadata.Name})
+	assert.Equal(t, protect[8].Apply.Metadata.Annotations, protect[9].Apply.Metadata.Annotations)
+	alone, _, err := vpnk8slib.GatewayPlans(byOverlay(t))
+	require.NoError(t, err)
+	assert.Equal(t, alone[2], protect[7], "no pod is rolled")
+
+	g.Standby.Token = false
+	protect, _, err = vpnk8slib.GatewayPlans(g)
+	require.NoError(t, err)
+	assert.Equal(t, alone[0], protect[5], "the agents are told when they can ask")
+
+	g.Standby, g.Data.RoutingMethod = vpnk8slib.Standby{Units: []string{"gluetun/1"}, Token: true}, "pod-gateway"
+	protect, _, err = vpnk8slib.GatewayPlans(g)
+	require.NoError(t, err)
+	assert.Len(t, protect, 2, "whose gateway has no agent")
+}
+
 // Both ends read what the library wrote for them, and agree.
 func TestBothEndsAgree(t *testing.T) {
 	protect, _, err := vpnk8slib.ClientPlans(routedByOverlay(t))

@@ -47,6 +47,7 @@ const (
 	managerKeys       = "vpnk8slib-keys"
 	managerPod        = "vpnk8slib-pod"
 	managerTrial      = "vpnk8slib-trial"
+	managerStandby    = "vpnk8slib-standby"
 )
 
 // Reconcile carries out p and stops at the first step that fails.
