@@ -32,6 +32,9 @@ type Observed struct {
 	Tunnel    Tunnel
 	Shared    []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
 	Consumers []vpnk8slib.Consumer
+	Others    []string          // units of this gateway
+	Standby   vpnk8slib.Standby // by which they agree
+	Own       netip.Addr        // this pod's address; Pod's is that of the unit with the tunnel
 	Leases    vpnk8slib.Leases  // of consumers that an overlay routes
 	Secrets   map[string]string // with their keys: URIs by relation
 	Broken    string            // the relation that is taken away in this hook
@@ -61,15 +64,14 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.Watchers, err = seeWatchers(); err != nil {
 		return o, err
 	}
-	if !o.Leader {
+	o.Own = o.Pod.Address
+	o.followHolder()
+	if !o.Leader && !o.has() {
 		return o, nil
 	}
-	o.Broken = hook.Broken(hook.VPNEndpoint)
-	rels, err := hook.Relations(hook.VPNEndpoint)
-	if err != nil {
+	if err := o.relate(); err != nil {
 		return o, err
 	}
-	o.Consumers = vpnk8slib.Consumers(rels)
 	resolvConf, err := hook.ResolvConf() // gluetun rewrites the file, and is started by no earlier hook than this pod's first
 	if err != nil {
 		return o, err
@@ -92,7 +94,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.ViewErr == nil {
 		o.choose(app)
 	}
-	if unsettled(o) == nil && o.Config.RoutingMethod == vpnk8slib.Overlay {
+	if unsettled(o) == nil && o.Leader && o.Config.RoutingMethod == vpnk8slib.Overlay {
 		if o.ViewErr, err = o.lease(look, env, app); err != nil {
 			return o, err
 		}
@@ -101,10 +103,10 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if _, open := hook.First(hook.Trusted(o.Unit, o.ViewErr)); open && errors.As(o.ViewErr, &answer) {
 		return o, fmt.Errorf("cannot look at the cluster: %w", o.ViewErr) // the API server's trouble: Juju tries this hook again
 	}
-	if o.Container.Running { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
+	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
 	}
-	if unsettled(o) != nil || held(plans(o, published(o), new(hook.Desired))) {
+	if o.Leader && (unsettled(o) != nil || held(plans(o, published(o), new(hook.Desired)))) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
 	}
 	return o, err
@@ -137,7 +139,7 @@ func (o *Observed) choose(app vpnk8slib.App) {
 
 // lease reads what consumers have of the overlay: from the cluster, and from Juju.
 func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (view, err error) {
-	o.Leases, view = vpnk8slib.ObserveLeases(ctx, env.Reader, app, o.Config.Overlay, o.Consumers, o.Pod.Agent)
+	o.Leases, view = vpnk8slib.ObserveLeases(ctx, env.Reader, app, o.Config.Overlay, o.Consumers, o.teller())
 	if view != nil {
 		return view, nil
 	}
@@ -147,7 +149,8 @@ func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (
 			return nil, err
 		}
 	}
-	return nil, nil
+	o.Standby, view = vpnk8slib.ObserveStandby(ctx, env.Reader, app, o.Others)
+	return view, nil
 }
 
 // errOperator is behind what the operator has to mend in the secret.
@@ -193,30 +196,35 @@ func Reconcile(o Observed) hook.Desired {
 	untold := append(tell(o, data, unsettled(o) != nil || held(planned), &d), watched(o, &d)...)
 	laid, image := hook.Laid(planned)
 	gates := []hook.Gate{
-		hook.Leads(o.Unit), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
+		o.stands(!o.Leader), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
 		hook.Valid(o.ConfigErr), hook.Valid(o.SecretErr), hook.Valid(withSecret(o.Config, o.Secret, o.App)), hook.Valid(o.ViewErr), hook.Valid(unfit),
 		laid,
 	}
 	_, free := hook.First(gates...)
-	why, open := hook.First(append(gates, patched(o), hook.Up(container, o.Container.Up))...)
+	why, open := hook.First(append(gates, o.stands(o.Leader), patched(o), hook.Up(container, o.Container.Up))...)
 	w := hook.Workload{Container: container}
 	switch {
 	case open:
 		w = workload(o.Config, o.Secret, o.View.Network)
 		w.Mode = hook.Running
+		maps.Copy(w.Layer.Checks, o.standbyChecks())
 		w.Layer.LogTargets = logTargets(o)
-		d.Status = status(o).With(append(notes(o), untold...)...)
-	case o.Leader && o.Pod.Overlay:
+		d.Status = status(o).With(o.tookOver()).With(append(notes(o), untold...)...)
+	case o.mayGoOn() && o.Pod.Overlay:
 		// A tunnel that stands goes on, under the firewall that was laid for it.
 		w.Mode = hook.AsIs
 		d.Status = why.With(notes(o)...)
 	default:
 		w.Mode = hook.Stopped
 		w.Layer.Checks = map[string]hook.Check{hook.OverlayCheck: overlayCheck}
+		maps.Copy(w.Layer.Checks, o.standbyChecks())
 		d.Status = why
 	}
 	if free && image.Kind != "" { // what follows has to wait for it
 		d.Status = image.With(append(notes(o), untold...)...)
+	}
+	if len(o.Standby.Units) > 0 && !o.Standby.Asked { // the token comes in a moment, and nothing tells of it
+		d.Again = container
 	}
 	d.Workloads = []hook.Workload{w}
 	return d
@@ -237,18 +245,18 @@ func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 	return vpnk8slib.Gateway{
 		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner, Unit: o.Name}, Data: data, Network: o.View.Network,
 		Workload: container, TUN: o.Config.TUN, Trials: o.View.Trials, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
-		AgentImage: o.Config.AgentImage, Leases: o.Leases, Pod: o.Pod.Address, MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
+		AgentImage: o.Config.AgentImage, Leases: o.Leases, Standby: o.Standby, Pod: o.Pod.Address, MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
 		Ports: o.Config.portServer(), Exit: o.Tunnel.Seen,
 	}
 }
 
-// published is what consumers are to be told. It names this very pod: two addresses behind one name break pod-gateway. Where
+// published is what consumers are to be told. It names the pod that has the tunnel: two addresses behind one name break pod-gateway. Where
 // the networks do not go together, or an option is refused that they are told by, they are left out: the data then cannot be
 // written.
 func published(o Observed) vpnk8slib.ProviderData {
 	data := vpnk8slib.ProviderData{
 		RoutingMethod:  o.Config.RoutingMethod,
-		GatewayDNSName: podName(o),
+		GatewayDNSName: inCluster(o, o.holder()),
 		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VPNConnected: o.Tunnel.Up,
 		InstanceName: o.App, Namespace: o.Model, Application: o.App, DNSResolvers: o.Config.Resolvers,
 	}
@@ -340,7 +348,7 @@ func told(o Observed, data vpnk8slib.ProviderData, stays bool, c vpnk8slib.Consu
 	if agent := o.Pod.Agent; agent != nil && agent.Gateway != nil && said.Overlay == nil { // this pod has no way for that one
 		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
 	}
-	if pod != strings.ReplaceAll(o.Name, "/", "-") { // it leads to another unit's pod, whose tunnel is not this one
+	if pod != o.holder() { // it leads to another unit's pod, whose tunnel is not this one
 		said.VPNConnected, said.ExternalIP = false, netip.Addr{}
 	}
 	return said, nil

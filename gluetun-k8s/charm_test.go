@@ -79,7 +79,7 @@ func TestReconcile(t *testing.T) {
 		}, hook.Blocked("cannot reach the Kubernetes API server, and no policy of ours stands before it; see: kubectl get --raw /readyz"), hook.AsIs},
 		{"its Pebble does not answer", func(o *Observed) { o.Container = hook.Seen{} }, hook.Waiting("waiting for container gluetun"), hook.AsIs},
 		{"a second unit", func(o *Observed) { o.Name, o.Leader = "gluetun/1", false },
-			hook.Waiting("standing by: only the leader runs the workload; scale back with `juju scale-application gluetun 1`"), hook.Stopped},
+			hook.Active("standby: the leader has the tunnel; this unit takes over with the lead, in a minute or so"), hook.Stopped},
 		{"a consumer that reads no port", func(o *Observed) { o.Consumers = []vpnk8slib.Consumer{old} },
 			hook.Active("connected, seen as 192.0.2.2; sonarr reads no VXLAN port: juju config gluetun vxlan-port=8472"), hook.Running},
 		{"the same on the kernel's port", func(o *Observed) { o.Consumers, o.Config.VXLANPort = []vpnk8slib.Consumer{old}, 8472 }, hook.Active("connected, seen as 192.0.2.2"), hook.Running},
@@ -240,6 +240,7 @@ func TestCharmcraft(t *testing.T) {
 		Resources:  []string{container + "-image"},
 		Provides:   map[string]string{hook.VPNEndpoint: "vpn-gateway", metricsEndpoint: "prometheus_scrape", dashboardEndpoint: "grafana_dashboard"},
 		Requires:   map[string]string{loggingEndpoint: "loki_push_api"},
+		Peers:      map[string]string{unitsEndpoint: "gluetun-units"},
 		Secrets:    []string{"openvpn-secret", "wireguard-private-key-secret"},
 		Actions:    slices.Collect(maps.Keys(actions)),
 		Params: map[string]any{

@@ -122,7 +122,7 @@ func TestObserveWhatWasSaid(t *testing.T) {
 	c, see := inPod(t, "nameserver 10.43.0.10\n", map[string]any{"vpn-provider": "mullvad"})
 	tools := t.TempDir()
 	for name, body := range map[string]string{
-		"relation-ids": `case $1 in vpn-gateway) echo '["vpn-gateway:11","vpn-gateway:8"]' ;; *) echo '[]' ;; esac`, "relation-list": `echo '"client"'`,
+		"relation-ids": `case $1 in vpn-gateway) echo '["vpn-gateway:11","vpn-gateway:8"]' ;; *) echo '[]' ;; esac`, "relation-list": `case "$*" in *--app*) echo '"client"' ;; *) echo '[]' ;; esac`,
 		"relation-get": `case "$*" in *vpn-gateway:8*gluetun*) echo '{"config":"{}"}' ;; *) echo '{}' ;; esac`,
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(tools, name), fmt.Appendf(nil, "#!/bin/sh\n%s\n", body), 0o700))

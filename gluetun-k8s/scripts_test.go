@@ -56,7 +56,11 @@ func (s scripts) run(script string, paths ...string) (took time.Duration, err er
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	began := time.Now()
 	err = cmd.Run()
-	s.t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // what it left behind, if it should not have
+	s.t.Cleanup(func() { // what it left behind, if it should not have: until it has gone it writes into the folder
+		for n := 0; n < 100 && syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) == nil; n++ {
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
 	return time.Since(began), err
 }
 

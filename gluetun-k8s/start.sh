@@ -20,16 +20,33 @@ done
 while iptables -t mangle -D FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu 2>/dev/null; do :; done
 # The tunnel's first packet brings the charm a hook. What comes later the check tells; it is silent about a beginning. So does each
 # change of the ports that the provider grants, of which the agent beside this container tells on the loopback.
+# Of several units one has the tunnel. One that has it no more, or whose agent was asked four times in vain, lets go here: the charm's hook
+# needs Juju's controller, and a pod that is cut off has none.
+several= missed=0
+ask() {
+  all=$(timeout 2 wget -q -O - http://127.0.0.1:4794/metrics 2>/dev/null)
+  answered=$?
+  case $answered$all in
+    0*charmarr_vpn_gateway_holds_lease\ 0*) several=1 missed=4 ;;
+    0*charmarr_vpn_gateway_holds_lease\ 1*) several=1 missed=0 ;;
+    0*charmarr_vpn_gateway_holds_lease\ -1*) missed=$((missed + 1)) ;;
+    0*) several='' missed=0 ;;
+    *) missed=$((missed + 1)) ;;
+  esac
+  [ "$missed" -ge 4 ] && [ "$several" ] && exec /charm/bin/pebble stop gluetun
+  return $answered
+}
 (
   (
     until /charm-probe.sh; do
       kill -0 $$ 2>/dev/null || exit # this process is gluetun by then: the next start has a loop of its own
+      ask
       sleep 1
     done
     /charm/bin/pebble notify vpn.charmarr.io/tunnel
     told=
     while kill -0 $$ 2>/dev/null; do
-      if all=$(timeout 2 wget -q -O - http://127.0.0.1:4794/metrics 2>/dev/null); then
+      if ask; then
         ports=$(echo "$all" | grep ^charmarr_vpn_gateway_forwarded_port)
         [ "$ports" = "$told" ] || { /charm/bin/pebble notify vpn.charmarr.io/ports && told=$ports; }
       fi

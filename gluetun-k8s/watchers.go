@@ -94,7 +94,7 @@ func scraped(o Observed, d *hook.Desired) (note string) {
 	if err != nil {
 		return err.Error()
 	}
-	unit := scrape.Unit(o.Pod.Address.String(), podName(o))
+	unit := scrape.Unit(o.Own.String(), inCluster(o, strings.ReplaceAll(o.Name, "/", "-")))
 	if o.Config.RoutingMethod != vpnk8slib.Overlay {
 		app, unit = relations.Withdrawn(app), relations.Withdrawn(unit)
 		note = fmt.Sprintf("there are metrics with routing-method=overlay only: juju config %s routing-method=overlay", o.App)
@@ -102,19 +102,19 @@ func scraped(o Observed, d *hook.Desired) (note string) {
 	d.Units = map[string]map[string]string{}
 	for _, id := range o.Watchers.Metrics {
 		d.Publish[id] = app
-		if o.Pod.Address.IsValid() {
+		if o.Own.IsValid() {
 			d.Units[id] = unit
 		}
 	}
 	return note
 }
 
-// podName is this pod's, in the cluster's DNS; empty where the domain is not known.
-func podName(o Observed) string {
+// inCluster is the name of a unit's pod in the cluster's DNS; empty where the domain is not known.
+func inCluster(o Observed, pod string) string {
 	if o.View.Network.Domain == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s.%s-endpoints.%s.svc.%s", strings.ReplaceAll(o.Name, "/", "-"), o.App, o.Model, o.View.Network.Domain)
+	return fmt.Sprintf("%s.%s-endpoints.%s.svc.%s", pod, o.App, o.Model, o.View.Network.Domain)
 }
 
 // logTargets are where gluetun's words go.

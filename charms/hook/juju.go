@@ -121,6 +121,24 @@ func relationApps(endpoint string, ids []string) (map[string]string, error) {
 	return apps, nil
 }
 
+// Others are the other units of this application, by the relation between them at an endpoint: in the hook in which one departs, it is
+// not among them any more. Two hook tools.
+func Others(endpoint string) (units []string, err error) {
+	ids, err := relationIDs(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		there, err := goops.ListRelationUnits(id)
+		if err != nil {
+			return nil, fmt.Errorf("cannot list the units of relation %s: %w", id, err)
+		}
+		units = append(units, there...)
+	}
+	slices.Sort(units)
+	return units, nil
+}
+
 // publish writes our application databag of a relation, or of every relation of an endpoint. Leader only. Setting what is there
 // already wakes nobody, and costs no more than reading it would.
 func publish(where string, databag map[string]string) (err error) {
