@@ -82,6 +82,19 @@ func TestGoopsHasOneDoor(t *testing.T) {
 	}
 }
 
+// The units of an application hear of each other by a relation in which nothing is said.
+func TestOthers(t *testing.T) {
+	juju(t, model{Relations: map[string]*relation{
+		"units:0": {App: "gluetun", Units: map[string]map[string]string{"gluetun/2": {}, "gluetun/1": {}}}, "vpn-gateway:1": {App: "qbittorrent", Units: map[string]map[string]string{"qbittorrent/0": {}}},
+	}}, "units-relation-joined")
+	units, err := Others("units")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"gluetun/1", "gluetun/2"}, units)
+	units, err = Others("nobody")
+	require.NoError(t, err)
+	assert.Empty(t, units)
+}
+
 func TestReadUnit(t *testing.T) {
 	juju(t, model{Leader: true}, "config-changed")
 	u, err := ReadUnit()
