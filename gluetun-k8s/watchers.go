@@ -24,9 +24,7 @@ const (
 //go:embed alerts.yaml
 var alertRules string
 
-// dashboard is dashboard.json, as the interface wants it; its test writes it.
-//
-//go:embed dashboard.json.xz
+//go:embed dashboard.json
 var dashboard []byte
 
 // Watchers are relations with who watches this gateway. All of them are asked and answered over the pod's own interface: a tunnel that
@@ -69,7 +67,7 @@ func topology(o Observed) relations.Topology {
 func watched(o Observed, d *hook.Desired) (notes []string) {
 	notes = append(notes, scraped(o, d))
 	for _, id := range o.Watchers.Dashboards {
-		said, err := relations.Dashboard{Topology: topology(o), Name: "gluetun", XZ: dashboard}.Application()
+		said, err := relations.Dashboard{Topology: topology(o), Name: "gluetun", JSON: dashboard}.Application()
 		if err != nil {
 			return append(notes, err.Error())
 		}

@@ -112,16 +112,6 @@ func TestLogTargets(t *testing.T) {
 func TestDashboard(t *testing.T) {
 	want, err := os.ReadFile("dashboard.json")
 	require.NoError(t, err)
-	if *update {
-		var b bytes.Buffer
-		w, err := xz.NewWriter(&b)
-		require.NoError(t, err)
-		_, err = w.Write(want)
-		require.NoError(t, err)
-		require.NoError(t, w.Close())
-		require.NoError(t, os.WriteFile("dashboard.json.xz", b.Bytes(), 0o644))
-		dashboard = b.Bytes()
-	}
 	var said struct {
 		Templates map[string]struct{ Content string }
 	}
@@ -132,7 +122,7 @@ func TestDashboard(t *testing.T) {
 	require.NoError(t, err)
 	got, err := io.ReadAll(r)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), string(got), "go test -update")
+	assert.Equal(t, string(want), string(got))
 
 	var d struct {
 		Panels []struct {

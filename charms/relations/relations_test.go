@@ -40,14 +40,14 @@ groups:
 
 // A dashboard is announced anew when it is another one, and when another unit leads it is not.
 func TestDashboardIsAnnouncedOnce(t *testing.T) {
-	d := Dashboard{Topology: gluetun, Name: "gluetun", XZ: []byte("one")}
+	d := Dashboard{Topology: gluetun, Name: "gluetun", JSON: []byte(`"one"`)}
 	first, err := d.Application()
 	require.NoError(t, err)
 	d.Topology.Unit = "gluetun/3"
 	same, err := d.Application()
 	require.NoError(t, err)
 	assert.Equal(t, first, same)
-	d.XZ = []byte("another")
+	d.JSON = []byte(`"another"`)
 	other, err := d.Application()
 	require.NoError(t, err)
 	uuid := func(bag map[string]string) string {

@@ -33,9 +33,9 @@ var foreign = map[string]struct {
 		return map[string]map[string]string{"provider-application": app, "provider-unit": s.Unit("10.42.0.7", "gluetun-0.gluetun-endpoints.downloads.svc.cluster.local")}
 	}},
 	"grafana_dashboard/v0": {writes: func(t *testing.T) map[string]map[string]string {
-		packed, err := os.ReadFile(filepath.Join(root, "gluetun-k8s", "dashboard.json.xz"))
+		text, err := os.ReadFile(filepath.Join(root, "gluetun-k8s", "dashboard.json"))
 		require.NoError(t, err)
-		app, err := relations.Dashboard{Topology: gluetun, Name: "gluetun", XZ: packed}.Application()
+		app, err := relations.Dashboard{Topology: gluetun, Name: "gluetun", JSON: text}.Application()
 		require.NoError(t, err)
 		return map[string]map[string]string{"provider-application": app}
 	}},

@@ -43,7 +43,7 @@ func TestStories(t *testing.T) {
 
 func TestStoriesInTheMesh(t *testing.T) {
 	var stories []string
-	for _, s := range []string{"by-overlay", "client-first", "gateway-dies", "gateway-moves", "relation-removed", "route-broken"} {
+	for _, s := range []string{"by-overlay", "gateway-dies", "gateway-moves", "relation-removed", "route-broken"} {
 		stories = append(stories, filepath.Join("testdata", s+".txtar"))
 	}
 	tellAll(t, "mesh", &teller{mesh: true}, stories)
