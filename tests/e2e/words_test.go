@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,6 +106,20 @@ func (w *teller) words() map[string]word {
 			for range n {
 				ts.Check(w.Kill(ctx, a[0], a[1]))
 			}
+		},
+		// scrape MODEL/POD MODEL/POD LINE: waits until one pod reads a line among the metrics of another
+		"scrape": func(ts *testscript.TestScript, _ bool, a []string) {
+			line := strings.Join(a[2:], " ")
+			ts.Check(world.Until(ctx, 2*time.Minute, func() string {
+				told, err := w.Scrape(ctx, a[0], a[1])
+				if err != nil {
+					return err.Error()
+				}
+				if !slices.Contains(strings.Split(told, "\n"), line) {
+					return fmt.Sprintf("%s does not tell %q:\n%s", a[1], line, told)
+				}
+				return ""
+			}))
 		},
 		// tunnel up|down: the provider's end
 		"tunnel": func(ts *testscript.TestScript, _ bool, a []string) {
