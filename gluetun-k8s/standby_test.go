@@ -149,18 +149,19 @@ func TestAloneThereIsNothingToAgreeOn(t *testing.T) {
 
 // One that may have the tunnel no more lets go by itself.
 func TestStartLetsGo(t *testing.T) {
-	const lease = "charmarr_vpn_gateway_holds_lease "
+	const lease, alone = "charmarr_vpn_gateway_holds_lease ", "charmarr_vpn_guard_standing 1"
 	for summary, test := range map[string]struct {
 		before, after string
 		ends          bool
 	}{
 		"another one may have it":                  {lease + "1", lease + "0", true},
+		"the agent's answer breaks off":            {lease + "1", "charmarr_vpn_gateway_clients 1", true},
 		"the agent is gone":                        {lease + "1", "", true},
 		"the agent cannot tell any more":           {lease + "1", lease + "-1", true},
 		"it has it":                                {lease + "1", lease + "1", false},
-		"the other unit has gone":                  {lease + "1", "charmarr_vpn_gateway_clients 1", false},
-		"it was always alone, and its agent fails": {"charmarr_vpn_gateway_clients 1", "", false},
-		"a second unit is just there":              {"charmarr_vpn_gateway_clients 1", lease + "-1", false},
+		"the other unit has gone":                  {lease + "1", alone, false},
+		"it was always alone, and its agent fails": {alone, "", false},
+		"a second unit is just there":              {alone, lease + "-1", false},
 	} {
 		for _, up := range []string{"exit 0", "exit 1"} {
 			t.Run(summary+", tunnel: "+up, func(t *testing.T) {

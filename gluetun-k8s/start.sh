@@ -30,7 +30,7 @@ ask() {
     0*charmarr_vpn_gateway_holds_lease\ 0*) several=1 missed=4 ;;
     0*charmarr_vpn_gateway_holds_lease\ 1*) several=1 missed=0 ;;
     0*charmarr_vpn_gateway_holds_lease\ -1*) missed=$((missed + 1)) ;;
-    0*) several='' missed=0 ;;
+    0*charmarr_vpn_guard_standing*) several='' missed=0 ;; # all of it has come, and there is no lease in it
     *) missed=$((missed + 1)) ;;
   esac
   [ "$missed" -ge 4 ] && [ "$several" ] && exec /charm/bin/pebble stop gluetun
