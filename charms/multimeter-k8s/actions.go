@@ -14,10 +14,7 @@ import (
 
 // The actions run in the workload's container, through its Pebble: in the network of the pod as the workload has it, and
 // as the workload's user. The charm's own container sends nothing, but for verify-egress and speedtest, which every consumer has.
-var actions = map[string]hook.Action{
-	"fetch": fetch, "resolve": resolve, "routes": routes, "listen": listen,
-	hook.VerifyEgressAction: hook.VerifyVPN(vpn), hook.SpeedtestAction: hook.SpeedtestVPN(vpn),
-}
+var actions = hook.ConsumerActions[Config](container, map[string]hook.Action{"fetch": fetch, "resolve": resolve, "routes": routes, "listen": listen})
 
 type fetchParams struct {
 	URL     string `json:"url" validate:"required,http_url"`
@@ -91,7 +88,7 @@ func probe(ctx context.Context, takes time.Duration, args ...string) (map[string
 	if err != nil {
 		return nil, err
 	}
-	seen, err := observe(ctx, env)
+	seen, err := hook.SeeConsumer[Config](ctx, env, container)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
@@ -15,33 +14,7 @@ const (
 )
 
 // Observed is what one hook sees.
-type Observed struct {
-	hook.Unit
-	Config    Config
-	ConfigErr error // what the operator has to mend in it
-	VPN       hook.VPN
-	Container hook.Seen
-}
-
-func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
-	if o.Unit, err = hook.ReadUnit(); err != nil {
-		return o, err
-	}
-	var wrong *hook.OptionError
-	if o.Config, o.ConfigErr = hook.Config[Config](); o.ConfigErr != nil && !errors.As(o.ConfigErr, &wrong) {
-		return o, o.ConfigErr
-	}
-	if o.Container, err = hook.SeeContainer(env, container); err != nil {
-		return o, err
-	}
-	o.VPN, err = hook.SeeVPN(ctx, env, o.Unit, o.Config.VPNOptions)
-	return o, err
-}
-
-func vpn(ctx context.Context, env hook.Env) (hook.VPN, error) {
-	o, err := observe(ctx, env)
-	return o.VPN, err
-}
+type Observed = hook.Consumer[Config]
 
 // Reconcile decides what should be so. It reads nothing and changes nothing.
 func Reconcile(o Observed) hook.Desired {

@@ -1,22 +1,6 @@
 // Command multimeter-k8s is the dispatch of the multimeter charm.
 package main
 
-import (
-	"context"
+import "github.com/charmarr/charmarr-go/charms/hook"
 
-	"github.com/charmarr/charmarr-go/charms/hook"
-)
-
-func main() { hook.Main(run, actions) }
-
-func run(ctx context.Context) error {
-	env, err := hook.NewEnv()
-	if err != nil {
-		return err
-	}
-	seen, err := observe(ctx, env)
-	if err != nil {
-		return err
-	}
-	return hook.Apply(ctx, env, seen.Unit, Reconcile(seen))
-}
+func main() { hook.Main(hook.RunConsumer(container, Reconcile), actions) }

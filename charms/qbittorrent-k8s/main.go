@@ -1,24 +1,8 @@
 // Command qbittorrent-k8s is the dispatch of the qBittorrent charm.
 package main
 
-import (
-	"context"
+import "github.com/charmarr/charmarr-go/charms/hook"
 
-	"github.com/charmarr/charmarr-go/charms/hook"
-)
+func main() { hook.Main(hook.RunConsumer(container, Reconcile), actions) }
 
-func main() { hook.Main(run, actions) }
-
-var actions = map[string]hook.Action{hook.VerifyEgressAction: hook.VerifyVPN(vpn), hook.SpeedtestAction: hook.SpeedtestVPN(vpn)}
-
-func run(ctx context.Context) error {
-	env, err := hook.NewEnv()
-	if err != nil {
-		return err
-	}
-	seen, err := observe(ctx, env)
-	if err != nil {
-		return err
-	}
-	return hook.Apply(ctx, env, seen.Unit, Reconcile(seen))
-}
+var actions = hook.ConsumerActions[Config](container, nil)
