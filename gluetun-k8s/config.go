@@ -14,7 +14,7 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
-// Config is what `juju config gluetun` offers. Each value is typed on its own here; what they mean together is settings'.
+// Config is what `juju config gluetun` offers. Each value is typed on its own here; what they mean together complete says.
 type Config struct {
 	Provider        providerName             `json:"vpn-provider"`
 	Type            string                   `json:"vpn-type" validate:"oneof=wireguard openvpn"`

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "rewrite the table of docs/providers.md, and the packed dashboard")
+var update = flag.Bool("update", false, "rewrite the table of docs/providers.md")
 
 const (
 	document     = "../docs/providers.md"

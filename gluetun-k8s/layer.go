@@ -38,7 +38,7 @@ func workload(c Config, s Secret, n vpnk8slib.Network) hook.Workload {
 				KillDelay:   "10s", // it takes its routes away, for which it allows itself five
 			}},
 			Checks: map[string]hook.Check{tunnelCheck: {
-				Override: "replace", Period: "6s", Timeout: "5s", Threshold: 2, Exec: &hook.ExecCheck{Command: probeFile},
+				Override: "replace", Period: "3s", Timeout: "3s", Threshold: 2, Exec: &hook.ExecCheck{Command: probeFile},
 			}},
 		},
 	}

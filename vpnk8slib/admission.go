@@ -40,16 +40,26 @@ func (k Kube) admitted(ctx context.Context, manager string, set Ref, path string
 					Labels      map[string]string `json:"labels"`
 					Annotations map[string]string `json:"annotations"`
 				} `json:"metadata"`
-				Spec json.RawMessage `json:"spec"`
+				Spec map[string]any `json:"spec"`
 			} `json:"template"`
+			Claims []struct {
+				Metadata struct {
+					Name string `json:"name"`
+				} `json:"metadata"`
+			} `json:"volumeClaimTemplates"`
 		} `json:"spec"`
 	}
 	raw, err := k.client.Patch(types.ApplyPatchType).AbsPath(path).Param("fieldManager", manager).Param("force", "true").Param("dryRun", "All").
 		Body(apply).Do(ctx).Raw()
-	if err != nil || json.Unmarshal(raw, &would) != nil {
+	if err != nil || json.Unmarshal(raw, &would) != nil || would.Spec.Template.Spec == nil {
 		return nil // the apply itself says it
 	}
 	template := would.Spec.Template
+	volumes, _ := template.Spec["volumes"].([]any)
+	for _, claim := range would.Spec.Claims { // the StatefulSet's controller gives each pod a volume of that name; what kind it is no level asks
+		volumes = append(volumes, map[string]any{"name": claim.Metadata.Name, "emptyDir": map[string]any{}})
+	}
+	template.Spec["volumes"] = volumes
 	err = k.Try(ctx, &Object{
 		APIVersion: "v1", Kind: "Pod", Spec: template.Spec,
 		Metadata: Metadata{Name: set.Name + "-vpn-preflight", Namespace: set.Namespace, Labels: template.Metadata.Labels, Annotations: template.Metadata.Annotations},

@@ -29,6 +29,7 @@ type fragment struct {
 	workload   *securityContext  // laid over each workload container
 	limits     map[string]string // of each workload container: what a device plugin hands out
 	labels     map[string]string // of the pods
+	unlinked   bool              // Services of the namespace put nothing into the environment
 	keys       map[string]string // files of the Secret keysName; a change rolls nothing
 	keysName   string
 	volumes    []volume      // beside those that every patch of ours has
@@ -64,6 +65,9 @@ func (f fragment) statefulSet(a App, config string, workloads []string) *Object 
 		{Name: tokenVolume, EmptyDir: &struct{}{}},
 	}}
 	spec.Volumes = append(spec.Volumes, f.volumes...)
+	if f.unlinked {
+		spec.EnableServiceLinks = ptr(false)
+	}
 	if len(f.charm) > 0 {
 		spec.Containers = append(spec.Containers, container{Name: charmName, VolumeMounts: f.charm})
 	}

@@ -51,9 +51,10 @@ type podTemplate struct {
 }
 
 type podSpec struct {
-	Volumes        []volume    `json:"volumes,omitempty"`
-	InitContainers []container `json:"initContainers,omitempty"`
-	Containers     []container `json:"containers,omitempty"`
+	EnableServiceLinks *bool       `json:"enableServiceLinks,omitempty"`
+	Volumes            []volume    `json:"volumes,omitempty"`
+	InitContainers     []container `json:"initContainers,omitempty"`
+	Containers         []container `json:"containers,omitempty"`
 }
 
 type trialSpec struct {

@@ -148,6 +148,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 		settings: map[string]string{"endpoint": g.Endpoint.text()},
 		workload: g.TUN.rights(),
 		limits:   g.TUN.limits(),
+		unlinked: true, // a VPN client reads its settings there: by a Service named openvpn it would hear of an OPENVPN_PORT
 		labels:   outsideTheMesh(),
 	}
 	config.Gateway.Standby = g.agreement()

@@ -136,6 +136,7 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 			netAdmin("NET_BIND_SERVICE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE")))},
 		workload: g.TUN.rights(),
 		limits:   g.TUN.limits(),
+		unlinked: true, // a VPN client reads its settings there: by a Service named openvpn it would hear of an OPENVPN_PORT
 		labels:   outsideTheMesh(),
 	}, nil
 }

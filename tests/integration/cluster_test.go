@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -139,8 +141,9 @@ func TestServiceNetworkByAsking(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, kubetest.Services+","+kubetest.Services6, n.Services.String())
 	assert.True(t, n.ServicesAsked)
-	_, writes := c.wire.Take()
-	assert.Equal(t, []string{"POST /api/v1/namespaces/default/services", "POST /api/v1/namespaces/default/services"}, writes)
+	all, writes := c.wire.Take()
+	assert.Empty(t, writes)
+	assert.Equal(t, []string{"TRY /api/v1/namespaces/default/services", "TRY /api/v1/namespaces/default/services"}, slices.DeleteFunc(all, func(r string) bool { return !strings.HasPrefix(r, "TRY ") }))
 	services, err := server.Admin.CoreV1().Services("default").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Len(t, services.Items, 1, "the API server's own")

@@ -35,7 +35,7 @@ func TestStandby(t *testing.T) {
 		t.Helper()
 		gateway := vpnk8slib.Gateway{
 			App: vpnk8slib.App{Name: name, Namespace: ns, Unit: name + "/0"}, Data: vpnk8slib.ReadLink(app, gateway(id)).Gateway, Network: network,
-			Workload: name, Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{51820}},
+			Workload: name, Trials: proven, Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{51820}},
 			Pod: netip.MustParseAddr("10.42.0.7"), Probes: []netip.AddrPort{netip.MustParseAddrPort("1.1.1.1:443")},
 		}
 		gateway.Data.RoutingMethod = vpnk8slib.Overlay
