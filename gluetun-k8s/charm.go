@@ -106,7 +106,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
 	}
-	if o.Leader && (unsettled(o) != nil || held(plans(o, published(o), new(hook.Desired)))) {
+	if o.Leader && (unsettled(o) != nil || o.silent() || held(plans(o, published(o), new(hook.Desired)))) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
 	}
 	return o, err
@@ -190,10 +190,10 @@ func Reconcile(o Observed) hook.Desired {
 		return d
 	}
 	data := published(o)
-	unfit := fits(o.Config, o.View.Network, o.App)
+	unfit := suits(o)
 	planned := plans(o, data, &d)
 	d.Soon = hook.Trying(planned, container)
-	untold := append(tell(o, data, unsettled(o) != nil || held(planned), &d), watched(o, &d)...)
+	untold := append(tell(o, data, unsettled(o) != nil || held(planned) || o.silent(), &d), watched(o, &d)...)
 	laid, image := hook.Laid(planned)
 	gates := []hook.Gate{
 		o.stands(!o.Leader), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),
@@ -223,8 +223,8 @@ func Reconcile(o Observed) hook.Desired {
 	if free && image.Kind != "" { // what follows has to wait for it
 		d.Status = image.With(append(notes(o), untold...)...)
 	}
-	if len(o.Standby.Units) > 0 && !o.Standby.Asked { // the token comes in a moment, and nothing tells of it
-		d.Again = container
+	if len(o.Standby.Units) > 0 && !o.Standby.Token && len(d.Protect) > 0 && !held(planned) { // it comes in a moment, and nothing tells of it
+		d.Soon = container
 	}
 	d.Workloads = []hook.Workload{w}
 	return d
@@ -274,6 +274,14 @@ func published(o Observed) vpnk8slib.ProviderData {
 	return data
 }
 
+// suits says why this cluster does not suit the configuration, if so.
+func suits(o Observed) error {
+	if tun := o.Config.TUN; !refused(o, "tun-device") && !tun.At(o.View.Network, o.View.Devices) {
+		return fmt.Errorf("tun-device=%s is on no node of this cluster: juju config %s tun-device=<resource of your cluster's device plugin>, or tun-device=privileged; see: kubectl get nodes -o jsonpath={.items[*].status.allocatable}", tun, o.App)
+	}
+	return fits(o.Config, o.View.Network, o.App)
+}
+
 // unsettled is why nothing new can be laid now, if so: the pod stays as it is, and so does what consumers are told of it.
 func unsettled(o Observed) error {
 	lacking := withSecret(o.Config, o.Secret, o.App)
@@ -283,7 +291,7 @@ func unsettled(o Observed) error {
 			lacking = o.SecretErr
 		}
 	}
-	return cmp.Or(o.ViewErr, o.ConfigErr, lacking, fits(o.Config, o.View.Network, o.App))
+	return cmp.Or(o.ViewErr, o.ConfigErr, lacking, suits(o))
 }
 
 // held says whether an image is still to be proven before anything of a new route is laid: until then consumers are to keep to the one

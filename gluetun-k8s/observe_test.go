@@ -67,7 +67,7 @@ func inPod(t *testing.T, resolvConf string, options map[string]any) (*cluster, f
 		"Service kubernetes":     `{"spec": {"clusterIPs": ["10.43.0.1"], "ports": [{"port": 443}]}}`,
 		"EndpointSlice":          `{"items": [{"metadata": {"labels": {"kubernetes.io/service-name": "kubernetes"}}, "endpoints": [{"addresses": ["10.44.0.1"]}], "ports": [{"port": 6443}]}]}`,
 		"ServiceCIDR":            `{"items": [{"spec": {"cidrs": ["10.43.0.0/16"]}}]}`,
-		"Node":                   `{"items": [{"spec": {"podCIDRs": ["10.42.0.0/24"]}}]}`,
+		"Node":                   `{"items": [{"spec": {"podCIDRs": ["10.42.0.0/24"]}, "status": {"allocatable": {"cpu": "2", "squat.ai/tun": "9", "squat.ai/fuse": "0"}}}]}`,
 		"Pod":                    `{}`,
 		"TrialPod":               `{}`,
 	}}

@@ -49,7 +49,8 @@ func readServers(r io.Reader, of providerName) ([]vpnServer, error) {
 			continue
 		}
 		var own struct{ Servers []vpnServer }
-		return own.Servers, list.Decode(&own)
+		err = list.Decode(&own)
+		return own.Servers, err
 	}
 	return nil, nil
 }

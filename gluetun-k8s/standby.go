@@ -46,18 +46,24 @@ func (o Observed) place() *overlay.StandbyState {
 	return o.Pod.Agent.Gateway.Standby
 }
 
+// silent says whether the agent of one of several units, which alone knows its place, does not answer: then nothing is known of it, and
+// what runs and what was said stays.
+func (o Observed) silent() bool {
+	return o.Config.RoutingMethod == vpnk8slib.Overlay && o.Pod.Overlay && o.Pod.Agent == nil && (!o.Leader || len(o.Others) > 0)
+}
+
 // has says whether this unit is the one that has the tunnel, or is to have it.
 func (o Observed) has() bool {
 	if p := o.place(); p != nil {
 		return p.Active
 	}
-	return o.Leader
+	return o.Leader && !o.silent()
 }
 
 // elsewhere says whether it is known that it is another one.
 func (o Observed) elsewhere() bool {
 	p := o.place()
-	return !o.has() && (p == nil || p.Known)
+	return !o.has() && !o.silent() && (p == nil || p.Known)
 }
 
 // mayGoOn says whether a tunnel that stands here may: another unit may not have it.
@@ -105,6 +111,8 @@ func (o Observed) stands(asked bool) hook.Gate {
 	switch {
 	case !asked || o.has():
 		return hook.Gate{}
+	case o.silent():
+		return hook.Gate{Closed: true, Why: hook.Waiting("it is not known which unit has the tunnel: the agent of this pod does not answer")}
 	case p == nil:
 		return hook.Gate{Closed: true, Why: hook.Active("standby: the leader has the tunnel; this unit takes over with the lead, in a minute or so")}
 	case !p.Known:

@@ -127,14 +127,33 @@ func TestTheLeaderPublishesForTheHolder(t *testing.T) {
 	assert.Nil(t, o.teller())
 }
 
-// The first unit has another hook when the token may be there, once.
-func TestATokenIsAskedForOnce(t *testing.T) {
+// The leader has other hooks until the token is there, of which nothing tells; and none where it is not asked for.
+func TestATokenIsWaitedFor(t *testing.T) {
 	o := several(t)
 	o.Standby.Asked, o.Standby.Token = false, false
-	assert.Equal(t, container, Reconcile(o).Again)
+	assert.Equal(t, container, Reconcile(o).Soon)
 	o.Standby.Asked = true
-	assert.Empty(t, Reconcile(o).Again)
-	assert.Empty(t, Reconcile(several(t)).Again)
+	assert.Equal(t, container, Reconcile(o).Soon)
+	o.View.Network.Controllers = nil // so that nothing can be laid
+	assert.Empty(t, Reconcile(o).Soon)
+	assert.Empty(t, Reconcile(several(t)).Soon)
+}
+
+// An agent that does not answer tells no place: what runs and what was said stays, in the leader and in another unit.
+func TestASilentAgentChangesNothing(t *testing.T) {
+	for _, leads := range []bool{true, false} {
+		o := several(t)
+		said := Reconcile(o).Publish
+		o.Pod.Agent, o.Leader, o.Others, o.Said = nil, leads, []string{"gluetun/1"}, said
+		o.Container.Running = true
+		o.followHolder()
+		d := Reconcile(o)
+		assert.Equal(t, hook.AsIs, d.Workloads[0].Mode, leads)
+		assert.Equal(t, hook.Waiting("it is not known which unit has the tunnel: the agent of this pod does not answer"), d.Status)
+		if leads {
+			assert.Equal(t, said[consumer]["config"], d.Publish[consumer]["config"])
+		}
+	}
 }
 
 // One unit alone is as ever: it is asked for nothing more.

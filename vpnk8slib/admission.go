@@ -30,9 +30,26 @@ func (e *AdmissionError) Fix() string {
 // violates is what the admission plugin PodSecurity says (Kubernetes, pod-security-admission/admission/admission.go).
 var violates = regexp.MustCompile(`violates PodSecurity .*`)
 
-// admitted asks as dry runs which template an apply would make, and whether its pod would be taken. Whatever else is said of that pod is
-// no refusal here: it may be of a name or a quota, and the apply itself is still to be judged.
-func (k Kube) admitted(ctx context.Context, manager string, set Ref, path string, apply []byte) error {
+// Admits asks as dry runs which template an apply would make, and whether its pod would be taken; nothing, where the template is there
+// already. Whatever else is said of that pod is no refusal here: it may be of a name or a quota, and the apply itself is still to be judged.
+func (k Kube) Admits(ctx context.Context, manager string, obj *Object) error {
+	want, err := intentOf(obj)
+	if err != nil || want.bare {
+		return err
+	}
+	set := want.ref
+	var live map[string]any
+	if k.read(ctx, "read", set.String(), set.Kind, set.Namespace, set.Name, &live) != nil || want.holdsIn(live) {
+		return nil // the apply itself says why it cannot be read
+	}
+	path, err := path(set.Kind, set.Namespace, set.Name)
+	if err != nil {
+		return err
+	}
+	apply, err := json.Marshal(want.object)
+	if err != nil {
+		return err
+	}
 	var would struct {
 		Spec struct {
 			Template struct {

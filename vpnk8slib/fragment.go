@@ -56,7 +56,7 @@ func (f fragment) plan(a App, config string, workloads []string, t Trials) (Plan
 	if len(f.charm) > 0 && a.Unit != "" {
 		plan = append(plan, Step{Manager: managerPod, Apply: f.wake(a)})
 	}
-	return slices.Concat(plan, tries, spent), err // the template first: what it has needs no trial any more
+	return slices.Concat(plan, tries, spent), err
 }
 
 func (f fragment) statefulSet(a App, config string, workloads []string) *Object {

@@ -69,5 +69,9 @@ func GatewayPlans(g Gateway) (protect, release Plan, err error) {
 			s.Apply.Metadata.Labels[gatewayLabel] = "true"
 		}
 	}
+	var trial *TrialError
+	if errors.As(err, &trial) && trial.Held { // nothing of it is laid that others would have to hear of
+		return protect, nil, err
+	}
 	return g.withStandby(protect, f), nil, err
 }

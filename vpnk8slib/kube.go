@@ -179,11 +179,6 @@ func (k Kube) Apply(ctx context.Context, manager string, obj *Object) error {
 	if err != nil {
 		return fmt.Errorf("cannot apply %s: %w", want.ref, err)
 	}
-	if want.ref.Kind == "StatefulSet" && !want.bare {
-		if err := k.admitted(ctx, manager, want.ref, p, data); err != nil {
-			return err
-		}
-	}
 	// Strict: a field that the server does not know would be dropped with a warning, and the intent never be true.
 	err = k.client.Patch(types.ApplyPatchType).AbsPath(p).Param("fieldManager", manager).Param("force", "true").
 		Param("fieldValidation", "Strict").Body(data).Do(ctx).Error()

@@ -35,6 +35,8 @@ type Network struct {
 	// older one would wait for its end).
 	Sidecars bool
 	Cilium   bool // cilium.io/v2 is served
+	// Devices are what device plugins hand out on any node, by the names of their resources.
+	Devices []string
 }
 
 // Cluster is everything that is routed inside the cluster: pods and Services.
@@ -80,7 +82,7 @@ func Discover(ctx context.Context, r Reader, o Overrides) (n Network, err error)
 	if err := r.List(ctx, "Node", "", &nodes); err != nil {
 		return n, err
 	}
-	n.Sidecars = sidecars(nodes.Items)
+	n.Sidecars, n.Devices = sidecars(nodes.Items), devices(nodes.Items)
 	if o.ClusterCIDRs != nil {
 		n.Services, n.Pods, n.Told = o.ClusterCIDRs, o.ClusterCIDRs, true
 	} else {

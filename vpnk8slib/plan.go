@@ -8,6 +8,8 @@ type Cluster interface {
 	Apply(ctx context.Context, manager string, obj *Object) error
 	// Delete removes the named object. An absent one is no error.
 	Delete(ctx context.Context, ref Ref) error
+	// Admits says whether Apply of a pod's template would be followed by a pod; the error is an *AdmissionError. It writes nothing.
+	Admits(ctx context.Context, manager string, obj *Object) error
 }
 
 // Ref names one object.
@@ -28,13 +30,23 @@ type Plan []Step
 // Parted parts p into what changes a pod's template, which ends this very pod, and what comes before, each in its order.
 func (p Plan) Parted() (before, template Plan) {
 	for _, s := range p {
-		if s.Apply != nil && s.Apply.Kind == "StatefulSet" && s.Apply.Spec != nil {
+		if s.Apply != nil && s.Apply.Kind == "StatefulSet" {
 			template = append(template, s)
 		} else {
 			before = append(before, s)
 		}
 	}
 	return before, template
+}
+
+// Policies are those of a plan's steps that lay a policy for the network.
+func (p Plan) Policies() (policies Plan) {
+	for _, s := range p {
+		if s.Apply != nil && (s.Apply.Kind == "NetworkPolicy" || s.Apply.Kind == "CiliumNetworkPolicy") {
+			policies = append(policies, s)
+		}
+	}
+	return policies
 }
 
 // Field managers. One for the StatefulSet's template, with everything of ours in one apply: managers that come and go

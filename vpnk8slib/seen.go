@@ -33,7 +33,8 @@ type seenNode struct {
 		PodCIDRs []string `json:"podCIDRs"`
 	} `json:"spec"`
 	Status struct {
-		NodeInfo struct {
+		Allocatable map[string]string `json:"allocatable"`
+		NodeInfo    struct {
 			KubeletVersion string `json:"kubeletVersion"`
 		} `json:"nodeInfo"`
 		DaemonEndpoints struct {
@@ -49,10 +50,13 @@ type seenPod struct {
 	Spec     struct {
 		NodeName   string `json:"nodeName"`
 		Containers []struct {
-			Name    string   `json:"name"`
-			Image   string   `json:"image"`
-			Command []string `json:"command"`
-			Args    []string `json:"args"`
+			Name      string   `json:"name"`
+			Image     string   `json:"image"`
+			Command   []string `json:"command"`
+			Args      []string `json:"args"`
+			Resources struct {
+				Limits map[string]string `json:"limits"`
+			} `json:"resources"`
 		} `json:"containers"`
 	} `json:"spec"`
 	Status struct {

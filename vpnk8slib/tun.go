@@ -2,6 +2,7 @@ package vpnk8slib
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -46,4 +47,22 @@ func (t TUN) limits() map[string]string {
 		return nil
 	}
 	return map[string]string{string(t): "1"}
+}
+
+// At says whether a pod that wants it can run: a node has such a device, or this pod has it already.
+func (t TUN) At(n Network, pod []string) bool {
+	return t.limits() == nil || slices.Contains(n.Devices, string(t)) || slices.Contains(pod, string(t))
+}
+
+// devices are the resources of which any node has some that are not Kubernetes' own.
+func devices(nodes []seenNode) (names []string) {
+	for _, n := range nodes {
+		for name, count := range n.Status.Allocatable {
+			if strings.Contains(name, "/") && count != "0" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
 }

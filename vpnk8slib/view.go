@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -64,6 +66,7 @@ type GatewayView struct {
 	Claim   Claim             // what the gateway has had of an overlay so far
 	Others  Claims            // of the cluster's other gateways
 	Images  map[string]string // of this pod's containers, by their names; empty where the pod is not known
+	Devices []string          // that this pod has
 }
 
 // ObserveGateway reads what a gateway decides from. A *ForbiddenError says that the application is not trusted.
@@ -79,6 +82,7 @@ func ObserveGateway(ctx context.Context, r Reader, a App, o Overrides) (v Gatewa
 	v.Images = map[string]string{}
 	for _, c := range pod.Spec.Containers {
 		v.Images[c.Name] = c.Image
+		v.Devices = slices.AppendSeq(v.Devices, maps.Keys(c.Resources.Limits))
 	}
 	return v, err
 }

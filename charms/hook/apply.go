@@ -26,7 +26,8 @@ type Env struct {
 // 3.5's containeragent; worker/uniter/operation/runhook.go, ErrTerminated). Where a step fails, no later one is made, with one exception: every
 // workload that is to stop is stopped, even when Protect failed or another one did not stop. None is started then.
 //
-// A refusal for want of trust, or by the namespace's Pod Security level, becomes a Blocked status with the command to run, and no error. Cluster objects, databags
+// A refusal for want of trust becomes a Blocked status with the command to run, and no error; so does one by the namespace's Pod Security
+// level, which is asked for before anything else. Cluster objects, databags
 // and secrets are the leader's. A unit that is leaving stops what runs and changes nothing else.
 func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 	if u.Leaving() {
@@ -35,19 +36,43 @@ func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 	if !u.Leader {
 		d.Protect, d.Release, d.Publish, d.Secrets, d.Forget = nil, nil, nil, nil, nil
 	}
-	var template vpnk8slib.Plan
-	d.Protect, template = d.Protect.Parted()
+	protect, template := d.Protect.Parted()
+	release, bare := d.Release.Parted()
+	d.Protect, d.Release = protect, release
+	if why, ok := First(Admitted(admits(ctx, env, template))); !ok { // what it is for is laid and told with it, or not at all
+		d, template, bare = withheld(d), nil, nil
+		d.Status = why
+	}
 	cluster, err := apply(ctx, env, d)
 	if err != nil {
 		return errors.Join(cluster, err)
 	}
 	if cluster == nil {
-		cluster = vpnk8slib.Reconcile(ctx, env.Cluster, template)
+		cluster = vpnk8slib.Reconcile(ctx, env.Cluster, append(template, bare...))
 	}
-	if why, ok := First(Trusted(u, cluster), Admitted(cluster), Reachable(u, cluster)); !ok {
+	if why, ok := First(Trusted(u, cluster), Reachable(u, cluster)); !ok {
 		return setStatus(why)
 	}
 	return cluster
+}
+
+// admits asks whether the pod of each template would be taken.
+func admits(ctx context.Context, env Env, templates vpnk8slib.Plan) error {
+	for _, s := range templates {
+		if err := env.Cluster.Admits(ctx, s.Manager, s.Apply); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withheld is what is done where the namespace refuses the pod: policies are laid, and what is to stop stops. No file is written, no workload
+// begins, and nobody is told of what is not to be.
+func withheld(d Desired) Desired {
+	d.Protect = d.Protect.Policies()
+	d.Workloads = slices.DeleteFunc(slices.Clone(d.Workloads), func(w Workload) bool { return w.Mode == Running })
+	d.Release, d.Publish, d.Units, d.Secrets, d.Forget = nil, nil, nil, nil, nil
+	return d
 }
 
 func leaving(d Desired) Desired {

@@ -19,7 +19,8 @@ import (
 
 // recorder is a cluster and a Pebble that write down what was asked of them, and fail where they are told to.
 type recorder struct {
-	Pebble    // everything that is not asked here would be a nil call
+	level     error // why no pod would be made of a template
+	Pebble          // everything that is not asked here would be a nil call
 	container string
 	active    map[string][]string // services, by container
 	fail      map[int]error       // by the step's number
@@ -31,6 +32,7 @@ func (r *recorder) did(what string) error { return r.fail[trace(what)] }
 func (r *recorder) Apply(_ context.Context, manager string, _ *vpnk8slib.Object) error {
 	return r.did("apply-" + manager)
 }
+func (r *recorder) Admits(context.Context, string, *vpnk8slib.Object) error { return r.level }
 func (r *recorder) Delete(_ context.Context, ref vpnk8slib.Ref) error {
 	return r.did("delete-" + ref.Name)
 }
@@ -237,10 +239,25 @@ func TestApplyWithoutPebble(t *testing.T) {
 	})
 }
 
+// A namespace that would not take the pod again is asked before anything: policies are laid, what is to stop stops, and nothing else that
+// belongs to another pod is written or told.
+func TestApplyAsksTheNamespaceFirst(t *testing.T) {
+	after := juju(t, world(), "config-changed")
+	r := busy(nil)
+	r.level = &vpnk8slib.AdmissionError{Namespace: "downloads", Says: `violates PodSecurity "baseline:latest": privileged`, Err: errors.New("forbidden")}
+	d := everything()
+	d.Protect = append(vpnk8slib.Plan{{Manager: "killswitch", Apply: &vpnk8slib.Object{Kind: "NetworkPolicy"}}}, d.Protect...)
+	require.NoError(t, Apply(t.Context(), r.env(), Unit{App: "qbittorrent", Model: "downloads", Leader: true}, d))
+	assert.Equal(t, slices.Concat([]string{"apply-killswitch"}, stopping, []string{"opened-ports", "open-port", "close-port", "pebble-new", "notify", "status-set"}), done())
+	m := after()
+	assert.Equal(t, []string{"blocked", `cannot patch the pod: namespace downloads violates PodSecurity "baseline:latest": privileged; run: ` +
+		"kubectl label --overwrite namespace downloads pod-security.kubernetes.io/enforce=privileged"}, m.Status)
+	assert.Empty(t, m.Relations["vpn-gateway:1"].Local)
+}
+
 func TestApplyTellsWhatTheClusterRefused(t *testing.T) {
 	refused := &vpnk8slib.ForbiddenError{Object: "NetworkPolicy qbittorrent-vpn-killswitch", App: "qbittorrent", Err: errors.New("forbidden")}
 	silent := &url.Error{Op: "Get", URL: "https://10.0.0.1", Err: errors.New("connection refused")}
-	level := &vpnk8slib.AdmissionError{Namespace: "downloads", Says: `violates PodSecurity "baseline:latest": privileged`, Err: errors.New("forbidden")}
 	first := slices.Concat(protecting[:1], stopping, []string{"status-set"})
 	tests := []struct {
 		summary, step string
@@ -251,7 +268,6 @@ func TestApplyTellsWhatTheClusterRefused(t *testing.T) {
 		{"no trust, before anything is laid", "apply-policy", refused, []string{"juju trust qbittorrent --scope=cluster", "NetworkPolicy qbittorrent-vpn-killswitch"}, first},
 		{"no trust, after it", "delete-old-policy", refused, []string{"juju trust qbittorrent --scope=cluster"},
 			slices.Concat(protecting, stopping, starting, releasing, []string{"status-set"})},
-		{"a namespace that refuses the pod", "apply-template", level, []string{"violates PodSecurity", "kubectl label --overwrite namespace downloads pod-security.kubernetes.io/enforce=privileged"}, append(slices.Clone(order), "status-set")},
 		{"an API server that does not answer", "apply-policy", silent, []string{"kubectl -n downloads delete networkpolicy qbittorrent-vpn-killswitch"}, first},
 	}
 	for _, test := range tests {

@@ -26,8 +26,8 @@ var (
 	errNotKnown  = errors.New("it is not known yet which unit has the tunnel")
 )
 
-// toCluster is every address of the pod: a gateway's metrics are the cluster's to read. The guard lets nobody else in, and neither a
-// client nor whoever is in the tunnel: their interfaces have rules of their own.
+// toCluster is every address of the pod: a gateway's metrics are the cluster's to read. The guard lets in whoever reaches the pod's own interface, and
+// neither a client by the overlay nor whoever is in the tunnel: those interfaces have rules of their own.
 var toCluster = fmt.Sprintf(":%d", overlay.MetricsPort)
 
 func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs io.Writer) error {

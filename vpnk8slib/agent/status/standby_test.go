@@ -28,8 +28,13 @@ func TestWhoHasTheTunnel(t *testing.T) {
 			mux := http.NewServeMux()
 			standby(mux, func() overlay.Report { return overlay.Report{Gateway: test.gateway} })
 			for path, holds := range map[string]bool{overlay.ActivePath: test.active, overlay.ElsewherePath: test.elsewhere} {
+				r := httptest.NewRequest("GET", path, nil)
 				w := httptest.NewRecorder()
-				mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+				mux.ServeHTTP(w, r)
+				assert.Equal(t, http.StatusNotFound, w.Code, "whoever asks from elsewhere: %s", r.RemoteAddr)
+				r.RemoteAddr = "127.0.0.1:40000"
+				w = httptest.NewRecorder()
+				mux.ServeHTTP(w, r)
 				assert.Equal(t, holds, w.Code == http.StatusOK, path)
 			}
 		})

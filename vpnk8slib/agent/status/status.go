@@ -13,8 +13,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/metrics"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -53,12 +51,8 @@ func Metrics(ctx context.Context, address string, report func() overlay.Report) 
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(report))
 	standby(mux, report)
-	return serve(ctx, netutil.LimitListener(l, askers), mux)
+	return serve(ctx, newCrowd(l), mux)
 }
-
-// askers is how many may ask at once over TCP. Whoever comes may be anybody in the cluster, who takes no more than so much memory, and
-// that not for long.
-const askers = 16
 
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, ReadTimeout: time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}
