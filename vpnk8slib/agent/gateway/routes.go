@@ -93,7 +93,7 @@ func (g *Gateway) tunnel() error {
 
 var (
 	errNoTunnel6  = errors.New("the tunnel has no IPv6")
-	errNoForward6 = errors.New("this pod may not forward IPv6: only a privileged container can allow it (tun-device=privileged); or leave out the tunnel's IPv6 address")
+	errNoForward6 = errors.New("this pod may not forward IPv6 (net.ipv6.conf.all.forwarding): only a privileged container can allow it (tun-device=privileged); or leave out the tunnel's IPv6 address")
 	errNarrow     = fmt.Errorf("the overlay's interface has no IPv6: it is disabled in this pod, or the tunnel takes less than %d bytes at once", overlay.MinSix)
 )
 
