@@ -20,30 +20,18 @@ type againParams struct {
 // consumers learn of another address. It chooses anew among the servers that the options leave it, at random. Nothing leaves meanwhile,
 // as after a crash.
 func again(another bool) hook.Action {
-	return func(ctx context.Context, p hook.Params) (map[string]string, error) {
-		params, err := hook.ReadParams[againParams](p)
-		if err != nil {
-			return nil, err
-		}
-		env, err := hook.NewEnv()
-		if err != nil {
-			return nil, err
-		}
-		o, err := observe(ctx, env)
-		if err != nil {
-			return nil, err
-		}
+	return hook.Seeing(observe, func(ctx context.Context, env hook.Env, p againParams, o Observed) (map[string]string, error) {
 		if err := mayStartAgain(o, another); err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, time.Duration(params.Timeout)*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, time.Duration(p.Timeout)*time.Second)
 		defer cancel()
 		return reconnection{
 			restart: func() error { return hook.Restart(env, container) },
 			tunnel:  func(ctx context.Context) Tunnel { return seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret)) },
 			pause:   time.Second,
 		}.run(ctx, o.Tunnel.Seen, another)
-	}
+	})
 }
 
 // mayStartAgain says why gluetun cannot be started again, or would choose the same server.

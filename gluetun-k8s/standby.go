@@ -71,12 +71,28 @@ func (o Observed) mayGoOn() bool {
 	return o.has() || !o.elsewhere() && o.Container.Running
 }
 
+// another is the place of another unit that has the tunnel, and says where it is; nil where there is none.
+func (o Observed) another() *overlay.StandbyState {
+	if p := o.place(); p != nil && o.elsewhere() && p.Held.Pod.IsValid() {
+		return p
+	}
+	return nil
+}
+
 // holder is the pod that consumers are led to.
 func (o Observed) holder() string {
-	if p := o.place(); p != nil && o.elsewhere() && p.Held.Pod.IsValid() {
+	if p := o.another(); p != nil {
 		return p.Holder
 	}
 	return strings.ReplaceAll(o.Name, "/", "-")
+}
+
+// holderAddress is that pod's.
+func (o Observed) holderAddress() netip.Addr {
+	if p := o.another(); p != nil {
+		return p.Held.Pod
+	}
+	return o.Pod.Address
 }
 
 // followHolder puts what the unit with the tunnel tells in the place of what is so here: of that the leader tells consumers.
@@ -90,9 +106,6 @@ func (o *Observed) followHolder() {
 	g.Tunnel, g.Ports, g.Clients = p.Held.Tunnel, p.Held.Ports, map[netip.Addr]overlay.ClientSeen{}
 	for client, pod := range p.Held.Clients {
 		g.Clients[client] = overlay.ClientSeen{Pod: pod}
-	}
-	if p.Held.Pod.IsValid() {
-		o.Pod.Address = p.Held.Pod
 	}
 	o.Tunnel = Tunnel{Up: p.Held.Tunnel}
 }
@@ -138,7 +151,7 @@ func (o Observed) standbyChecks() map[string]hook.Check {
 		return nil
 	}
 	ask := func(path, every string) hook.Check {
-		return hook.Check{Override: "replace", Period: every, Timeout: "900ms", Threshold: 1, HTTP: &hook.HTTPCheck{URL: "http://127.0.0.1:4794" + path}}
+		return hook.Check{Override: "replace", Period: every, Timeout: "900ms", Threshold: 1, HTTP: &hook.HTTPCheck{URL: fmt.Sprintf("http://127.0.0.1:%d%s", overlay.MetricsPort, path)}}
 	}
 	return map[string]hook.Check{activeCheck: ask(overlay.ActivePath, "1s"), elsewhereCheck: ask(overlay.ElsewherePath, "3s")}
 }

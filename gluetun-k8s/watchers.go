@@ -92,7 +92,7 @@ func scraped(o Observed, d *hook.Desired) (note string) {
 	if err != nil {
 		return err.Error()
 	}
-	unit := scrape.Unit(o.Own.String(), inCluster(o, strings.ReplaceAll(o.Name, "/", "-")))
+	unit := scrape.Unit(o.Pod.Address.String(), inCluster(o, strings.ReplaceAll(o.Name, "/", "-")))
 	if o.Config.RoutingMethod != vpnk8slib.Overlay {
 		app, unit = relations.Withdrawn(app), relations.Withdrawn(unit)
 		note = fmt.Sprintf("there are metrics with routing-method=overlay only: juju config %s routing-method=overlay", o.App)
@@ -100,7 +100,7 @@ func scraped(o Observed, d *hook.Desired) (note string) {
 	d.Units = map[string]map[string]string{}
 	for _, id := range o.Watchers.Metrics {
 		d.Publish[id] = app
-		if o.Own.IsValid() {
+		if o.Pod.Address.IsValid() {
 			d.Units[id] = unit
 		}
 	}

@@ -23,7 +23,7 @@ import (
 func watchedOver(t *testing.T) Observed {
 	o := ready(t)
 	o.ModelUUID = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
-	o.Config.RoutingMethod, o.Own = vpnk8slib.Overlay, netip.MustParseAddr("10.42.0.7")
+	o.Config.RoutingMethod, o.Pod.Address = vpnk8slib.Overlay, netip.MustParseAddr("10.42.0.7")
 	o.Consumers = nil
 	o.Watchers = Watchers{
 		Metrics: []string{"metrics-endpoint:4", "metrics-endpoint:9"}, Dashboards: []string{"grafana-dashboard:5"},

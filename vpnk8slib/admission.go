@@ -3,6 +3,7 @@ package vpnk8slib
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 
@@ -32,23 +33,41 @@ var violates = regexp.MustCompile(`violates PodSecurity .*`)
 
 // Admits asks as dry runs which template an apply would make, and whether its pod would be taken; nothing, where the template is there
 // already. Whatever else is said of that pod is no refusal here: it may be of a name or a quota, and the apply itself is still to be judged.
-func (k Kube) Admits(ctx context.Context, manager string, obj *Object) error {
+func (k Kube) Admits(ctx context.Context, manager string, obj *Object) (there bool, err error) {
 	want, err := intentOf(obj)
 	if err != nil || want.bare {
-		return err
+		return false, err
 	}
 	set := want.ref
 	var live map[string]any
-	if k.read(ctx, "read", set.String(), set.Kind, set.Namespace, set.Name, &live) != nil || want.holdsIn(live) {
-		return nil // the apply itself says why it cannot be read
+	if k.read(ctx, "read", set.String(), set.Kind, set.Namespace, set.Name, &live) != nil {
+		return false, nil // the apply itself says why
 	}
+	if want.holdsIn(live) {
+		return true, nil
+	}
+	pod, err := k.podOf(ctx, manager, want)
+	if err != nil {
+		return false, nil // the apply itself says it
+	}
+	if err := k.Try(ctx, pod); err != nil {
+		if says := violates.FindString(err.Error()); says != "" {
+			return false, &AdmissionError{set.Namespace, says, err}
+		}
+	}
+	return false, nil
+}
+
+// podOf is a pod as a StatefulSet would make it, once this is applied.
+func (k Kube) podOf(ctx context.Context, manager string, want intent) (*Object, error) {
+	set := want.ref
 	path, err := path(set.Kind, set.Namespace, set.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	apply, err := json.Marshal(want.object)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var would struct {
 		Spec struct {
@@ -68,24 +87,23 @@ func (k Kube) Admits(ctx context.Context, manager string, obj *Object) error {
 	}
 	raw, err := k.client.Patch(types.ApplyPatchType).AbsPath(path).Param("fieldManager", manager).Param("force", "true").Param("dryRun", "All").
 		Body(apply).Do(ctx).Raw()
-	if err != nil || json.Unmarshal(raw, &would) != nil || would.Spec.Template.Spec == nil {
-		return nil // the apply itself says it
+	if err == nil {
+		err = json.Unmarshal(raw, &would)
 	}
 	template := would.Spec.Template
+	if err == nil && template.Spec == nil {
+		err = errors.New("there is no template")
+	}
+	if err != nil {
+		return nil, err
+	}
 	volumes, _ := template.Spec["volumes"].([]any)
 	for _, claim := range would.Spec.Claims { // the StatefulSet's controller gives each pod a volume of that name; what kind it is no level asks
 		volumes = append(volumes, map[string]any{"name": claim.Metadata.Name, "emptyDir": map[string]any{}})
 	}
 	template.Spec["volumes"] = volumes
-	err = k.Try(ctx, &Object{
+	return &Object{
 		APIVersion: "v1", Kind: "Pod", Spec: template.Spec,
 		Metadata: Metadata{Name: set.Name + "-vpn-preflight", Namespace: set.Namespace, Labels: template.Metadata.Labels, Annotations: template.Metadata.Annotations},
-	})
-	if err == nil {
-		return nil
-	}
-	if says := violates.FindString(err.Error()); says != "" {
-		return &AdmissionError{set.Namespace, says, err}
-	}
-	return nil
+	}, nil
 }

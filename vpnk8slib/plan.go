@@ -8,8 +8,9 @@ type Cluster interface {
 	Apply(ctx context.Context, manager string, obj *Object) error
 	// Delete removes the named object. An absent one is no error.
 	Delete(ctx context.Context, ref Ref) error
-	// Admits says whether Apply of a pod's template would be followed by a pod; the error is an *AdmissionError. It writes nothing.
-	Admits(ctx context.Context, manager string, obj *Object) error
+	// Admits says whether a pod's template is there already, as Apply would make it, and otherwise whether a pod would follow it: if not,
+	// the error is an *AdmissionError. It writes nothing.
+	Admits(ctx context.Context, manager string, obj *Object) (there bool, err error)
 }
 
 // Ref names one object.

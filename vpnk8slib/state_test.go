@@ -140,7 +140,9 @@ func (r *recorder) Apply(_ context.Context, manager string, obj *vpnk8slib.Objec
 	return r.record("apply", obj)
 }
 
-func (r *recorder) Admits(context.Context, string, *vpnk8slib.Object) error { return nil }
+func (r *recorder) Admits(context.Context, string, *vpnk8slib.Object) (bool, error) {
+	return false, nil
+}
 
 func (r *recorder) Delete(_ context.Context, ref vpnk8slib.Ref) error { return r.record("delete", ref) }
 

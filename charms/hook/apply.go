@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 	protect, template := d.Protect.Parted()
 	release, bare := d.Release.Parted()
 	d.Protect, d.Release = protect, release
-	if why, ok := First(Admitted(admits(ctx, env, template))); !ok { // what it is for is laid and told with it, or not at all
+	template, refused := missing(ctx, env, template)
+	if why, ok := First(Admitted(refused)); !ok { // what it is for is laid and told with it, or not at all
 		d, template, bare = withheld(d), nil, nil
 		d.Status = why
 	}
@@ -56,14 +58,16 @@ func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 	return cluster
 }
 
-// admits asks whether the pod of each template would be taken.
-func admits(ctx context.Context, env Env, templates vpnk8slib.Plan) error {
+// missing are the templates that are not there yet, and why no pod would follow one of them, if so.
+func missing(ctx context.Context, env Env, templates vpnk8slib.Plan) (all vpnk8slib.Plan, refused error) {
 	for _, s := range templates {
-		if err := env.Cluster.Admits(ctx, s.Manager, s.Apply); err != nil {
-			return err
+		there, err := env.Cluster.Admits(ctx, s.Manager, s.Apply)
+		if !there {
+			all = append(all, s)
 		}
+		refused = cmp.Or(refused, err)
 	}
-	return nil
+	return all, refused
 }
 
 // withheld is what is done where the namespace refuses the pod: policies are laid, and what is to stop stops. No file is written, no workload

@@ -20,6 +20,7 @@ import (
 // recorder is a cluster and a Pebble that write down what was asked of them, and fail where they are told to.
 type recorder struct {
 	level     error // why no pod would be made of a template
+	there     bool  // it is there already
 	Pebble          // everything that is not asked here would be a nil call
 	container string
 	active    map[string][]string // services, by container
@@ -32,7 +33,9 @@ func (r *recorder) did(what string) error { return r.fail[trace(what)] }
 func (r *recorder) Apply(_ context.Context, manager string, _ *vpnk8slib.Object) error {
 	return r.did("apply-" + manager)
 }
-func (r *recorder) Admits(context.Context, string, *vpnk8slib.Object) error { return r.level }
+func (r *recorder) Admits(context.Context, string, *vpnk8slib.Object) (bool, error) {
+	return r.there, r.level
+}
 func (r *recorder) Delete(_ context.Context, ref vpnk8slib.Ref) error {
 	return r.did("delete-" + ref.Name)
 }
@@ -237,6 +240,15 @@ func TestApplyWithoutPebble(t *testing.T) {
 		assert.Equal(t, slices.Concat(protecting, stopping, starting[:1]), done())
 		assert.Empty(t, after().Status)
 	})
+}
+
+// A template that is there is not read a second time.
+func TestApplyLeavesATemplateThatIsThere(t *testing.T) {
+	juju(t, world(), "config-changed")
+	r := busy(nil)
+	r.there = true
+	require.NoError(t, Apply(t.Context(), r.env(), Unit{App: "qbittorrent", Leader: true}, everything()))
+	assert.Equal(t, slices.Concat(protecting, stopping, starting, releasing, telling), done())
 }
 
 // A namespace that would not take the pod again is asked before anything: policies are laid, what is to stop stops, and nothing else that

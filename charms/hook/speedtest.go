@@ -21,23 +21,11 @@ type SpeedtestParams struct {
 
 // Speedtest makes that action: it measures how fast this unit's traffic is on its way out, and by no other. See is as for VerifyEgress.
 func Speedtest(see func(context.Context, Env) (Verifiable, error)) Action {
-	return func(ctx context.Context, p Params) (map[string]string, error) {
-		params, err := ReadParams[SpeedtestParams](p)
-		if err != nil {
-			return nil, err
-		}
-		env, err := NewEnv()
-		if err != nil {
-			return nil, err
-		}
-		unit, err := see(ctx, env)
-		if err != nil {
-			return nil, fmt.Errorf("cannot measure: %w", err)
-		}
-		limits := vpnk8slib.SpeedLimits{Bytes: int64(params.Megabytes) << 20, Each: time.Duration(params.Seconds) * time.Second}
-		speed, err := vpnk8slib.MeasureSpeed(ctx, unit.Way, params.Server, limits)
-		return speedResults(params.Server, speed), err
-	}
+	return Seeing(cannot("measure", see), func(ctx context.Context, _ Env, p SpeedtestParams, unit Verifiable) (map[string]string, error) {
+		limits := vpnk8slib.SpeedLimits{Bytes: int64(p.Megabytes) << 20, Each: time.Duration(p.Seconds) * time.Second}
+		speed, err := vpnk8slib.MeasureSpeed(ctx, unit.Way, p.Server, limits)
+		return speedResults(p.Server, speed), err
+	})
 }
 
 // SpeedtestVPN is Speedtest of a consumer.

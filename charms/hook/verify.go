@@ -49,51 +49,27 @@ func (p VerifyParams) each() time.Duration { return time.Duration(p.Timeout) * t
 // VerifyEgress makes that action: by packets of its own it shows how this unit's traffic leaves. It fails where any check does. See
 // reads what a hook of the charm reads; its error is why no packet is sent.
 func VerifyEgress(see func(context.Context, Env) (Verifiable, error)) Action {
-	return func(ctx context.Context, p Params) (map[string]string, error) {
-		params, err := ReadParams[VerifyParams](p)
-		if err != nil {
-			return nil, err
-		}
-		env, err := NewEnv()
-		if err != nil {
-			return nil, err
-		}
-		unit, err := see(ctx, env)
-		if err != nil {
-			return nil, fmt.Errorf("cannot verify egress: %w", err)
-		}
-		return findings(unit.verify(ctx, params))
-	}
+	return Seeing(cannot("verify egress", see), func(ctx context.Context, _ Env, p VerifyParams, unit Verifiable) (map[string]string, error) {
+		return findings(unit.verify(ctx, p))
+	})
 }
 
 // VerifyVPN is VerifyEgress of a consumer, with a drill for whoever asks for one.
 func VerifyVPN(see func(context.Context, Env) (VPN, error)) Action {
-	return func(ctx context.Context, p Params) (map[string]string, error) {
-		params, err := ReadParams[DrillParams](p)
-		if err != nil {
-			return nil, err
-		}
-		env, err := NewEnv()
-		if err != nil {
-			return nil, err
-		}
-		v, err := see(ctx, env)
-		if err == nil {
-			err = v.verifiable(params.Drill > 0)
-		}
-		if err != nil {
+	return Seeing(cannot("verify egress", see), func(ctx context.Context, _ Env, p DrillParams, v VPN) (map[string]string, error) {
+		if err := v.verifiable(p.Drill > 0); err != nil {
 			return nil, fmt.Errorf("cannot verify egress: %w", err)
 		}
 		seen := time.Now()
 		unit := Verifiable{vpnk8slib.ByOverlay, func(e vpnk8slib.Egress) []vpnk8slib.Finding {
 			return v.client().VerifyEgress(v.View, v.Pod, e, seen)
 		}}
-		all := unit.verify(ctx, params.VerifyParams)
-		if params.Drill > 0 {
-			all = drill(all, func() []vpnk8slib.Finding { return vpnk8slib.Drill(ctx, params.targets(), params.each(), params.Drill) })
+		all := unit.verify(ctx, p.VerifyParams)
+		if p.Drill > 0 {
+			all = drill(all, func() []vpnk8slib.Finding { return vpnk8slib.Drill(ctx, p.targets(), p.each(), p.Drill) })
 		}
 		return findings(all)
-	}
+	})
 }
 
 // drill adds one's findings to those of before, of which none may have failed: a pod that nothing protects would leak in it, and what

@@ -102,7 +102,7 @@ func (c *consumer) hook(rels []vpnk8slib.Relation, unsafe ...bool) (vpnk8slib.St
 	}
 	protect, release, planned := vpnk8slib.ClientPlans(client)
 	if _, template := protect.Parted(); len(template) > 0 {
-		if err := c.kube.Admits(ctx, template[0].Manager, template[0].Apply); err != nil {
+		if _, err := c.kube.Admits(ctx, template[0].Manager, template[0].Apply); err != nil {
 			return "", errors.Join(vpnk8slib.Reconcile(ctx, c.kube, protect.Policies()), err)
 		}
 	}
