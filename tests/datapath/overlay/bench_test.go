@@ -266,7 +266,7 @@ func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
 // sender is one way to the world.
 type sender struct {
 	*stage
-	pod *ns.NS
+	pod, gateway *ns.NS
 }
 
 // against sends by all ways in turn, and says how much by the first is of what is by each of the others: the medians of rounds.
@@ -295,18 +295,18 @@ func against(t *testing.T, ways ...sender) (ratios []float64) {
 // ours is the way through two agents.
 func (s *stage) ours() sender {
 	s.Helper()
-	s.gatewayAgent("10.42.0.7", nil)
+	gateway := s.gatewayAgent("10.42.0.7", nil)
 	client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
 	s.through(client.NS)
-	return sender{s, client.NS}
+	return sender{s, client.NS, gateway.NS}
 }
 
 // hand is a way that nobody guards.
 func (s *stage) hand(masquerade bool) sender {
 	s.Helper()
-	pod, _ := s.byHand(masquerade)
+	pod, gateway := s.byHand(masquerade)
 	require.Eventually(s, func() bool { _, err := s.ask(pod, "198.18.0.1:443", moment); return err == nil }, patience, moment)
-	return sender{s, pod}
+	return sender{s, pod, gateway}
 }
 
 func throughput(t *testing.T, f *Figures) {
@@ -320,10 +320,9 @@ func encrypted(t *testing.T, f *Figures) {
 		s.tunnel, s.mtu = s.wireguard, 1450
 		return s
 	}
-	alone := world()
-	_, gateway := alone.byHand(true)
-	ours := world().ours()
-	r := against(t, ours, world().hand(true), sender{alone, gateway})
+	ours, hand, alone := world().ours(), world().hand(true), world().hand(true)
+	alone.pod = alone.gateway // that sends for itself
+	r := against(t, ours, hand, alone)
 	f.VSHandmade, f.VSTunnel = r[0], r[1]
 	f.Fragments = fragments(t, ours.pod) + fragments(t, ours.node)
 }

@@ -41,6 +41,8 @@ var scenarios = []scenario{
 		s.remove("gluetun-0", "qbittorrent-0")
 	}},
 	{name: "gateway's VPN client killed", play: func(s *stage) { s.kill("/gluetun-entrypoint") }},
+	{name: "gateway's container killed, and restarted", play: func(s *stage) { require.NoError(s, s.Kill(s.Context(), s.model+"/gluetun-0", "gluetun")) }},
+	{name: "gateway's agent killed", play: func(s *stage) { s.kill("/agent gateway") }, only: "overlay"},
 	{name: "tunnel stopped", play: func(s *stage) {
 		s.gateway("ip", "link", "set", "tun0", "down")
 		s.pass(10 * time.Second)

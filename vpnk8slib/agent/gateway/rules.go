@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/google/nftables"
@@ -65,13 +66,21 @@ func (g *Gateway) lay() error {
 	sixes := overlay.Sixes(g.config.VNI)
 	// Behind the assembly of fragments (-400), before anything is made of what is in the encapsulation.
 	inside := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Port), nft.Iif(g.config.Device))
+	var apart []nftables.SetElement
+	for _, p := range []uint16{g.config.Port, g.config.Beats} {
+		apart = append(apart, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, p)})
+	}
+	elsewhere := nft.NotDports(begun.Set(table, "apart", nftables.TypeInetService, nftables.Set{}, apart))
 	// A datagram may be several to the kernel still, and be cut behind this: so what comes out is judged again, by the pod that
 	// it came from, which the mark remembers.
+	admitted := nft.Rule(nft.MarkSource(), nft.Untracked(), nft.Accept())
 	filter("pins", nftables.ChainHookPrerouting, -300,
-		nft.Rule(nft.NotDport(g.config.Port), nft.Accept()),
-		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(g.pinned), nft.MarkSource(), nft.Accept()),
-		nft.Rule(inside, nft.Carries(unix.ETH_P_IPV6), nft.CarriesFrom6(sixes, g.pinned), nft.MarkSource(), nft.Accept()),
-		drop(Spoofed, inside))
+		nft.Rule(elsewhere, nft.Accept()),
+		nft.Rule(inside, nft.Carries(unix.ETH_P_IP), nft.CarriesFrom(g.pinned), admitted),
+		nft.Rule(inside, nft.Carries(unix.ETH_P_IPV6), nft.CarriesFrom6(sixes, g.pinned), admitted),
+		drop(Spoofed, inside),
+		// Both ends have the same port, and whose they are is said in them.
+		nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Beats), nft.Sport(g.config.Beats), nft.Iif(g.config.Device), nft.Untracked(), nft.Accept()))
 	filter("came", nftables.ChainHookPrerouting, -450, // before pieces are put together: the whole has the mark of the first
 		nft.Rule(nft.NotIif(g.config.Overlay), nft.Accept()),
 		nft.Rule(nft.MarkedFrom(g.pinned), nft.Mark(0), nft.Accept()),

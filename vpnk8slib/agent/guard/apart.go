@@ -12,18 +12,18 @@ import (
 // apart says what is no connection like others, before conntrack looks.
 func (t *transaction) apart(table *nftables.Table, hook hooked) {
 	comes, goes := hook("comes", nftables.ChainHookPrerouting, -301), hook("goes", nftables.ChainHookOutput, -301)
-	// Who may send these is said by address, and what is in the encapsulation is tracked by itself: a connection of its own would say
-	// nothing, cost time for each packet, and be one more for whoever sends anything here.
-	untracked := func(in, out nft.Words) {
-		t.Chain(comes, nft.Rule(in, nft.Iif(t.Device), nft.Untracked(), nft.Accept()))
-		t.Chain(goes, nft.Rule(out, nft.Oif(t.Device), nft.Untracked(), nft.Accept()))
-	}
 	var ports []nftables.SetElement
 	for _, p := range t.ports() {
 		ports = append(ports, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, p)})
 	}
 	elsewhere := nft.NotDports(t.Set(table, "apart", nftables.TypeInetService, nftables.Set{}, ports))
-	t.Chain(comes, nft.Rule(elsewhere, nft.Accept()))
+	// To a gateway comes what its own table lets in: it says of that what this says of what goes.
+	router := t.Router != ""
+	ends := t.cluster
+	if !router {
+		ends = t.gateways
+		t.Chain(comes, nft.Rule(elsewhere, nft.Accept()))
+	}
 	if t.Names == 0 {
 		t.Chain(goes, nft.Rule(elsewhere, nft.Accept()))
 	} else {
@@ -31,11 +31,15 @@ func (t *transaction) apart(table *nftables.Table, hook hooked) {
 			t.Chain(goes, nft.Rule(t.most(p), elsewhere, nft.Accept()))
 		}
 	}
-	encapsulation := t.encapsulation()
-	ends := t.gateways
-	if t.Router != "" {
-		ends = t.cluster
+	// Who may send these is said by address, and what is in the encapsulation is tracked by itself: a connection of its own would say
+	// nothing, cost time for each packet, and be one more for whoever sends anything here.
+	untracked := func(in, out nft.Words) {
+		if !router {
+			t.Chain(comes, nft.Rule(in, nft.Iif(t.Device), nft.Untracked(), nft.Accept()))
+		}
+		t.Chain(goes, nft.Rule(out, nft.Oif(t.Device), nft.Untracked(), nft.Accept()))
 	}
+	encapsulation := t.encapsulation()
 	for _, f := range nft.Families { // to anybody else a port is as good as another
 		untracked(nft.Rule(encapsulation, nft.Within(f.Number, false, ends[f.Name])), nft.Rule(encapsulation, nft.Within(f.Number, true, ends[f.Name])))
 	}

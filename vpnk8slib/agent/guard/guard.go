@@ -263,12 +263,6 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	}
 	// Nearly all that leaves, before what is asked of the rest: the rules that follow would let it go too.
 	device(t.encapsulation(), nft.Within(unix.NFPROTO_IPV4, true, t.cluster["4"]), nft.NoOptions())
-	out := t.out(table)
-	if t.Router != "" {
-		for _, o := range out[unix.NFPROTO_IPV4] {
-			device(o, nft.NoOptions())
-		}
-	}
 	if t.Names != 0 {
 		for _, p := range transports {
 			rules = append(rules, nft.Rule(t.most(p), nft.Oif(t.Overlay), nft.Accept()))
@@ -285,6 +279,12 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	}
 	for _, name := range t.open() {
 		rules = append(rules, nft.Rule(nft.Oif(name), nft.Accept()))
+	}
+	out := t.out(table)
+	if t.Router != "" { // what clients send goes into the tunnel, and is the tunnel's then
+		for _, o := range out[unix.NFPROTO_IPV4] {
+			device(o, nft.NoOptions())
+		}
 	}
 	for _, f := range nft.Families { // by way of the cluster to anywhere: of IPv6 any user may write it, and some nodes heed it
 		rules = append(rules, nft.Rule(nft.LedOn(f.Number), nft.Oif(t.Device), nft.Counted(Out), nft.Drop()))
