@@ -49,6 +49,11 @@ var rules = []rule{
 		},
 	},
 	{
+		"the library and its agent start no program",
+		func(pkg string) bool { return below(pkg, "vpnk8slib") },
+		func(i string) bool { return i == "os/exec" },
+	},
+	{
 		"no part of the library knows a charm, hook tools or Pebble",
 		func(pkg string) bool { return below(pkg, "vpnk8slib") },
 		func(i string) bool {
