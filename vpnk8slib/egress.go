@@ -2,6 +2,7 @@ package vpnk8slib
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ type EgressTargets struct {
 	Address6 string // the same over IPv6
 	Name     string // a name whose address is that of the resolver that asks for it
 	STUN     string // a server and its port, which answers a datagram with the caller's address
+	// Port is a URL that says whether a port of the caller's is reached, in the words of echoip (mpolden/echoip); empty: none is to be.
+	Port string
 }
 
 // Way is how packets are to leave a pod.
@@ -48,8 +51,12 @@ type Egress struct {
 	Full     Answer // to a request that fills more than one packet
 	Resolver Answer // the address that Name has
 	UDP      Answer // the address that a datagram is seen to come from
+	Port     Answer // whether the port is reached: reached, or notReached
 	MTU      int    // of the interface, in bytes; 0: there is none
 }
+
+// What is said of a port.
+const reached, notReached = "reached", "not reached"
 
 // TryEgress asks all targets side by side, each for so long, out of this pod. It sends by one interface alone, so that nothing leaves
 // beside it where nothing else protects the pod.
@@ -67,13 +74,16 @@ func TryEgress(ctx context.Context, w Way, t EgressTargets, each time.Duration) 
 		})
 	}
 	get := func(family, url string, padding int) func(ctx context.Context) (string, error) {
-		return func(ctx context.Context) (string, error) { return w.get(ctx, names, family, url, padding) }
+		return func(ctx context.Context) (string, error) { return w.caller(ctx, names, family, url, padding) }
 	}
 	try(&e.Address, get("ip4", t.Address, 0))
 	try(&e.Address6, get("ip6", t.Address6, 0))
 	try(&e.Full, get("ip4", t.Address, 2*e.MTU))
 	try(&e.Resolver, func(ctx context.Context) (string, error) { return lookUp(ctx, names, t.Name) })
 	try(&e.UDP, func(ctx context.Context) (string, error) { return w.stun(ctx, names, t.STUN) })
+	if t.Port != "" {
+		try(&e.Port, func(ctx context.Context) (string, error) { return w.port(ctx, names, t.Port) })
+	}
 	all.Wait()
 	return e
 }
@@ -162,31 +172,56 @@ func (w Way) stun(ctx context.Context, names *net.Resolver, server string) (stri
 	return seen.String(), nil
 }
 
-// get asks a URL for the caller's address, with so many bytes more than it takes.
-func (w Way) get(ctx context.Context, names *net.Resolver, family, url string, padding int) (string, error) {
+// caller asks a URL for the caller's address, with so many bytes more than it takes.
+func (w Way) caller(ctx context.Context, names *net.Resolver, family, url string, padding int) (string, error) {
+	text, status, err := w.get(ctx, names, family, url, padding)
+	if err != nil {
+		return "", err
+	}
+	seen, err := netip.ParseAddr(strings.TrimSpace(string(text)))
+	if err != nil {
+		return "", fmt.Errorf("%s answers with something else than an address (%s)", url, status)
+	}
+	return seen.Unmap().String(), nil
+}
+
+// port asks a URL whether a port of the caller's is reached.
+func (w Way) port(ctx context.Context, names *net.Resolver, url string) (string, error) {
+	text, status, err := w.get(ctx, names, "ip4", url, 0)
+	if err != nil {
+		return "", err
+	}
+	var said struct {
+		Reachable *bool `json:"reachable"`
+	}
+	switch err := json.Unmarshal(text, &said); {
+	case err != nil || said.Reachable == nil:
+		return "", fmt.Errorf("%s does not say whether a port is reachable (%s)", url, status)
+	case *said.Reachable:
+		return reached, nil
+	default:
+		return notReached, nil
+	}
+}
+
+// get is what a URL answers, as far as a caller needs it, and with which status.
+func (w Way) get(ctx context.Context, names *net.Resolver, family, url string, padding int) (text []byte, status string, err error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, at string) (net.Conn, error) {
 		return w.dial(ctx, names, family, "tcp", at)
 	}}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if padding > 0 {
 		request.Header.Set("X-Padding", strings.Repeat("x", padding))
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	defer response.Body.Close()
-	const most = 256
-	text, err := io.ReadAll(io.LimitReader(response.Body, most))
-	if err != nil {
-		return "", err
-	}
-	seen, err := netip.ParseAddr(strings.TrimSpace(string(text)))
-	if err != nil {
-		return "", fmt.Errorf("%s answers with something else than an address (%s)", url, response.Status)
-	}
-	return seen.Unmap().String(), nil
+	const most = 1 << 10
+	text, err = io.ReadAll(io.LimitReader(response.Body, most))
+	return text, response.Status, err
 }

@@ -38,3 +38,24 @@ func TestNothingIsTriedBesideTheOverlay(t *testing.T) {
 	}
 	assert.EqualValues(t, 1, asked.Load())
 }
+
+// A server outside says whether a port is reached, or nothing that could be understood.
+func TestPort(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"ip":"192.0.2.2","port":40000,"reachable":true}`:  reached,
+		`{"ip":"192.0.2.2","port":40000,"reachable":false}`: notReached,
+		`{"error":"too many requests"}`:                     "",
+		`<html>`:                                            "",
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, "/port/40000", r.URL.Path)
+			_, _ = w.Write([]byte(answer))
+		}))
+		said, err := Way{device: "lo"}.port(t.Context(), nil, server.URL+"/port/40000")
+		server.Close()
+		assert.Equal(t, want, said, answer)
+		if want == "" {
+			assert.ErrorContains(t, err, "does not say whether a port is reachable (200 OK)", answer)
+		}
+	}
+}

@@ -27,7 +27,7 @@ type Finding struct {
 // VerifyEgress judges how this pod's traffic leaves: the protections of this pod and around it, and what its own packets have shown.
 func (c Client) VerifyEgress(v ClientView, p Pod, e Egress, now time.Time) []Finding {
 	six := p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6
-	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP), throughSix(e.Address6, six), names(e.Resolver), udp(e), full(e), c.portLeads()}
+	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP), throughSix(e.Address6, six), names(e.Resolver), udp(e), full(e), c.portLeads(e.Port)}
 }
 
 // VerifyTunnel judges how a gateway's own traffic leaves, and that of its clients. Seen is the address that the VPN client says it has.
@@ -193,11 +193,17 @@ func full(e Egress) Finding {
 	return Finding{"mtu", Pass, fmt.Sprintf("packets of %d bytes arrive", e.MTU)}
 }
 
-func (c Client) portLeads() Finding {
+func (c Client) portLeads(a Answer) Finding {
 	const check = "port"
 	port := c.Link.Gateway.Port
-	if port == nil {
+	switch {
+	case port == nil:
 		return Finding{check, Unknown, "no port of the provider's leads here"}
+	case a.Err != nil:
+		return Finding{check, Unknown, fmt.Sprintf("port %d leads here, and nobody says whether it is reached: %s", port.Number, a.Err)}
+	case a.Said != reached:
+		return Finding{check, Fail, fmt.Sprintf("port %d leads here, and is not reached from outside: does the application listen there?", port.Number)}
+	default:
+		return Finding{check, Pass, fmt.Sprintf("port %d is reached from outside", port.Number)}
 	}
-	return Finding{check, Unknown, fmt.Sprintf("port %d leads here; only a peer outside can show that it is reached", port.Number)}
 }

@@ -48,7 +48,9 @@ func TestVerifyEgress(t *testing.T) {
 		{"no datagrams", func(s *seen) { s.UDP = Answer{Err: broken} }, "udp", Fail, "no datagram"},
 		{"datagrams beside the tunnel", func(s *seen) { s.UDP.Said = "198.51.100.1" }, "udp", Fail, "datagrams are seen to come from 198.51.100.1, and connections from 192.0.2.2"},
 		{"full packets get lost", func(s *seen) { s.Full = Answer{Err: broken} }, "mtu", Fail, "1370"},
-		{"a port", func(s *seen) { s.Link.Gateway.Port = &Port{Number: 40000} }, "port", Unknown, "port 40000"},
+		{"a port", func(s *seen) { s.Link.Gateway.Port, s.Egress.Port.Said = &Port{Number: 40000}, reached }, "port", Pass, "port 40000 is reached"},
+		{"a port at which nobody listens", func(s *seen) { s.Link.Gateway.Port, s.Egress.Port.Said = &Port{Number: 40000}, notReached }, "port", Fail, "port 40000 leads here, and is not reached"},
+		{"a port of which nobody says anything", func(s *seen) { s.Link.Gateway.Port, s.Egress.Port.Err = &Port{Number: 40000}, broken }, "port", Unknown, "nobody says whether it is reached: nobody answers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := seen{

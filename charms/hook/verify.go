@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,20 +24,17 @@ type VerifyParams struct {
 	Timeout  int    `json:"timeout" validate:"min=1,max=60"` // seconds
 }
 
-// DrillParams are a consumer's, whose overlay can be taken down for a while.
+// DrillParams are a consumer's, whose overlay can be taken down for a while, and to which a port may lead.
 type DrillParams struct {
 	VerifyParams
-	Drill int `json:"drill" validate:"min=0,max=30"` // seconds; 0: it is left alone
+	Port  string `json:"port-url" validate:"required,http_url"` // the port's number goes behind it
+	Drill int    `json:"drill" validate:"min=0,max=30"`         // seconds; 0: it is left alone
 }
 
 // Verifiable is a unit whose egress can be verified: its way out, and what its own packets, with what stands around them, say of it.
 type Verifiable struct {
 	Way   vpnk8slib.Way
 	Judge func(vpnk8slib.Egress) []vpnk8slib.Finding
-}
-
-func (v Verifiable) verify(ctx context.Context, p VerifyParams) []vpnk8slib.Finding {
-	return v.Judge(vpnk8slib.TryEgress(ctx, v.Way, p.targets(), p.each()))
 }
 
 func (p VerifyParams) targets() vpnk8slib.EgressTargets {
@@ -50,7 +48,7 @@ func (p VerifyParams) each() time.Duration { return time.Duration(p.Timeout) * t
 // reads what a hook of the charm reads; its error is why no packet is sent.
 func VerifyEgress(see func(context.Context, Env) (Verifiable, error)) Action {
 	return Seeing(cannot("verify egress", see), func(ctx context.Context, _ Env, p VerifyParams, unit Verifiable) (map[string]string, error) {
-		return findings(unit.verify(ctx, p))
+		return findings(unit.Judge(vpnk8slib.TryEgress(ctx, unit.Way, p.targets(), p.each())))
 	})
 }
 
@@ -60,13 +58,13 @@ func VerifyVPN(see func(context.Context, Env) (VPN, error)) Action {
 		if err := v.verifiable(p.Drill > 0); err != nil {
 			return nil, fmt.Errorf("cannot verify egress: %w", err)
 		}
-		seen := time.Now()
-		unit := Verifiable{vpnk8slib.ByOverlay, func(e vpnk8slib.Egress) []vpnk8slib.Finding {
-			return v.client().VerifyEgress(v.View, v.Pod, e, seen)
-		}}
-		all := unit.verify(ctx, p.VerifyParams)
+		seen, targets := time.Now(), p.targets()
+		if port := v.client().Link.Gateway.Port; port != nil {
+			targets.Port = p.Port + strconv.Itoa(port.Number)
+		}
+		all := v.client().VerifyEgress(v.View, v.Pod, vpnk8slib.TryEgress(ctx, vpnk8slib.ByOverlay, targets, p.each()), seen)
 		if p.Drill > 0 {
-			all = drill(all, func() []vpnk8slib.Finding { return vpnk8slib.Drill(ctx, p.targets(), p.each(), p.Drill) })
+			all = drill(all, func() []vpnk8slib.Finding { return vpnk8slib.Drill(ctx, targets, p.each(), p.Drill) })
 		}
 		return findings(all)
 	})

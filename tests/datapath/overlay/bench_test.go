@@ -271,16 +271,23 @@ type sender struct {
 	pod, gateway *ns.NS
 }
 
-// against sends by all ways in turn, and says how much by the first is of what is by each of the others: the medians of rounds.
+// against sends by all ways in turn, forth and back, and says how much by the first is of what is by each of the others: the medians
+// of rounds.
 func against(t *testing.T, ways ...sender) (ratios []float64) {
 	const rounds, each = 15, 3 * time.Second
 	all := make([][]float64, len(ways)-1)
+	turn := make([]int, len(ways))
+	for i := range turn {
+		turn[i] = i
+	}
 	for range rounds {
-		var rates []float64
-		line := "Gbit/s:"
-		for i, w := range ways {
-			rates = append(rates, w.send(w.pod, each))
-			line += fmt.Sprintf(" %.2f", rates[i]*8/1e9)
+		rates, line := make([]float64, len(ways)), "Gbit/s:"
+		for _, i := range turn {
+			rates[i] = ways[i].send(ways[i].pod, each)
+		}
+		slices.Reverse(turn)
+		for _, r := range rates {
+			line += fmt.Sprintf(" %.2f", r*8/1e9)
 		}
 		t.Log(line)
 		for i, r := range rates[1:] {

@@ -8,8 +8,11 @@ import (
 )
 
 // begin says what may begin at the ports of this pod.
-func (t *transaction) begin(table *nftables.Table, hook hooked) {
-	begins := &nftables.Chain{Table: table, Name: "begins"}
+func (t *transaction) begin(hook hooked) {
+	// Of a connection's first packet alone, which costs the others nothing. Before anybody's redirect (-100): behind a mesh's, its own
+	// port is all that is to be seen.
+	begins := hook("begins", nftables.ChainHookPrerouting, -101)
+	begins.Type = nftables.ChainTypeNAT
 	t.Chain(begins)
 	through := func(asked nft.Words) { // the tunnel, or a neighbour in the overlay
 		t.Chain(begins, nft.Rule(asked, nft.Iif(t.Overlay), nft.Counted(In), nft.Drop()))
@@ -27,6 +30,4 @@ func (t *transaction) begin(table *nftables.Table, hook hooked) {
 	for _, f := range nft.Families {
 		through(nft.Within(f.Number, false, t.cluster[f.Name]))
 	}
-	// After conntrack (-200), before anybody's redirect (-100): behind a mesh's, its own port is all that is to be seen.
-	t.Chain(hook("mark", nftables.ChainHookPrerouting, -150), nft.Rule(nft.State(nft.New), nft.Jump(begins)))
 }

@@ -149,22 +149,10 @@ func (t *transaction) judge() {
 		}
 		t.cluster[f.Name] = t.Set(table, "cluster"+f.Name, f.Kind, nftables.Set{Interval: true}, networks)
 	}
-	t.begin(table, hook)
+	t.begin(hook)
 	t.apart(table, hook)
-	// An answer to what came in by the pod's own interface takes the way back, where the routing method has a rule for the mark.
-	marked := hook("marked", nftables.ChainHookOutput, -150)
-	marked.Type = nftables.ChainTypeRoute
-	t.Chain(marked, nft.Rule(nft.Reply(), nft.Connection(Entered), nft.AddMark(Entered)))
-	// Before Istio's own redirects (-100), and for the first packet of a connection alone.
-	first := hook("first", nftables.ChainHookOutput, -101)
-	first.Type = nftables.ChainTypeNAT
-	if t.Names != 0 {
-		t.lead(marked, first)
-	}
-	// What leaves by the overlay is nothing of a mesh's: behind its redirect a socket that is bound to the interface, as torrent clients
-	// bind theirs, hears no answer. The mark lets nothing pass here.
-	if t.Router == "" { // a gateway is outside of the mesh
-		t.Chain(first, nft.Rule(nft.Oif(t.Overlay), nft.MarkAs(istios, Ztunnel)))
+	if t.Router == "" { // a gateway is outside of the mesh, and leads its own by other rules
+		t.lead(hook)
 	}
 	t.Chain(hook("input", nftables.ChainHookInput, 0), t.inward()...)
 	t.Chain(hook("forward", nftables.ChainHookForward, 0), t.through()...)

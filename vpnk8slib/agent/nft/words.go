@@ -341,11 +341,6 @@ func Counted(name string) Words {
 	return Words{&expr.Objref{Type: int(nftables.ObjTypeCounter), Name: name}}
 }
 
-// Jump goes through another chain, and on behind it.
-func Jump(to *nftables.Chain) Words {
-	return Words{&expr.Verdict{Kind: expr.VerdictJump, Chain: to.Name}}
-}
-
 func Accept() Words { return Words{&expr.Verdict{Kind: expr.VerdictAccept}} }
 func Drop() Words   { return Words{&expr.Verdict{Kind: expr.VerdictDrop}} }
 

@@ -77,7 +77,7 @@ func Serve(ctx context.Context, lab where.Lab) error {
 }
 
 // echoHTTP answers on port 80 of every address with the caller's address, one line; and in the folder backend as a server of LibreSpeed's
-// does.
+// does, and in the folder port as one that tests ports.
 func echoHTTP(in *log) error {
 	l, err := net.Listen("tcp", ":80")
 	if err != nil {
@@ -87,15 +87,28 @@ func echoHTTP(in *log) error {
 		src, _, _ := net.SplitHostPort(r.RemoteAddr)
 		dst, _, _ := net.SplitHostPort(r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
 		in.add(Arrival{Proto: "tcp", Src: src, Dst: dst})
-		switch r.URL.Path {
-		case "/backend/garbage.php":
+		port, tested := strings.CutPrefix(r.URL.Path, "/port/")
+		switch {
+		case r.URL.Path == "/backend/garbage.php":
 			_, _ = w.Write(make([]byte, 1<<20)) // ckSize=1
-		case "/backend/empty.php":
+		case r.URL.Path == "/backend/empty.php":
 			_, _ = io.Copy(io.Discard, r.Body)
+		case tested: // as echoip says it
+			fmt.Fprintf(w, `{"ip":%q,"port":%s,"reachable":%t}`, src, port, reached(net.JoinHostPort(src, port)))
 		default:
 			fmt.Fprintln(w, src)
 		}
 	}))
+}
+
+// reached says whether somebody listens there.
+func reached(at string) bool {
+	c, err := net.DialTimeout("tcp", at, 3*time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
 }
 
 // line is a source address as people read it.
