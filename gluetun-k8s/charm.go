@@ -243,7 +243,7 @@ func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner, Unit: o.Name}, Data: data, Network: o.View.Network,
 		Workload: container, TUN: o.Config.TUN, Trials: o.View.Trials, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
 		AgentImage: o.Config.AgentImage, Leases: o.Leases, Standby: o.Standby, Pod: o.holderAddress(), MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
-		Ports: o.Config.portServer(), Exit: o.Tunnel.Seen,
+		Ports: o.Config.portServer(), Told: o.Config.portsTold(), Exit: o.Tunnel.Seen,
 	}
 }
 
@@ -332,12 +332,8 @@ func notes(o Observed) []string {
 			notes = append(notes, invalid.Error())
 		case c.Err == nil && o.Config.RoutingMethod == vpnk8slib.Overlay && !slices.Contains(c.Data.RoutingMethods, vpnk8slib.Overlay):
 			notes = append(notes, fmt.Sprintf("%s cannot be routed by overlay: juju refresh it, or juju config %s routing-method=pod-gateway", c.Data.InstanceName, o.App))
-		case c.Err == nil && c.Data.WantPort && o.Config.RoutingMethod != vpnk8slib.Overlay:
-			notes = append(notes, fmt.Sprintf("%s wants a port, which routing-method=overlay can have: juju config %s routing-method=overlay", c.Data.InstanceName, o.App))
-		case c.Err == nil && c.Data.WantPort && !o.Config.portServer().IsValid():
-			notes = append(notes, fmt.Sprintf("%s wants a port, and nobody is known to grant one: juju config %s nat-pmp-server=<address in the tunnel>", c.Data.InstanceName, o.App))
-		case c.Err == nil && vpnk8slib.NoPort(o.Pod.Agent, c) != "":
-			notes = append(notes, fmt.Sprintf("no port for %s: %s; %s", c.Data.InstanceName, vpnk8slib.NoPort(o.Pod.Agent, c), portHelp(o)))
+		case c.Err == nil && c.Data.WantPort && portNote(o, c) != "":
+			notes = append(notes, portNote(o, c))
 		case c.Err == nil && len(c.Data.RoutingMethods) == 0 && o.Config.VXLANPort != kernelPort:
 			notes = append(notes, fmt.Sprintf("%s reads no VXLAN port: juju config %s vxlan-port=%d", c.Data.InstanceName, o.App, kernelPort))
 		}

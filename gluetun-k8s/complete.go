@@ -135,6 +135,10 @@ func overridden(c Config, app string) error {
 			return wrong(name, "vpn-type="+c.Type)
 		case mayOverride[name].filter && !off(c.Overrides[name]) && !slices.Contains(p.chosenBy(), name):
 			return wrong(name, fmt.Sprintf("vpn-provider=%s, whose servers are chosen by %s", c.Provider, p.choice()))
+		case name == forwarding && forwardingWith(c) != "":
+			return wrong(name, forwardingWith(c))
+		case name == encryption && c.protocol().normal[0] == 0:
+			return wrong(name, fmt.Sprintf("vpn-provider=%s, which has no presets", c.Provider))
 		case name == "FREE_ONLY" && !off(c.Overrides[name]) && !off(c.Overrides["PORT_FORWARD_ONLY"]):
 			return wrong(name, fmt.Sprintf("vpn-provider=%s and PORT_FORWARD_ONLY", c.Provider))
 		}

@@ -207,10 +207,12 @@ var mayOverride = map[string]override{
 	"OPENVPN_MSSFIX":    {aNumber, "a number such as 1400", false},
 	"OPENVPN_VERBOSITY": {regexp.MustCompile(`^[0-6]$`), "a number from 0 to 6", false},
 	"OPENVPN_VERSION":   {regexp.MustCompile(`^2\.[56]$`), "2.5 or 2.6", false},
+	encryption:          {regexp.MustCompile(`^(normal|strong)$`), "normal or strong", false},
 	"PUBLICIP_API":      {}, "PUBLICIP_ENABLED": onOrOff, "TZ": {},
-	"UPDATER_PERIOD":                          {regexp.MustCompile(`^([0-9]+h)?([0-9]+m)?([0-9]+s)?$|^0$`), "a time such as 24h", false},
-	"WIREGUARD_IMPLEMENTATION":                {regexp.MustCompile(`^(auto|userspace|kernelspace)$`), "auto, userspace or kernelspace", false},
-	"WIREGUARD_MTU":                           {aNumber, "a number such as 1400", false},
+	"UPDATER_PERIOD":           {regexp.MustCompile(`^([0-9]+h)?([0-9]+m)?([0-9]+s)?$|^0$`), "a time such as 24h", false},
+	forwarding:                 onOrOff,
+	"WIREGUARD_IMPLEMENTATION": {regexp.MustCompile(`^(auto|userspace|kernelspace)$`), "auto, userspace or kernelspace", false},
+	"WIREGUARD_MTU":            {aNumber, "a number such as 1400", false},
 	"WIREGUARD_PERSISTENT_KEEPALIVE_INTERVAL": {regexp.MustCompile(`^([0-9]+m)?([0-9]+s)?$|^0$`), "a time such as 25s", false},
 }
 

@@ -124,7 +124,7 @@ func listens(w protocol) string {
 		return "any"
 	}
 	var out []string
-	for _, by := range []struct {
+	for i, by := range []struct {
 		name string
 		*listening
 	}{{"UDP", w.udp}, {"TCP", w.tcp}} {
@@ -135,7 +135,11 @@ func listens(w protocol) string {
 		case len(l.choices) == 0:
 			out = append(out, fmt.Sprintf("%s: cannot be set: %d", by.name, l.port))
 		default:
-			out = append(out, fmt.Sprintf("%s: %s; %d where it is not set", by.name, strings.ReplaceAll(strings.Trim(fmt.Sprint(l.choices), "[]"), " ", ", "), l.port))
+			text := fmt.Sprintf("%s: %s; %d where it is not set", by.name, strings.ReplaceAll(strings.Trim(fmt.Sprint(l.choices), "[]"), " ", ", "), l.port)
+			if normal := w.normal[i]; normal != 0 {
+				text += fmt.Sprintf(", %d with the preset `normal`", normal)
+			}
+			out = append(out, text)
 		}
 	}
 	return strings.Join(out, "<br>")
@@ -147,6 +151,8 @@ func granted(p provider, w protocol) string {
 		return fmt.Sprintf("by NAT-PMP of %s", w.grants)
 	case w.server || p.wireguard.grants.IsValid():
 		return "by NAT-PMP of `nat-pmp-server`, if it has one"
+	case p.told:
+		return p.forwards + ", with `" + forwarding + "`"
 	case p.forwards != "":
 		return p.forwards + ", not led to consumers yet"
 	}

@@ -32,17 +32,21 @@ var given = map[string]string{
 	"config": "client\nproto udp\nremote 198.51.100.9 1194\n",
 }
 
-// Every provider starts by every protocol with what the table says that it needs.
+// Every provider starts by every protocol with what the table says that it needs; and where it can be, with ports granted and with the
+// lesser encryption.
 func TestEnvironments(t *testing.T) {
 	var all []start
 	for _, name := range slices.Sorted(maps.Keys(providers)) {
-		for _, by := range [][]string{{"wireguard", "udp"}, {"openvpn", "udp"}, {"openvpn", "tcp"}} {
+		for _, by := range [][]string{{"wireguard", "udp"}, {"openvpn", "udp"}, {"openvpn", "tcp"}, {"openvpn", "udp", forwarding + "=on"}, {"openvpn", "udp", encryption + "=normal"}} {
 			w := providers[name].over(by[0])
 			if by[1] == "udp" && w.udp == nil || by[1] == "tcp" && w.tcp == nil {
 				continue
 			}
+			if forwards := len(by) > 2 && strings.HasPrefix(by[2], forwarding); len(by) > 2 && (forwards && !providers[name].told || !forwards && w.normal[0] == 0) {
+				continue
+			}
 			needs, _ := w.held()
-			values := []string{"provider=" + string(name), "type=" + by[0], "protocol=" + by[1]}
+			values := []string{"provider=" + string(name), "type=" + by[0], "protocol=" + by[1], "method=overlay", "overrides=" + strings.Join(by[2:], "\n")}
 			secret := map[string]string{}
 			for _, word := range needs {
 				secret[word] = given[word]
@@ -58,7 +62,7 @@ func TestEnvironments(t *testing.T) {
 			one := start{string(name), by[0], by[1], map[string]string{}, map[string]string{}, nil}
 			for key, value := range environment(c, s, hooktest.Network(t)) {
 				kind, _, _ := strings.Cut(key, "_")
-				if value != "" && slices.Contains([]string{"VPN", "OPENVPN", "WIREGUARD", "SERVER", "DOT", "DNS"}, kind) {
+				if value != "" && slices.Contains([]string{"VPN", "OPENVPN", "WIREGUARD", "SERVER", "DOT", "DNS", "PRIVATE"}, kind) {
 					one.Environment[key] = value
 				}
 			}

@@ -99,6 +99,7 @@ func serverTable(all []vpnServer) string {
 		{"hostname", func(s vpnServer) string { return s.Hostname }}, {"name", func(s vpnServer) string { return s.Name }},
 		{"country", func(s vpnServer) string { return s.Country }}, {"region", func(s vpnServer) string { return s.Region }},
 		{"city", func(s vpnServer) string { return s.City }}, {"vpn", func(s vpnServer) string { return s.VPN }},
+		{"ports", func(s vpnServer) string { return map[bool]string{true: "yes"}[s.Forwards] }},
 	}
 	lines := make([][]string, 1+len(all))
 	for _, c := range columns {

@@ -18,6 +18,7 @@ type provider struct {
 	filters            string
 	wireguard, openvpn protocol
 	forwards           string // how it leads ports to its clients, where that is not by NAT-PMP
+	told               bool   // gluetun has them granted by itself (settings/portforward.go), and tells which
 }
 
 // protocol is what it takes to use a provider in one of the two ways; without UDP it cannot be used so.
@@ -29,8 +30,12 @@ type protocol struct {
 	// The network behind the tunnel in which its gateway and resolver have the first addresses, where it is the same for all.
 	inside netip.Prefix
 	grants netip.Addr          // who grants ports, by NAT-PMP through the tunnel
+	normal [2]uint16           // where its servers listen with the lesser of two presets of encryption: by UDP, by TCP; zero: it has one only
 	in     map[string]protocol // where another version of gluetun has it otherwise: all of it
 }
+
+// encryption is gluetun's name of the preset. One more there was, up to v3.41, which encrypts nothing: nobody can choose it here.
+const encryption = "PRIVATE_INTERNET_ACCESS_OPENVPN_ENCRYPTION_PRESET"
 
 // listening are the ports on which a provider's servers listen.
 type listening struct {
@@ -81,15 +86,15 @@ var providers = map[providerName]provider{
 	"nordvpn": {filters: "countries regions cities hostnames categories SERVER_NUMBER",
 		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.5.0.0/16")},
 		openvpn:   protocol{needs: account, udp: only(1194), tcp: only(443)}},
-	"perfect privacy": {filters: "cities", forwards: "three computed from the address in the tunnel",
+	"perfect privacy": {filters: "cities", forwards: "three computed from the address in the tunnel", told: true,
 		openvpn: protocol{needs: account, udp: ports(443, 44, 443, 4433)}},
 	"privado": {filters: "countries regions cities hostnames",
 		openvpn: protocol{needs: account, udp: only(1194), in: map[string]protocol{
 			"latest": {needs: account, udp: ports(1194, 443, 1194, 8080, 8443), tcp: ports(1194, 443, 1194, 8080, 8443)}}}},
-	"private internet access": {filters: "regions names hostnames PORT_FORWARD_ONLY", forwards: "one by its own API",
-		openvpn: protocol{needs: account, udp: ports(1197, 53, 1194, 1197, 1198, 8080, 9201), tcp: ports(501, 80, 110, 443), in: map[string]protocol{
-			"latest": {needs: account, udp: ports(8080, 53, 1194, 1197, 1198, 8080, 9201), tcp: ports(8443, 80, 110, 443, 501, 502, 8443)}}}},
-	"privatevpn": {filters: "countries cities hostnames", forwards: "one by its own API",
+	"private internet access": {filters: "regions names hostnames PORT_FORWARD_ONLY", forwards: "one by its own API", told: true,
+		openvpn: protocol{needs: account, udp: ports(1197, 53, 1194, 1197, 1198, 8080, 9201), tcp: ports(501, 80, 110, 443), normal: [2]uint16{1198, 502}, in: map[string]protocol{
+			"latest": {needs: account, udp: ports(8080, 53, 1194, 1197, 1198, 8080, 9201), tcp: ports(8443, 80, 110, 443, 501, 502, 8443), normal: [2]uint16{1198, 502}}}}},
+	"privatevpn": {filters: "countries cities hostnames", forwards: "one by its own API", told: true,
 		openvpn: protocol{needs: account, udp: anyPort(1194), tcp: anyPort(443)}},
 	"protonvpn": {filters: "countries regions cities names hostnames FREE_ONLY STREAM_ONLY SECURE_CORE_ONLY TOR_ONLY PORT_FORWARD_ONLY",
 		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.2.0.0/16"), grants: netip.MustParseAddr("10.2.0.1")},

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // family is a good input, and what makes it bad: OPTION=VALUE or secret:WORD=VALUE each, an empty value for none, or image=IMAGE.
@@ -68,6 +69,7 @@ func seen(t *testing.T, input ...string) hook.Status {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	o := see()
 	o.Pod.Overlay, o.Container, o.Tunnel = true, hook.Seen{Up: true, Running: true}, Tunnel{Up: true}
+	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}}       // of routing-method=overlay
 	o.View.Trials.Images = []string{o.Config.PodGatewayImage, o.Config.AgentImage} // the template has them
 	return Reconcile(o).Status
 }

@@ -24,6 +24,7 @@ type vpnServer struct {
 	City     string `json:"city,omitempty"`
 	Hostname string `json:"hostname,omitempty"`
 	Name     string `json:"server_name,omitempty"`
+	Forwards bool   `json:"port_forward,omitempty"` // it leads ports to its clients
 }
 
 // over says whether it is used by this protocol. Some are by both, and say nothing.
@@ -111,6 +112,7 @@ func unknownServers(env hook.Env, c Config, app string) (wrong, err error) {
 	for _, o := range by {
 		key += fmt.Sprintf("%q", o.wanted)
 	}
+	key += fmt.Sprint(c.forwardingOnly())
 	says, err := hook.Found(".servers", key, func() (string, error) { // the list is too long for every hook
 		all, err := servers(env, c.Provider)
 		if err != nil {
@@ -157,8 +159,13 @@ func offered(c Config, all []vpnServer, app string) error {
 			used = append(used, o.option)
 		}
 	}
-	if len(chosen(all, c.chooses())) == 0 {
+	left := chosen(all, c.chooses())
+	if len(left) == 0 {
 		return fmt.Errorf("no server of %s over %s has all of %s; see: juju run %s/leader list-servers", c.Provider, c.Type, strings.Join(used, ", "), app)
+	}
+	if c.forwardingOnly() && !slices.ContainsFunc(left, func(s vpnServer) bool { return s.Forwards }) {
+		return fmt.Errorf("no server of %s that %s leave leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s and PORT_FORWARD_ONLY>, or choose another; see: juju run %s/leader list-servers",
+			c.Provider, strings.Join(used, ", "), app, forwarding, app)
 	}
 	return nil
 }

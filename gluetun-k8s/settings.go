@@ -41,10 +41,14 @@ func (c Config) protocol() protocol {
 
 // listening are the ports of the servers that are chosen from; nil: there are none for this protocol.
 func (c Config) listening() *listening {
+	p, l, by := c.protocol(), c.protocol().udp, 0
 	if c.Type == "openvpn" && c.Protocol == "tcp" {
-		return c.protocol().tcp
+		l, by = p.tcp, 1
 	}
-	return c.protocol().udp
+	if l != nil && p.normal[by] != 0 && c.Overrides[encryption] == "normal" {
+		return &listening{p.normal[by], l.choices}
+	}
+	return l
 }
 
 // fits says what does not go with this cluster's network.
@@ -143,22 +147,6 @@ func usable(a addresses, n vpnk8slib.Network) (out addresses) {
 	return out
 }
 
-// portServer grants ports; zero: nobody does.
-func (c Config) portServer() netip.Addr {
-	if c.PortServer.IsValid() {
-		return c.PortServer.Addr
-	}
-	return c.protocol().grants
-}
-
-// portHelp is what the operator can do where the provider grants no port.
-func portHelp(o Observed) string {
-	if o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid() {
-		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
-	}
-	return fmt.Sprintf("see who grants them: juju config %s nat-pmp-server", o.App)
-}
-
 const defaultMTU = 1320
 
 // mtu is of what fits through the tunnel.
@@ -252,7 +240,7 @@ func inputPorts(c Config) string {
 // files are what gluetun reads at its start.
 func files(c Config, s Secret, n vpnk8slib.Network) []hook.File {
 	return append(secretFiles(c, s, usable(c.Addresses, n)),
-		hook.File{Path: authFile, Content: auth(s), Mode: 0o600},
+		hook.File{Path: authFile, Content: auth(s) + c.portsRole(), Mode: 0o600},
 		hook.File{Path: rulesFile, Content: firewallRules(c, n), Mode: 0o644},
 		hook.File{Path: startFile, Content: startScript, Mode: 0o755},
 		hook.File{Path: probeFile, Content: probeScript(c.ProbeTargets), Mode: 0o755},

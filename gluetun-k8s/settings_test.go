@@ -78,6 +78,12 @@ func options(t *testing.T, values ...string) (c Config, errs []error) {
 			set(&c.Overlay, value)
 		case "cluster":
 			set(&c.ClusterCIDRs, value)
+		case "method":
+			c.RoutingMethod = value
+		case "nat-pmp":
+			set(&c.PortServer, value)
+		case "image":
+			c.version = versionOf(value)
 		case "dot":
 			c.DNSOverTLS = value == "true"
 		default:

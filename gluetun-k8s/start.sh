@@ -7,6 +7,9 @@ if grep -q '^ip6tables' /iptables/post-rules.txt 2>/dev/null; then # clients' IP
 fi
 # It starts OpenVPN as a process group of its own, which outlives it when it is killed, and keeps tun0.
 killall -q -KILL openvpn2.5 openvpn2.6
+# A port that a provider granted to an earlier start, which gluetun keeps with the token of its account: where another server has given it
+# away meanwhile, up to v3.41.1 it asks for no other until that one has run out, after two months.
+rm -f /gluetun/piaportforward.json
 for family in -4 -6; do
   # By its priority: BusyBox knows no table of gluetun's number.
   while ip $family rule del priority 101 2>/dev/null; do :; done

@@ -25,6 +25,7 @@ type Gateway struct {
 	MTU        int              // of what fits through the tunnel, in bytes; 0: not known
 	Probes     []netip.AddrPort // outside, asked through the tunnel whether they answer: TCP
 	Ports      netip.Addr       // who grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody
+	Told       string           // where, on the loopback, the VPN client tells which ports it has had granted by itself; empty: it does not
 	Exit       netip.Addr       // whom the world sees, told in metrics; zero: not known
 	Resolvers  []netip.AddrPort // asked for clients' names, through the tunnel; none: nobody is
 }

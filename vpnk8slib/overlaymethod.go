@@ -137,7 +137,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 	config := overlay.Config{Guard: guard, Gateway: &overlay.Gateway{
 		Device: podInterface, Overlay: overlayInterface, Tunnel: tunnelInterface, Address: netip.PrefixFrom(first(network), network.Bits()),
 		Pod: g.App.pod(), VNI: uint32(g.Data.VXLANID), Port: uint16(g.Data.VXLANPort), Beats: guard.Beats, MTU: g.MTU, Probes: g.Probes,
-		Ports: g.Ports, Resolvers: g.Resolvers, Cluster: g.Network.Cluster(), Blocks: g.Leases.Blocks, Seen: g.Leases.Seen, Exit: g.Exit,
+		Ports: g.Ports, Told: g.Told, Resolvers: g.Resolvers, Cluster: g.Network.Cluster(), Blocks: g.Leases.Blocks, Seen: g.Leases.Seen, Exit: g.Exit,
 	}}
 	if len(g.Resolvers) > 0 {
 		config.Gateway.Names = GatewayNames

@@ -30,6 +30,8 @@ type Gateway struct {
 	Blocks []Block `json:"blocks"`
 	// Ports grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody does.
 	Ports netip.Addr `json:"ports,omitzero"`
+	// Told is where the VPN client tells which ports it has had granted by itself, on the loopback: a URL; empty: it has none.
+	Told string `json:"ports_told,omitempty"`
 	// Pod is the name of the pod that has the tunnel: the agent of another one has no clients. Empty: every one has.
 	Pod string `json:"pod,omitempty"`
 	// Exit is whom the world sees, as the VPN client has found out; zero: not known. It is told in metrics, and nothing else is made of it.
@@ -74,6 +76,12 @@ func (g Gateway) Check() error {
 	}
 	if g.Ports.IsValid() && (!plain(g.Ports) || !g.Ports.Is4()) {
 		return fmt.Errorf("ports must be an IPv4 address, not %s", g.Ports)
+	}
+	if g.Told != "" && !onLoopback(g.Told) {
+		return fmt.Errorf("ports_told must be a URL on the loopback, such as http://127.0.0.1:8000/v1/portforward, not %q", g.Told)
+	}
+	if g.Told != "" && g.Ports.IsValid() {
+		return errors.New("ports and ports_told must not both be there: one of them grants ports")
 	}
 	for _, p := range g.Cluster {
 		if p.Overlaps(g.Address.Masked()) {

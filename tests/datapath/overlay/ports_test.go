@@ -165,32 +165,8 @@ func TestAPortOfTheProvider(t *testing.T) {
 	require.Error(t, err, "nobody has asked for it yet")
 
 	gateway.wantPort()
-	has := func(port uint16) {
-		t.Helper()
-		l := leased(gateway.later(fmt.Sprint("the port is ", port), func(r overlay.Report) bool { return leased(r).Port == port }))
-		if port == 0 {
-			time.Sleep(moment) // the rules follow what is told
-			return
-		}
-		assert.Equal(t, way.Address.Addr(), l.Client)
-		assert.Equal(t, 4, l.Lifetime)
-		assert.Empty(t, l.Error)
-		for _, network := range []string{"tcp", "udp"} {
-			require.Eventually(t, func() bool {
-				said, err := s.peer(network, "198.18.5.1", port, moment)
-				return err == nil && said == "198.18.5.1"
-			}, patience, moment, "a peer by %s, and seen as itself", network)
-		}
-	}
-	refused := func(port uint16) {
-		t.Helper()
-		before := s.unasked(gateway)
-		for _, network := range []string{"tcp", "udp"} {
-			_, err := s.peer(network, "198.18.5.2", port, moment)
-			assert.Error(t, err, "%s to %d", network, port)
-		}
-		assert.Greater(t, s.unasked(gateway), before)
-	}
+	has := func(port uint16) { t.Helper(); s.led(gateway, port, 4) }
+	refused := func(port uint16) { t.Helper(); s.refused(gateway, port) }
 	has(first)
 	refused(other)
 
@@ -209,6 +185,36 @@ func TestAPortOfTheProvider(t *testing.T) {
 	gateway.Configure(gateway.config) // which is read every ten seconds
 	has(0)
 	refused(next)
+}
+
+// led waits until a port leads to the client, by both protocols and to the peer's own address; 0: until there is none.
+func (s *stage) led(gateway *member, port uint16, lifetime int) {
+	s.Helper()
+	l := leased(gateway.later(fmt.Sprint("the port is ", port), func(r overlay.Report) bool { return leased(r).Port == port }))
+	if port == 0 {
+		time.Sleep(moment) // the rules follow what is told
+		return
+	}
+	assert.Equal(s, way.Address.Addr(), l.Client)
+	assert.Equal(s, lifetime, l.Lifetime)
+	assert.Empty(s, l.Error)
+	for _, network := range []string{"tcp", "udp"} {
+		require.Eventually(s, func() bool {
+			said, err := s.peer(network, "198.18.5.1", port, moment)
+			return err == nil && said == "198.18.5.1"
+		}, patience, moment, "a peer by %s, and seen as itself", network)
+	}
+}
+
+// refused has peers come to a port that leads to nobody.
+func (s *stage) refused(gateway *member, port uint16) {
+	s.Helper()
+	before := s.unasked(gateway)
+	for _, network := range []string{"tcp", "udp"} {
+		_, err := s.peer(network, "198.18.5.2", port, moment)
+		assert.Error(s, err, "%s to %d", network, port)
+	}
+	assert.Greater(s, s.unasked(gateway), before)
 }
 
 // wantPort starts a gateway again with a provider that grants ports, and a client that wants one.

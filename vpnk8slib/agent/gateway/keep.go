@@ -295,7 +295,11 @@ func (k *Keeper) forward() error {
 	var all []Forwarded
 	for _, name := range slices.Sorted(maps.Keys(leases)) {
 		if l := leases[name]; l.Port != 0 && l.Client.IsValid() {
-			all = append(all, Forwarded{[]uint16{l.Port, l.Inner}, netip.AddrPortFrom(l.Client, l.Port)})
+			at := []uint16{l.Port}
+			if l.Inner != 0 {
+				at = append(at, l.Inner)
+			}
+			all = append(all, Forwarded{at, netip.AddrPortFrom(l.Client, l.Port)})
 		}
 	}
 	return k.gateway.Forward(all)

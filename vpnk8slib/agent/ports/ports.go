@@ -1,16 +1,14 @@
-// Package ports keeps the ports that a tunnel's provider grants: one for each application that wants one.
+// Package ports keeps the ports that a tunnel's provider grants: one for each application that wants one. By whom they are granted is a
+// source's; what is made of them is the same for all.
 package ports
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/charmarr/charmarr-go/vpnk8slib/agent/natpmp"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -42,14 +40,6 @@ const (
 	ours     = 1024             // the first port on which a workload can listen that is not root
 )
 
-// What cannot be used of what was granted.
-var (
-	errUneven = errors.New("it gives other ports for TCP than for UDP")
-	errTaken  = errors.New("its only port leads to another application already")
-	errBrief  = fmt.Errorf("it gives ports for less than %s", least)
-	errRoots  = fmt.Errorf("it gives a port under %d, on which only root could listen", ours)
-)
-
 // Leased are those that there are now, and why there is none where one is wanted. What nobody has asked for yet is left out.
 func (k *Keeper) Leased() map[string]overlay.Lease {
 	k.mu.Lock()
@@ -63,9 +53,9 @@ func (k *Keeper) Leased() map[string]overlay.Lease {
 	return out
 }
 
-// now is a lease without what has run out.
+// now is a lease without what has run out, or was taken back.
 func (l lease) now() overlay.Lease {
-	if l.Port != 0 && !time.Now().Before(l.Until) {
+	if l.Port == 0 || !time.Now().Before(l.Until) {
 		return overlay.Lease{Inner: l.Inner, Error: l.Error}
 	}
 	return l.Lease
@@ -91,112 +81,90 @@ func (k *Keeper) Run(ctx context.Context, config func() *overlay.Gateway) error 
 
 // see does what is to be done. Anew is of a tunnel that has just come up. What is not wanted any more is forgotten: it runs out.
 func (k *Keeper) see(ctx context.Context, c *overlay.Gateway, up, anew bool) {
-	router := natpmp.Router{Addr: netip.AddrPortFrom(c.Ports, natpmp.Port), Device: c.Tunnel}
-	for _, l := range k.due(c, up, anew) {
+	from := sourceOf(c)
+	for _, l := range k.due(c, from, up, anew) {
 		asked := time.Now()
-		got, err := obtain(ctx, router, l.now())
+		got, err := from.obtain(ctx, l.now(), func(port uint16) bool { return k.given(port, l) })
+		if err == nil {
+			err = got.check()
+		}
 		k.note(l, got, asked, err, anew)
 	}
 }
 
 // due are the leases that are to be asked for now: those that there are, and of those that there are not one, because who is silent
-// takes his time.
-func (k *Keeper) due(c *overlay.Gateway, up, anew bool) (all []*lease) {
+// takes his time. Of a source that answers at once all are, and who had a port last comes before who had none: where there is one
+// port only, it is the same application's again.
+func (k *Keeper) due(c *overlay.Gateway, from source, up, anew bool) (all []*lease) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	had := k.leases
 	k.leases = map[string]*lease{}
-	var waits *lease
+	if from == nil {
+		return nil
+	}
+	var wait []*lease
 	for _, b := range c.Blocks {
-		if !b.Port || !c.Ports.IsValid() {
+		if !b.Port {
 			continue
 		}
 		l := had[b.Name]
 		if l == nil {
-			l = &lease{name: b.Name, Lease: overlay.Lease{Inner: inner(b)}}
+			l = &lease{name: b.Name}
+		}
+		if l.Inner = 0; !from.atOnce() { // the others come out at the port itself
+			l.Inner = inner(b)
 		}
 		k.leases[b.Name] = l
 		switch {
-		case !up || !anew && time.Now().Before(l.renew):
+		case !up || !anew && !from.atOnce() && time.Now().Before(l.renew):
 		case l.now().Port != 0:
 			all = append(all, l)
-		case waits == nil || l.renew.Before(waits.renew):
-			waits = l
+		default:
+			wait = append(wait, l)
 		}
 	}
-	if waits != nil {
-		all = append(all, waits)
+	switch {
+	case from.atOnce():
+		slices.SortStableFunc(wait, func(a, b *lease) int { return b.Until.Compare(a.Until) })
+		return append(all, wait...)
+	case len(wait) > 0:
+		return append(all, slices.MinFunc(wait, func(a, b *lease) int { return a.renew.Compare(b.renew) }))
 	}
 	return all
 }
 
-// first is the least of the ports at which leases come out of the tunnel, where the provider leaves that to the asker. They are
-// nobody's here: what listens in the gateway's pod, listens elsewhere.
-const first = 0xd000
-
-// inner tells a block's lease from others: by where the block is.
-func inner(b overlay.Block) uint16 {
-	a := b.Addresses.Addr().As4()
-	return first + uint16(a[2]&0x0f)<<8 | uint16(a[3])
-}
-
 // note takes what an attempt has come to. What another server has granted is worth nothing where the one of now grants nothing.
-func (k *Keeper) note(l *lease, got natpmp.Mapping, asked time.Time, err error, anew bool) {
+func (k *Keeper) note(l *lease, got grant, asked time.Time, err error, anew bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err == nil && k.given(got.Outer, l) {
-		err = errTaken
-	}
 	if err != nil {
 		if l.Error != err.Error() {
 			k.Log.Warn("cannot have a port", "name", l.name, "error", err)
 		}
 		l.Error, l.renew = err.Error(), time.Now().Add(min(again<<min(l.failed, 8), seldom))
 		l.failed++
-		if anew {
+		if anew || gone(err) {
 			l.Port = 0
 		}
 		return
 	}
-	if l.now().Port != got.Outer {
-		k.Log.Info("a port is granted", "name", l.name, "port", got.Outer)
-		l.Port, l.Since = got.Outer, asked
+	if l.now().Port != got.port {
+		k.Log.Info("a port is granted", "name", l.name, "port", got.port)
+		l.Port, l.Since = got.port, asked
 	}
-	l.Lifetime, l.Until, l.Error, l.failed = int(got.Lifetime/time.Second), asked.Add(got.Lifetime), "", 0
-	l.renew = asked.Add(min(got.Lifetime/2, renews))
+	l.Lifetime, l.Until, l.Error, l.failed = int(got.lifetime/time.Second), asked.Add(got.lifetime), "", 0
+	l.renew = asked.Add(min(got.lifetime/2, renews))
 }
 
 // given says whether a port leads to another application already.
 func (k *Keeper) given(port uint16, to *lease) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, l := range k.leases {
 		if l != to && (l.now().Port == port || l.Inner == port) {
 			return true
 		}
 	}
 	return false
-}
-
-// obtain has one port by both protocols, the one of the lease if that is to be had.
-func obtain(ctx context.Context, r natpmp.Router, l overlay.Lease) (natpmp.Mapping, error) {
-	ask := func(p natpmp.Protocol, wish uint16) (natpmp.Mapping, error) {
-		return r.Map(ctx, natpmp.Mapping{Protocol: p, Inner: l.Inner, Outer: wish, Lifetime: lifetime})
-	}
-	udp, err := ask(natpmp.UDP, l.Port)
-	if err != nil {
-		return udp, err
-	}
-	tcp, err := ask(natpmp.TCP, udp.Outer)
-	if err != nil {
-		return tcp, err
-	}
-	udp.Lifetime = min(udp.Lifetime, tcp.Lifetime, lifetime)
-	switch {
-	case tcp.Outer != udp.Outer:
-		return natpmp.Mapping{}, errUneven
-	case udp.Lifetime < least:
-		return natpmp.Mapping{}, errBrief
-	case udp.Outer < ours:
-		return natpmp.Mapping{}, errRoots
-	}
-	return udp, nil
 }

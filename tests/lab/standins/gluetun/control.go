@@ -117,7 +117,7 @@ func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "GET /v1/dns/status":
 		answer(w, map[string]string{"status": "stopped"})
 	case "GET /v1/portforward":
-		answer(w, map[string]int{"port": 0})
+		answer(w, portAnswer(c.vpn.forwarded()))
 	default:
 		http.Error(w, "the stand-in does not do "+r.Method+" "+r.URL.Path, http.StatusNotImplemented)
 	}

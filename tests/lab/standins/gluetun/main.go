@@ -51,6 +51,9 @@ func run(ctx context.Context) error {
 	if err := s.validate(os.ReadFile); err != nil {
 		return err
 	}
+	if err := os.MkdirAll("/tmp/gluetun", 0o644); err != nil {
+		return err
+	}
 	v := &vpn{settings: s, status: "starting"}
 	control, err := newControl(s, v)
 	if err != nil {

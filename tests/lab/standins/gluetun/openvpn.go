@@ -20,6 +20,7 @@ type openvpn struct {
 	cert, key, encrypted string
 	passphrase           string
 	version              string
+	preset               string // of encryption, of one provider
 }
 
 // Server data of v3.41.1, as far as filters need it: what its updaters write for each provider (internal/provider/*/updater).
@@ -61,6 +62,7 @@ func (r *reader) openvpn(provider string) (o openvpn) {
 	o.cert, o.key, o.encrypted = r.pem("OPENVPN_CERT"), r.pem("OPENVPN_KEY"), r.pem("OPENVPN_ENCRYPTED_KEY")
 	o.config, o.protocol = r.get("OPENVPN_CUSTOM_CONFIG", ""), r.get("OPENVPN_PROTOCOL", "udp")
 	o.version = r.get("OPENVPN_VERSION", "2.6")
+	o.preset = strings.ToLower(r.get("PRIVATE_INTERNET_ACCESS_OPENVPN_ENCRYPTION_PRESET", "strong"))
 	for _, key := range []string{"OPENVPN_MSSFIX", "OPENVPN_VERBOSITY"} {
 		if v := r.get(key, "0"); !regexp.MustCompile(`^[0-9]+$`).MatchString(v) {
 			r.fail(key, fmt.Errorf("value is not an integer: %q", v))
@@ -125,6 +127,8 @@ func (s settings) validateOpenVPN(read func(string) ([]byte, error)) error {
 		return fmt.Errorf("OpenVPN server selection settings: TCP protocol is not supported: for VPN service provider %s", s.provider)
 	case s.port != 0 && some && !slices.Contains(allowed[map[string]int{"udp": 0, "tcp": 1}[o.protocol]], s.port):
 		return fmt.Errorf("OpenVPN server selection settings: custom endpoint port is not allowed: for VPN service provider %s", s.provider)
+	case of("private internet access") && !slices.Contains([]string{"none", "normal", "strong"}, o.preset):
+		return fmt.Errorf("OpenVPN server selection settings: PIA encryption preset is not valid: %s", o.preset)
 	case o.version != "2.5" && o.version != "2.6":
 		return fmt.Errorf("OpenVPN settings: version is not valid: %s", o.version)
 	case user && o.user == "":

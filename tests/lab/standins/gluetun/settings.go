@@ -22,6 +22,7 @@ type settings struct {
 	filters            map[string][]string // by COUNTRIES, CITIES and so on
 	features           map[string]bool
 	openvpn            openvpn
+	forwarding         forwarding
 	outbound           []netip.Prefix
 	inputPorts         []string
 	controlAddress     string
@@ -73,6 +74,10 @@ var retired = map[string][]string{
 	"OPENVPN_ENDPOINT_IP":       {"OPENVPN_TARGET_IP", "VPN_ENDPOINT_IP"},
 	"OPENVPN_ENDPOINT_PORT":     {"PORT", "OPENVPN_PORT", "VPN_ENDPOINT_PORT"},
 	"FIREWALL_OUTBOUND_SUBNETS": {"EXTRA_SUBNETS"},
+
+	"VPN_PORT_FORWARDING":                               {"PORT_FORWARDING", "PRIVATE_INTERNET_ACCESS_VPN_PORT_FORWARDING"},
+	"VPN_PORT_FORWARDING_STATUS_FILE":                   {"PORT_FORWARDING_STATUS_FILE", "PRIVATE_INTERNET_ACCESS_VPN_PORT_FORWARDING_STATUS_FILE"},
+	"PRIVATE_INTERNET_ACCESS_OPENVPN_ENCRYPTION_PRESET": {"ENCRYPTION", "PIA_ENCRYPTION"},
 }
 
 // secretFiles are the keys that a file may hold; the file comes before the environment.
@@ -182,6 +187,7 @@ func readSettings(env func(string) string, read func(string) ([]byte, error)) (s
 		s.endpoint, s.port = r.address(kind+"_ENDPOINT_IP"), uint16(r.number(kind+"_ENDPOINT_PORT", 0))
 	}
 	s.openvpn = r.openvpn(s.provider)
+	s.forwarding = r.forwarding()
 	s.filters, s.features = map[string][]string{"ISP": r.list("ISP")}, map[string]bool{}
 	for _, name := range []string{"COUNTRIES", "REGIONS", "CITIES", "NAMES", "HOSTNAMES", "CATEGORIES"} {
 		s.filters[name] = r.list("SERVER_" + name)
@@ -211,6 +217,9 @@ func readSettings(env func(string) string, read func(string) ([]byte, error)) (s
 // validate refuses what gluetun refuses, after its firewall is up.
 func (s settings) validate(read func(string) ([]byte, error)) error {
 	if err := s.chosen(); err != nil {
+		return err
+	}
+	if err := s.forwarding.validate(s.provider); err != nil {
 		return err
 	}
 	if s.kind == "openvpn" {

@@ -83,6 +83,9 @@ func TestRefusals(t *testing.T) {
 		{"a filter of another's", "nordvpn", "openvpn", "udp", "OWNED_ONLY", "on", "owned_only filter is not supported"},
 		{"a version that is none", "nordvpn", "openvpn", "udp", "OPENVPN_VERSION", "2.4", "version is not valid"},
 		{"a boolean that is none", "mullvad", "openvpn", "udp", "OWNED_ONLY", "maybe", "value is not a boolean"},
+		{"ports of who leads none", "mullvad", "wireguard", "udp", "VPN_PORT_FORWARDING", "on", "port forwarding cannot be enabled"},
+		{"the same by a retired name", "mullvad", "wireguard", "udp", "PORT_FORWARDING", "on", "port forwarding cannot be enabled"},
+		{"a preset that is none", "private internet access", "openvpn", "udp", "PRIVATE_INTERNET_ACCESS_OPENVPN_ENCRYPTION_PRESET", "best", "preset is not valid"},
 		{"a retired name before today's", "custom", "openvpn", "udp", "PROTOCOL", "sctp", "network protocol"},
 	}
 	for _, test := range tests {

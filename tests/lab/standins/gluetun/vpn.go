@@ -32,6 +32,7 @@ type vpn struct {
 	status   string // running says that the interface is configured, not that anything passes
 	publicIP string // asked for once per tunnel, and kept while a peer is silently dead
 	device   *device.Device
+	ports    []uint16 // of the provider's, that lead here
 }
 
 func (v *vpn) set(status string) {
@@ -109,6 +110,7 @@ func (v *vpn) up(ctx context.Context, h *health) error {
 }
 
 func (v *vpn) down() {
+	v.unforward()
 	if v.device != nil {
 		v.device.Close()
 		v.device = nil
@@ -146,7 +148,12 @@ func (v *vpn) watch(ctx context.Context, h *health) error {
 		return v.again(ctx, h)
 	}
 	h.set("")
-	go v.askPublicIP(ctx)
+	go func() {
+		v.askPublicIP(ctx)
+		if ctx.Err() == nil {
+			v.forward()
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// Ports of the provider's are granted by NAT-PMP, by which the agent asks for them; or gluetun has them granted, by what is particular to a
+// provider and needs its credentials, and tells the agent which. That it does so it is told by a setting of its own: it makes it choose
+// other servers and start again, which is not a consumer's to bring about.
+
+// forwarding is gluetun's name of that setting.
+const forwarding = "VPN_PORT_FORWARDING"
+
+// forwards says whether gluetun has ports granted by itself.
+func (c Config) forwards() bool { return c.provider().told && !off(c.Overrides[forwarding]) }
+
+// forwardingOnly says whether gluetun takes only servers that lead ports: of providers whose servers are not all alike, where it has ports
+// granted and nobody says otherwise (settings/serverselection.go, setDefaults).
+func (c Config) forwardingOnly() bool {
+	only, said := c.Overrides["PORT_FORWARD_ONLY"]
+	if !said || only == "" {
+		return c.forwards() && slices.Contains(c.provider().chosenBy(), "PORT_FORWARD_ONLY")
+	}
+	return !off(only)
+}
+
+// portRoute is where gluetun's control API tells which ports it has. v3.40 does not know today's name, and would not start with it.
+func (c Config) portRoute() string {
+	if c.version == "v3.40" {
+		return "/v1/openvpn/portforwarded"
+	}
+	return "/v1/portforward"
+}
+
+// portsTold is where the agent asks; empty: nowhere.
+func (c Config) portsTold() string {
+	if !c.forwards() {
+		return ""
+	}
+	return "http://" + control + c.portRoute()
+}
+
+// portsRole opens that to whoever is in this pod, without a key: a port is what the whole world may know, and the agent holds no secret of
+// gluetun's.
+func (c Config) portsRole() string {
+	if !c.forwards() {
+		return ""
+	}
+	return fmt.Sprintf("\n[[roles]]\nname = \"ports\"\nroutes = [\"GET %s\"]\nauth = \"none\"\n", c.portRoute())
+}
+
+// portServer grants ports by NAT-PMP; zero: nobody does.
+func (c Config) portServer() netip.Addr {
+	switch {
+	case c.forwards():
+		return netip.Addr{}
+	case c.PortServer.IsValid():
+		return c.PortServer.Addr
+	}
+	return c.protocol().grants
+}
+
+// forwardingWith says what does not go together with gluetun's having ports granted.
+func forwardingWith(c Config) string {
+	switch {
+	case off(c.Overrides[forwarding]):
+	case !c.provider().told && c.provider().wireguard.grants.IsValid():
+		return fmt.Sprintf("vpn-provider=%s, which grants ports without it", c.Provider)
+	case !c.provider().told:
+		return fmt.Sprintf("vpn-provider=%s, of which gluetun can have none", c.Provider)
+	case c.RoutingMethod != vpnk8slib.Overlay:
+		return "routing-method=" + c.RoutingMethod + ", which leads none to anybody"
+	case c.PortServer.IsValid():
+		return "nat-pmp-server"
+	}
+	return ""
+}
+
+// portNote is what the operator should know of the port of a consumer that wants one.
+func portNote(o Observed, c vpnk8slib.Consumer) string {
+	name := c.Data.InstanceName
+	wants := func(format string, args ...any) string {
+		return fmt.Sprintf("%s wants a port, %s", name, fmt.Sprintf(format, args...))
+	}
+	switch missing := vpnk8slib.NoPort(o.Pod.Agent, c); {
+	case o.Config.RoutingMethod != vpnk8slib.Overlay:
+		return wants("which routing-method=overlay can have: juju config %s routing-method=overlay", o.App)
+	case o.Config.provider().told && !o.Config.forwards() && !o.Config.PortServer.IsValid():
+		return wants("which gluetun can have granted by %s: juju config %s custom-overrides=%s=on", o.Config.Provider, o.App, forwarding)
+	case !o.Config.forwards() && !o.Config.portServer().IsValid():
+		return wants("and nobody is known to grant one: juju config %s nat-pmp-server=<address in the tunnel>", o.App)
+	case missing != "":
+		return fmt.Sprintf("no port for %s: %s; %s", name, missing, portHelp(o))
+	}
+	return ""
+}
+
+// portHelp is what the operator can do where the provider grants no port.
+func portHelp(o Observed) string {
+	switch {
+	case o.Config.forwards(): // it asks once when the tunnel is up, and never again
+		return fmt.Sprintf("have it ask again: juju run %s reconnect; why: kubectl -n %s logs %s -c %s", o.Name, o.Model, strings.ReplaceAll(o.Name, "/", "-"), container)
+	case o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid():
+		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
+	}
+	return fmt.Sprintf("see who grants them: juju config %s nat-pmp-server", o.App)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
+)
+
+// pia is a gateway whose gluetun has a port granted by itself.
+func pia(t *testing.T, more ...string) (Config, Secret) {
+	t.Helper()
+	c, s, errs := judged(t, accounted, append([]string{"provider=pia", "type=openvpn", "method=overlay"}, more...)...)
+	require.Empty(t, errs)
+	return c, s
+}
+
+// gluetun is told to have a port granted, the agent where gluetun tells which, and nobody else anything.
+func TestForwardingOfGluetun(t *testing.T) {
+	for image, route := range map[string]string{
+		"ghcr.io/qdm12/gluetun:v3.40.4": "/v1/openvpn/portforwarded", "ghcr.io/qdm12/gluetun:v3.41.1": "/v1/portforward", "ghcr.io/qdm12/gluetun:latest": "/v1/portforward",
+	} {
+		c, s := pia(t, "overrides=VPN_PORT_FORWARDING=on", "image="+image)
+		assert.Equal(t, "http://127.0.0.1:8000"+route, c.portsTold())
+		assert.False(t, c.portServer().IsValid())
+		env := environment(c, s, hooktest.Network(t))
+		assert.Equal(t, "on", env["VPN_PORT_FORWARDING"])
+		for name := range env {
+			assert.False(t, strings.HasPrefix(name, "VPN_PORT_FORWARDING_") && env[name] != "", name)
+		}
+		assert.Contains(t, contentOf(t, c, s, authFile), "\n[[roles]]\nname = \"ports\"\nroutes = [\"GET "+route+"\"]\nauth = \"none\"\n")
+	}
+	for _, without := range [][]string{nil, {"overrides=VPN_PORT_FORWARDING=off"}} {
+		c, s := pia(t, without...)
+		assert.Empty(t, c.portsTold())
+		assert.NotContains(t, contentOf(t, c, s, authFile), "none")
+	}
+}
+
+func contentOf(t *testing.T, c Config, s Secret, path string) string {
+	t.Helper()
+	for _, f := range files(c, s, hooktest.Network(t)) {
+		if f.Path == path {
+			return f.Content
+		}
+	}
+	require.Fail(t, "no file "+path)
+	return ""
+}
+
+// The agent's configuration says where to ask, and holds no credential of gluetun's.
+func TestTheAgentIsToldWhereToAsk(t *testing.T) {
+	o := ready(t)
+	was := o.Config
+	o.Config, o.Secret = pia(t, "overrides=VPN_PORT_FORWARDING=on", "overlay=192.168.77")
+	o.Config.VXLANID, o.Config.VXLANPort, o.Config.AgentImage, o.Config.Resolvers = was.VXLANID, was.VXLANPort, was.AgentImage, was.Resolvers
+	o.View.Trials.Images = append(o.View.Trials.Images, o.Config.AgentImage)
+	o.Pod.Address = netip.MustParseAddr("10.42.0.7")
+	d := Reconcile(o)
+	require.NotEmpty(t, d.Protect)
+	config, err := overlay.ParseConfig([]byte(d.Protect[0].Apply.Data["agent.json"]))
+	require.NoError(t, err)
+	assert.Equal(t, "http://127.0.0.1:8000/v1/portforward", config.Gateway.Told)
+	assert.False(t, config.Gateway.Ports.IsValid())
+	for _, secret := range []string{given["user"], given["password"], apiKey(o.Secret)} {
+		assert.NotContains(t, d.Protect[0].Apply.Data["agent.json"], secret)
+	}
+}
+
+// What the operator is told of a consumer that wants a port of a provider whose own way gluetun knows.
+func TestForwardingNotes(t *testing.T) {
+	o := ready(t)
+	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Gateway: &overlay.GatewayState{}}
+	o.Consumers[0].Data.WantPort = true
+	note := func() string { return portNote(o, o.Consumers[0]) }
+	o.Config, o.Secret = pia(t)
+	assert.Equal(t, "qbittorrent wants a port, which gluetun can have granted by private internet access: juju config gluetun custom-overrides=VPN_PORT_FORWARDING=on", note())
+	o.Config, o.Secret = pia(t, "nat-pmp=10.9.0.1")
+	assert.Empty(t, note(), "the operator knows somebody else")
+	o.Config, o.Secret = pia(t, "overrides=VPN_PORT_FORWARDING=on")
+	assert.Empty(t, note(), "nobody has asked yet")
+	o.Pod.Agent.Gateway.Ports = map[string]overlay.Lease{"vpn-gateway-1": {Error: "the VPN client has been granted no port"}}
+	assert.Equal(t, "no port for qbittorrent: the VPN client has been granted no port; have it ask again: juju run gluetun/0 reconnect; why: kubectl -n downloads logs gluetun-0 -c gluetun", note())
+	o.Pod.Agent.Gateway.Ports["vpn-gateway-1"] = overlay.Lease{Port: 51413}
+	assert.Empty(t, note())
+	o.Config.RoutingMethod = "pod-gateway"
+	assert.Equal(t, "qbittorrent wants a port, which routing-method=overlay can have: juju config gluetun routing-method=overlay", note())
+}
+
+// With the lesser encryption the provider's servers listen elsewhere: the firewall names that port.
+func TestPresets(t *testing.T) {
+	for _, test := range []struct {
+		options []string
+		port    uint16
+		tcp     bool
+	}{
+		{nil, 1197, false},
+		{[]string{"overrides=" + encryption + "=strong"}, 1197, false},
+		{[]string{"overrides=" + encryption + "=normal"}, 1198, false},
+		{[]string{"overrides=" + encryption + "=normal", "protocol=tcp"}, 502, true},
+		{[]string{"overrides=" + encryption + "=normal", "port=53"}, 53, false},
+		{[]string{"image=gluetun:latest"}, 8080, false},
+		{[]string{"image=gluetun:latest", "overrides=" + encryption + "=normal"}, 1198, false},
+		{[]string{"image=gluetun:latest", "overrides=" + encryption + "=normal", "protocol=tcp"}, 502, true},
+	} {
+		c, s := pia(t, test.options...)
+		assert.Equal(t, vpnk8slib.Endpoint{Ports: []uint16{test.port}, TCP: test.tcp, Mark: tunnelMark}, endpoint(c), test.options)
+		assert.Equal(t, c.Overrides[encryption], environment(c, s, hooktest.Network(t))[encryption])
+	}
+}
+
+// Where gluetun takes no server but those that lead ports, and what is chosen leaves none, it would try for ever.
+func TestServersThatLeadPorts(t *testing.T) {
+	const list = `{"private internet access": {"servers": [
+		{"vpn": "openvpn", "region": "CA Toronto", "server_name": "toronto1", "hostname": "ca.example", "port_forward": true},
+		{"vpn": "openvpn", "region": "US Seattle", "server_name": "seattle1", "hostname": "us.example"}]}}`
+	all, err := readServers(strings.NewReader(list), "private internet access")
+	require.NoError(t, err)
+	says := func(values ...string) error {
+		c, _ := pia(t, values...)
+		return offered(c, all, "gluetun")
+	}
+	const on = "overrides=VPN_PORT_FORWARDING=on"
+	assert.NoError(t, says("regions=US Seattle"))
+	assert.NoError(t, says("regions=CA Toronto", on))
+	assert.NoError(t, says("regions=US Seattle,CA Toronto", on))
+	assert.NoError(t, says("regions=US Seattle", on+"\nPORT_FORWARD_ONLY=off"), "the operator knows better")
+	const none = "no server of private internet access that server-regions leave leads ports, and gluetun takes no other: juju config gluetun custom-overrides=<without VPN_PORT_FORWARDING and PORT_FORWARD_ONLY>, or choose another; see: juju run gluetun/leader list-servers"
+	assert.EqualError(t, says("regions=US Seattle", on), none)
+	assert.EqualError(t, says("regions=US Seattle", "overrides=PORT_FORWARD_ONLY=on"), none)
+	assert.Contains(t, serverTable(all), "ports")
+}
+
+// With a port that gluetun has had granted the status of the gateway says nothing else than without.
+func TestAPortOfGluetunIsPublished(t *testing.T) {
+	o := ready(t)
+	o.Config.RoutingMethod = vpnk8slib.Overlay
+	o.Config.Provider, o.Config.Overrides = "privatevpn", overrides{forwarding: "on"}
+	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Gateway: &overlay.GatewayState{Ports: map[string]overlay.Lease{"vpn-gateway-1": {Port: 51413, Lifetime: 60}}}}
+	o.Pod.Address = netip.MustParseAddr("10.42.0.7")
+	o.Leases = vpnk8slib.Leases{Blocks: []overlay.Block{{Name: "vpn-gateway-1", Addresses: netip.MustParsePrefix("172.16.0.16/28")}}, Keys: map[string]string{"vpn-gateway-1": "a key"}}
+	o.Secrets = map[string]string{consumer: "secret://0b8a6c2e-0000-4000-8000-000000000001/9m4e2mr0ui3e8a215n4g"}
+	o.Consumers[0].Data.WantPort = true
+	assert.Equal(t, hook.Active("connected, seen as 192.0.2.2"), Reconcile(o).Status)
+	data, err := vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[consumer])
+	require.NoError(t, err)
+	assert.Equal(t, 51413, data.Port.Number)
+}
