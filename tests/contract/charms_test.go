@@ -146,3 +146,20 @@ func TestOnlyConsumersHaveDrills(t *testing.T) {
 		}
 	}
 }
+
+// A hook's trace goes to one who takes it, or to nobody.
+func TestTracesGoToOne(t *testing.T) {
+	spoken := 0
+	for name, c := range allCharms(t) {
+		for endpoint, e := range c.Requires {
+			if e.Interface != "tracing" {
+				continue
+			}
+			spoken++
+			assert.Equal(t, hook.TracingEndpoint, endpoint, name)
+			assert.Equal(t, 1, e.Limit, name)
+			assert.Equal(t, new(true), e.Optional, name)
+		}
+	}
+	assert.Positive(t, spoken)
+}
