@@ -19,6 +19,11 @@ func NewEnv() (Env, error) {
 	if err != nil {
 		return Env{}, fmt.Errorf("cannot configure the Kubernetes client: %w", err)
 	}
+	return reach(config)
+}
+
+// reach is NewEnv of an API server.
+func reach(config *rest.Config) (Env, error) {
 	config.Timeout = write
 	config.UserAgent = "charmarr"
 	config.Wrap(tracing.Requests)

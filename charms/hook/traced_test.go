@@ -3,15 +3,19 @@ package hook
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
 
 	"github.com/charmarr/charmarr-go/charms/hook/tracing"
 	"github.com/charmarr/charmarr-go/charms/relations"
@@ -88,6 +92,26 @@ func TestTraceOfAFailure(t *testing.T) {
 	assert.NotEmpty(t, after().Status)
 }
 
+// Somebody takes connections and never answers: the hook ends well, in time, with its status, and the log says what became of the trace.
+func TestHookEndsWithoutAnAnswer(t *testing.T) {
+	toolsInside(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+	u := Unit{App: "qbittorrent", Leader: true, Event: "config-changed"}
+	after := juju(t, world(), u.Event)
+	d := everything()
+	d.Trace = tracing.Receiver{URL: "http://" + silent.Addr().String() + "/v1/traces", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	began := time.Now()
+	require.NoError(t, Apply(tracing.Begin(t.Context()), busy(nil).env(), u, d))
+	took := time.Since(began)
+	assert.GreaterOrEqual(t, took, tracing.Limit)
+	assert.Less(t, took, 4*tracing.Limit)
+	assert.Equal(t, order, done(), "what comes after is done all the same")
+	assert.Equal(t, []string{"active", "ready"}, after().Status)
+	assert.Contains(t, after().Log, "--log-level=DEBUG cannot send the trace of this hook: context deadline exceeded")
+}
+
 // Where nobody takes traces, a hook asks once in a pod, and later none; where somebody does, its address is read in each.
 func TestSeeTracing(t *testing.T) {
 	after := juju(t, model{Relations: map[string]*relation{"db:1": {App: "postgres"}}}, "start")
@@ -159,4 +183,56 @@ func TestTraceTo(t *testing.T) {
 			assert.Equal(t, want, d.Publish, "it is asked whatever it says")
 		})
 	}
+}
+
+// A consumer's hooks are told of as a gateway's are; where they cannot be, its status says so whatever else it says.
+func TestTracesOfAConsumer(t *testing.T) {
+	o := Consumer[VPNOptions]{Unit: Unit{Name: "qbittorrent/0", App: "qbittorrent", Model: "downloads", Leader: true}}
+	o.VPN.View.Network = vpnk8slib.Network{Pods: vpnk8slib.CIDRs{netip.MustParsePrefix("10.42.0.0/16")}, Domain: "cluster.local"}
+	at := func(url string) {
+		o.Traces = []vpnk8slib.Relation{{ID: "charm-tracing:3", App: "tempo", Remote: map[string]string{"receivers": `[{"protocol": {"name": "otlp_http"}, "url": "` + url + `"}]`}}}
+	}
+	decided := func() Desired {
+		return o.decide("qbittorrent-k8s", func(o Consumer[VPNOptions]) Desired {
+			return o.VPN.Desired(o.Unit, Workload{Container: "app"}, true)
+		})
+	}
+	plain := decided()
+	assert.Empty(t, plain.Trace, "nobody takes any")
+	at("http://10.42.0.9:4318")
+	d := decided()
+	assert.Equal(t, "http://10.42.0.9:4318/v1/traces", d.Trace.URL)
+	assert.Equal(t, "qbittorrent-k8s", d.Trace.Charm)
+	assert.Equal(t, "qbittorrent/0", d.Trace.Labels["juju_unit"])
+	assert.Contains(t, d.Publish, "charm-tracing:3")
+	assert.Contains(t, d.Publish, VPNEndpoint)
+	assert.Equal(t, plain.Status, d.Status)
+	at("http://203.0.113.9:4318")
+	assert.Equal(t, plain.Status.With("no traces are sent to tempo: it is not in this cluster"), decided().Status)
+	assert.Empty(t, decided().Trace)
+	o.VPN.ViewErr = context.DeadlineExceeded
+	assert.NotContains(t, decided().Status.Message, "traces", "it is not known now where the cluster ends")
+}
+
+// Requests to the API server are steps of the hook in which they are made.
+func TestRequestsAreTraced(t *testing.T) {
+	juju(t, model{}, "update-status")
+	api := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(api.Close)
+	env, err := reach(&rest.Config{Host: api.URL})
+	require.NoError(t, err)
+	sent, to := takes(t, 200)
+	require.NoError(t, dispatch(t.Context(), func(ctx context.Context) error {
+		_, err := Observe(ctx, env, func(ctx context.Context, env Env) (struct{}, error) {
+			err := env.Reader.Get(ctx, vpnk8slib.Ref{Kind: "ConfigMap", Name: "gluetun-vpn-gateway", Namespace: "downloads"}, &struct{}{})
+			assert.True(t, apierrors.IsNotFound(err), "%v", err)
+			return struct{}{}, nil
+		}, nil)
+		require.NoError(t, err)
+		return Apply(ctx, env, Unit{App: "gluetun", Event: "update-status"}, Desired{Status: Active(""), Trace: to})
+	}, nil))
+	for _, step := range []string{"qbittorrent-k8s update-status", "observe", "GET configmaps", "apply", "tell"} {
+		assert.Contains(t, *sent, `"name":"`+step+`"`)
+	}
+	assert.NotContains(t, *sent, "gluetun-vpn-gateway")
 }
