@@ -239,7 +239,7 @@ func TestCharmcraft(t *testing.T) {
 		Containers: []string{container},
 		Resources:  []string{container + "-image"},
 		Provides:   map[string]string{hook.VPNEndpoint: "vpn-gateway", metricsEndpoint: "prometheus_scrape", dashboardEndpoint: "grafana_dashboard"},
-		Requires:   map[string]string{loggingEndpoint: "loki_push_api"},
+		Requires:   map[string]string{loggingEndpoint: "loki_push_api", hook.TracingEndpoint: "tracing"},
 		Peers:      map[string]string{unitsEndpoint: "gluetun-units"},
 		Secrets:    []string{"openvpn-secret", "wireguard-private-key-secret"},
 		Actions:    slices.Collect(maps.Keys(actions)),

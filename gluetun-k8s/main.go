@@ -14,7 +14,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen, err := observe(ctx, env)
+	seen, err := hook.Observe(ctx, env, observe, Observed.traced)
 	if err != nil {
 		return err
 	}

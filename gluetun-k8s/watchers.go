@@ -2,19 +2,19 @@ package main
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/charms/hook/tracing"
 	"github.com/charmarr/charmarr-go/charms/relations"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// Endpoints of those who watch: metrics and alerts, a dashboard, logs.
+// Endpoints of those who watch: metrics and alerts, a dashboard, logs. Traces have the one that all charms here have for them.
 const (
 	metricsEndpoint   = "metrics-endpoint"
 	dashboardEndpoint = "grafana-dashboard"
@@ -32,6 +32,7 @@ var dashboard []byte
 type Watchers struct {
 	Metrics, Dashboards []string
 	Loki                map[string]map[string]string // what each unit of a Loki says, by a name for it
+	Traces              []vpnk8slib.Relation         // with who takes traces of hooks
 }
 
 func seeWatchers() (w Watchers, err error) {
@@ -39,6 +40,9 @@ func seeWatchers() (w Watchers, err error) {
 		if *ids, err = hook.Joined(endpoint); err != nil {
 			return w, err
 		}
+	}
+	if w.Traces, err = hook.SeeTracing(); err != nil {
+		return w, err
 	}
 	loki, err := hook.Joined(loggingEndpoint)
 	if err != nil {
@@ -73,12 +77,19 @@ func watched(o Observed, d *hook.Desired) (notes []string) {
 		}
 		d.Publish[id] = said
 	}
+	notes = append(notes, hook.Trace(o.Watchers.Traces, o.View.Network, topology(o), d))
 	for _, name := range slices.Sorted(maps.Keys(o.Watchers.Loki)) {
 		if _, err := loki(o, o.Watchers.Loki[name]); err != nil {
 			notes = append(notes, fmt.Sprintf("no logs are sent to %s: %s", name, err))
 		}
 	}
 	return notes
+}
+
+// traced is where this hook's trace goes, by what was seen of it.
+func (o Observed) traced() (hook.Unit, tracing.Receiver) {
+	to, _ := hook.TraceTo(o.Watchers.Traces, o.View.Network, topology(o))
+	return o.Unit, to
 }
 
 // scraped adds where metrics are told and what to be alarmed by. With another routing method there is no agent to tell them: who
@@ -129,14 +140,12 @@ func logTargets(o Observed) map[string]hook.LogTarget {
 	return targets
 }
 
-var errElsewhere = errors.New("it is not in this cluster")
-
 // loki is where a unit of a Loki takes logs; empty where it does not say. Whatever is not in the cluster would be reached through the
 // tunnel, by the very words that say that it is down.
 func loki(o Observed, said map[string]string) (string, error) {
 	url, err := relations.LokiURL(said)
 	if err == nil && url != "" && !relations.Inside(url, o.View.Network.Cluster(), o.View.Network.Domain) {
-		return "", errElsewhere
+		return "", relations.ErrElsewhere
 	}
 	return url, err
 }

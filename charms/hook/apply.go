@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/charmarr/charmarr-go/charms/hook/tracing"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
@@ -30,9 +31,17 @@ type Env struct {
 // A refusal for want of trust becomes a Blocked status with the command to run, and no error; so does one by the namespace's Pod Security
 // level, which is asked for before anything else. Cluster objects, databags
 // and secrets are the leader's. A unit that is leaving stops what runs and changes nothing else.
+//
+// Who takes traces is told when all is done. Where this pod is about to end, it is before that.
 func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
+	err := tracing.Step(ctx, "apply", func(ctx context.Context) error { return carryOut(ctx, env, u, &d) })
+	sendTrace(ctx, u, d.Trace, d.Status, err)
+	return err
+}
+
+func carryOut(ctx context.Context, env Env, u Unit, d *Desired) error {
 	if u.Leaving() {
-		d = leaving(d)
+		*d = leaving(*d)
 	}
 	if !u.Leader {
 		d.Protect, d.Release, d.Publish, d.Secrets, d.Forget = nil, nil, nil, nil, nil
@@ -42,17 +51,19 @@ func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
 	d.Protect, d.Release = protect, release
 	template, refused := missing(ctx, env, template)
 	if why, ok := First(Admitted(refused)); !ok { // what it is for is laid and told with it, or not at all
-		d, template, bare = withheld(d), nil, nil
+		*d, template, bare = withheld(*d), nil, nil
 		d.Status = why
 	}
-	cluster, err := apply(ctx, env, d)
+	cluster, err := apply(ctx, env, *d)
 	if err != nil {
 		return errors.Join(cluster, err)
 	}
-	if cluster == nil {
-		cluster = vpnk8slib.Reconcile(ctx, env.Cluster, append(template, bare...))
+	if last := append(template, bare...); cluster == nil && len(last) > 0 {
+		sendTrace(ctx, u, d.Trace, d.Status, nil)
+		cluster = vpnk8slib.Reconcile(ctx, env.Cluster, last)
 	}
 	if why, ok := First(Trusted(u, cluster), Reachable(u, cluster)); !ok {
+		d.Status = why
 		return setStatus(why)
 	}
 	return cluster
@@ -89,7 +100,7 @@ func leaving(d Desired) Desired {
 
 // apply keeps what the cluster refused apart from every other failure: only the cluster's is told in a status.
 func apply(ctx context.Context, env Env, d Desired) (cluster, err error) {
-	protected := vpnk8slib.Reconcile(ctx, env.Cluster, d.Protect)
+	protected := reconcile(ctx, env, "protect", d.Protect)
 	if stopped := stopWorkloads(env, d.Workloads); protected != nil || stopped != nil {
 		return protected, stopped
 	}
@@ -97,14 +108,18 @@ func apply(ctx context.Context, env Env, d Desired) (cluster, err error) {
 		if w.Mode != Running {
 			continue
 		}
-		if err := setUp(env, w); err != nil {
+		if err := tracing.Step(ctx, "run", func(context.Context) error { return setUp(env, w) }); err != nil {
 			return nil, err
 		}
 	}
-	if err := vpnk8slib.Reconcile(ctx, env.Cluster, d.Release); err != nil {
+	if err := reconcile(ctx, env, "release", d.Release); err != nil {
 		return err, nil
 	}
-	return nil, tell(env, d)
+	return nil, tracing.Step(ctx, "tell", func(context.Context) error { return tell(env, d) })
+}
+
+func reconcile(ctx context.Context, env Env, step string, p vpnk8slib.Plan) error {
+	return tracing.Step(ctx, step, func(ctx context.Context) error { return vpnk8slib.Reconcile(ctx, env.Cluster, p) })
 }
 
 // stopWorkloads stops all that is to stop: one that does not is no reason to leave another running.

@@ -3,6 +3,7 @@ package hook
 import (
 	"io/fs"
 
+	"github.com/charmarr/charmarr-go/charms/hook/tracing"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
@@ -19,6 +20,7 @@ type Desired struct {
 	Again     string                       // the container whose Pebble brings another hook at once; empty: none
 	Soon      string                       // the container whose Pebble brings another hook every few seconds, until one leaves this empty
 	Status    Status
+	Trace     tracing.Receiver // who is told what this hook did; zero: nobody
 }
 
 // Mode says what is to happen to a container's services.

@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/charmarr/charmarr-go/charms/hook/tracing"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
@@ -18,8 +19,14 @@ func NewEnv() (Env, error) {
 	if err != nil {
 		return Env{}, fmt.Errorf("cannot configure the Kubernetes client: %w", err)
 	}
+	return reach(config)
+}
+
+// reach is NewEnv of an API server.
+func reach(config *rest.Config) (Env, error) {
 	config.Timeout = write
 	config.UserAgent = "charmarr"
+	config.Wrap(tracing.Requests)
 	kube, err := vpnk8slib.NewKube(config)
 	if err != nil {
 		return Env{}, fmt.Errorf("cannot make the Kubernetes client: %w", err)

@@ -14,6 +14,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+
+	"github.com/charmarr/charmarr-go/charms/hook/tracing"
 )
 
 // An Action handles one `juju run`. Its results go back to the operator, also those beside an error; an error fails the
@@ -33,7 +35,7 @@ func Main(run func(context.Context) error, actions map[string]Action) {
 func dispatch(ctx context.Context, run func(context.Context) error, actions map[string]Action) error {
 	name := actionName()
 	if name == "" {
-		return run(ctx)
+		return run(tracing.Begin(ctx))
 	}
 	action, ok := actions[name]
 	if !ok {

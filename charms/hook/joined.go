@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
 const joinedFile = ".joined.json"
@@ -32,4 +34,13 @@ func Joined(endpoint string) ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// JoinedRelations are those with what the other application published in each, as Relations has them. A hook tool for each.
+func JoinedRelations(endpoint string) ([]vpnk8slib.Relation, error) {
+	ids, err := Joined(endpoint)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return readRelations(endpoint, ids)
 }

@@ -58,11 +58,14 @@ func Relations(endpoint string) ([]vpnk8slib.Relation, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readRelations(endpoint, ids)
+}
+
+func readRelations(endpoint string, ids []string) (rels []vpnk8slib.Relation, err error) {
 	apps, err := relationApps(endpoint, ids)
 	if err != nil {
 		return nil, err
 	}
-	var rels []vpnk8slib.Relation
 	for _, id := range ids {
 		data, err := goops.GetAppRelationData(id, apps[id])
 		if err != nil {
@@ -363,5 +366,8 @@ func failAction(why error) error {
 
 // logInfo is for what a hook changed, and for nothing else: every line is a process.
 func logInfo(format string, args ...any) { goops.LogInfof(format, args...) }
+
+// logDebug is for what nobody looks at unless something is missing.
+func logDebug(format string, args ...any) { goops.LogDebugf(format, args...) }
 
 func logError(err error) { goops.LogErrorf("%v", err) }

@@ -7,6 +7,7 @@ import (
 )
 
 const (
+	name      = "multimeter-k8s"
 	container = "multimeter"
 	program   = "/usr/bin/multimeter" // in the workload's image
 	echoPort  = 8080

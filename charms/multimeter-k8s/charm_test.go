@@ -94,7 +94,7 @@ func TestCharmcraft(t *testing.T) {
 	hooktest.Charmcraft(t, "charmcraft.yaml", Config{}, hooktest.Names{
 		Containers: []string{container},
 		Resources:  []string{container + "-image"},
-		Requires:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
+		Requires:   map[string]string{hook.VPNEndpoint: "vpn-gateway", hook.TracingEndpoint: "tracing"},
 		Actions:    names,
 		Params:     map[string]any{"fetch": fetchParams{}, "resolve": resolveParams{}, "listen": listenParams{}, hook.VerifyEgressAction: hook.DrillParams{}, hook.SpeedtestAction: hook.SpeedtestParams{}},
 	})

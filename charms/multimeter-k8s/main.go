@@ -3,4 +3,4 @@ package main
 
 import "github.com/charmarr/charmarr-go/charms/hook"
 
-func main() { hook.Main(hook.RunConsumer(container, Reconcile), actions) }
+func main() { hook.Main(hook.RunConsumer(name, container, Reconcile), actions) }

@@ -6,7 +6,10 @@ import (
 	"github.com/charmarr/charmarr-go/charms/hook"
 )
 
-const container = "qbittorrent"
+const (
+	name      = "qbittorrent-k8s"
+	container = "qbittorrent"
+)
 
 // Observed is what one hook sees.
 type Observed = hook.Consumer[Config]

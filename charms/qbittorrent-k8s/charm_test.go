@@ -117,7 +117,7 @@ func TestCharmcraft(t *testing.T) {
 	hooktest.Charmcraft(t, "charmcraft.yaml", Config{}, hooktest.Names{
 		Containers: []string{container},
 		Resources:  []string{container + "-image"},
-		Requires:   map[string]string{hook.VPNEndpoint: "vpn-gateway"},
+		Requires:   map[string]string{hook.VPNEndpoint: "vpn-gateway", hook.TracingEndpoint: "tracing"},
 		Actions:    slices.Collect(maps.Keys(actions)),
 		Params:     map[string]any{hook.VerifyEgressAction: hook.DrillParams{}, hook.SpeedtestAction: hook.SpeedtestParams{}},
 	})

@@ -27,6 +27,9 @@ func LokiURL(databag map[string]string) (string, error) {
 	return endpoint.URL, nil
 }
 
+// ErrElsewhere is why nothing is sent to an address that is not Inside.
+var ErrElsewhere = errors.New("it is not in this cluster")
+
 // Inside says whether a URL leads to the cluster itself: an address of its networks, or a name of its domain. What leads elsewhere
 // would go through a tunnel, or nowhere.
 func Inside(to string, networks []netip.Prefix, domain string) bool {

@@ -146,3 +146,13 @@ func TestOnlyConsumersHaveDrills(t *testing.T) {
 		}
 	}
 }
+
+// Every charm has its hooks traced, by one who takes traces or by nobody.
+func TestEveryCharmIsTraced(t *testing.T) {
+	for name, c := range allCharms(t) {
+		e := c.Requires[hook.TracingEndpoint]
+		assert.Equal(t, "tracing", e.Interface, name)
+		assert.Equal(t, 1, e.Limit, name)
+		assert.Equal(t, new(true), e.Optional, name)
+	}
+}

@@ -43,6 +43,15 @@ var foreign = map[string]struct {
 		_, err := relations.LokiURL(databag)
 		return err
 	}}},
+	"tracing/v2": {
+		writes: func(*testing.T) map[string]map[string]string {
+			return map[string]map[string]string{"requirer-application": relations.TracesWanted()}
+		},
+		reads: map[string]func(map[string]string) error{"provider-application": func(databag map[string]string) error {
+			_, err := relations.TracesURL(databag)
+			return err
+		}},
+	},
 }
 
 var gluetun = relations.Topology{Model: "downloads", ModelUUID: "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", App: "gluetun", Unit: "gluetun/0", Charm: "gluetun-k8s"}
