@@ -11,6 +11,11 @@ import (
 
 const tunnelCheck = "tunnel"
 
+// lastingCheck fails when nothing has come back through the tunnel for half a minute. gluetun is then started again, by Pebble, with
+// whatever server it chooses: by itself it would notice after two to three minutes (v3.41 and later). One answer in that time, and it is
+// left alone; and after that one start as well, however long the tunnel is down: from there on gluetun tries again and again by itself.
+const lastingCheck = "tunnel-lasting"
+
 //go:embed start.sh
 var startScript string
 
@@ -36,12 +41,17 @@ func workload(c Config, s Secret, n vpnk8slib.Network) hook.Workload {
 				Summary: "gluetun, the VPN client", Override: "replace", Command: startFile, Startup: "enabled",
 				Environment: environment(c, s, n),
 				KillDelay:   "10s", // it takes its routes away, for which it allows itself five
+
+				OnCheckFailure: map[string]string{lastingCheck: "restart"},
 			}},
-			Checks: map[string]hook.Check{tunnelCheck: {
-				Override: "replace", Period: "3s", Timeout: "3s", Threshold: 2, Exec: &hook.ExecCheck{Command: probeFile},
-			}},
+			Checks: map[string]hook.Check{tunnelCheck: probed("3s", 2), lastingCheck: probed("5s", 7)},
 		},
 	}
+}
+
+// probed is a check that fails when so many probes in a row have.
+func probed(every string, times int) hook.Check {
+	return hook.Check{Override: "replace", Period: every, Timeout: "3s", Threshold: times, Exec: &hook.ExecCheck{Command: probeFile}}
 }
 
 // overlayCheck brings the hook that starts gluetun, when this end of the overlay is there.

@@ -162,7 +162,8 @@ func TestAloneThereIsNothingToAgreeOn(t *testing.T) {
 	o.Standby, o.Pod.Agent.Gateway.Standby = vpnk8slib.Standby{}, nil
 	d := Reconcile(o)
 	assert.Equal(t, hook.Active("connected, seen as 192.0.2.2"), d.Status)
-	assert.Len(t, d.Workloads[0].Layer.Checks, 1)
+	assert.NotContains(t, d.Workloads[0].Layer.Checks, activeCheck)
+	assert.NotContains(t, d.Workloads[0].Layer.Checks, elsewhereCheck)
 	assert.Len(t, d.Protect, 4)
 }
 

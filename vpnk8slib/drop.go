@@ -16,15 +16,17 @@ const enteredOnPod = "0x10000/0x10000"
 // packet's last interface, the gateway's own packets and forwarded ones alike, before any address is translated.
 //
 // Forwarded: from the overlay into the tunnel, and what answers. Own: the tunnel, the overlay, the cluster, the endpoint
-// of the VPN, and answers to who asked over the pod's own interface. Nothing else, whatever mark it carries.
+// of the VPN, and answers to who asked over the pod's own interface. To this pod: what enters says. Nothing else, whatever
+// mark it carries.
 func (g Gateway) drop(v6 bool) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("*mangle")
-	for _, chain := range []string{"IN", "FWD", "OUT"} {
+	for _, chain := range []string{"IN", "POD", "FWD", "OUT"} {
 		line(":VPNK8S-%s - [0:0]", chain) // makes or empties it, within the transaction
 	}
 	line("-A VPNK8S-IN -i %s -m conntrack --ctstate NEW -j CONNMARK --set-xmark %s", podInterface, enteredOnPod)
+	g.enters(v6, line)
 	line("-A VPNK8S-FWD -i %s -o %s -j RETURN", overlayInterface, tunnelInterface)
 	line("-A VPNK8S-FWD -i %s -o %s -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN", tunnelInterface, overlayInterface)
 	line("-A VPNK8S-FWD -j DROP")
@@ -64,4 +66,27 @@ func (g Gateway) drop(v6 bool) string {
 	line("-A VPNK8S-OUT -j DROP")
 	line("COMMIT")
 	return b.String()
+}
+
+// enters is what may come to this pod's own programs: answers; from the cluster the encapsulation, and what the kubelet asks the
+// Pebbles of the charm and of the VPN client for, their health; from clients, over the overlay, what pod-gateway serves them:
+// addresses and names. Whatever else listens, the VPN client's control API among it, is asked on the loopback.
+func (g Gateway) enters(v6 bool, line func(format string, args ...any)) {
+	ping := "icmp" // pod-gateway's clients ask by one whether this pod is there
+	if v6 {
+		ping = "icmpv6" // and neighbours for its address
+	}
+	line("-A VPNK8S-POD -i lo -j RETURN")
+	line("-A VPNK8S-POD -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN")
+	line("-A VPNK8S-POD -p %s -j RETURN", ping)
+	open := func(device, protocol string, ports ...int) {
+		for _, port := range ports {
+			line("-A VPNK8S-POD -i %s -p %s --dport %d -j RETURN", device, protocol, port)
+		}
+	}
+	open(podInterface, "udp", g.Data.VXLANPort)
+	open(podInterface, "tcp", pebblePort, pebblePort+1)
+	open(overlayInterface, "udp", 53, 67)
+	open(overlayInterface, "tcp", 53)
+	line("-A VPNK8S-POD -j DROP")
 }

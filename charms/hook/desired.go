@@ -79,6 +79,9 @@ type Service struct {
 	WorkingDir  string            `yaml:"working-dir,omitempty"`
 	KillDelay   string            `yaml:"kill-delay,omitempty"`
 	OnFailure   string            `yaml:"on-failure,omitempty"`
+	// OnCheckFailure is what happens when a check has failed as often in a row as its threshold says, by its name: restart. It happens
+	// once; not again before the check has succeeded.
+	OnCheckFailure map[string]string `yaml:"on-check-failure,omitempty"`
 }
 
 // Check is one Pebble check. Without a level it counts for no probe of the container: a workload that is ill is to be

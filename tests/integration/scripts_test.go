@@ -252,7 +252,7 @@ func TestGatewayInit(t *testing.T) {
 			}
 			if test.laid {
 				assert.Contains(t, out, "ways: 2\n")
-				assert.Contains(t, out, "\n3 3 \n", "each chain hangs in one place, however often it is hung up")
+				assert.Contains(t, out, "\n4 4 \n", "each chain hangs in one place, however often it is hung up")
 			} else {
 				assert.Contains(t, out, "ways: 0\n")
 			}
@@ -282,7 +282,7 @@ func TestGatewaySidecar(t *testing.T) {
 		until_ '[ $(grep -cz "^sleep" /proc/[0-9]*/cmdline | grep -c ":1") -lt 6 ]'
 		left=0; for c in /proc/[0-9]*/cmdline; do case $(tr '\0' ' ' < $c) in "sleep 1000 ") left=$((left + 1)) ;; esac; done 2>/dev/null
 		[ $left -le 1 ] && echo "no more than one is left" || echo "left: $left"`)
-	assert.Contains(t, out, "before: 3 0\n")
+	assert.Contains(t, out, "before: 4 0\n")
 	assert.Contains(t, out, "kept: 1\n")
 	assert.Contains(t, out, "no more than one is left\n")
 }

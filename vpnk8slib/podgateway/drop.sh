@@ -7,7 +7,7 @@ drop_rules() {
   local v hook laid=0
   for v in "" 6; do
     "ip${v}tables-restore" -w 5 --noflush < "/config/drop${v:-4}.rules" || laid=1
-    for hook in "PREROUTING VPNK8S-IN" "FORWARD VPNK8S-FWD" "POSTROUTING VPNK8S-OUT"; do
+    for hook in "PREROUTING VPNK8S-IN" "INPUT VPNK8S-POD" "FORWARD VPNK8S-FWD" "POSTROUTING VPNK8S-OUT"; do
       # shellcheck disable=SC2086
       set -- $hook
       "ip${v}tables" -w 5 -t mangle -C "$1" -j "$2" 2>/dev/null || "ip${v}tables" -w 5 -t mangle -I "$1" 1 -j "$2" || laid=1
