@@ -182,6 +182,25 @@ func (s *stage) back() error {
 	})
 }
 
+// state is how things stand, for whoever reads why a client did not come back.
+func (s *stage) state() string {
+	var all strings.Builder
+	for _, ask := range []func() (string, error){
+		func() (string, error) { return s.Juju(s.Context(), "status", "-m", s.model) },
+		func() (string, error) { return s.Kubectl(s.Context(), "-n", s.model, "get", "pods", "-o", "wide") },
+		func() (string, error) { return s.Kubectl(s.Context(), "-n", s.model, "get", "events") },
+		func() (string, error) { return s.Kubectl(s.Context(), "-n", s.model, "logs", pod, "--all-containers", "--prefix", "--tail=60") },
+		func() (string, error) { return s.Kubectl(s.Context(), "-n", s.model, "logs", "gluetun-0", "--all-containers", "--prefix", "--tail=60") },
+	} {
+		text, err := ask()
+		if err != nil {
+			text = err.Error()
+		}
+		all.WriteString(text + "\n")
+	}
+	return all.String()
+}
+
 // Record is one row of the result.
 type Record struct {
 	Scenario string  `json:"scenario"`
@@ -212,7 +231,9 @@ func (s *stage) observe(name string, play func()) (records []Record) {
 	own, plain := s.look()
 	began := time.Now()
 	play()
-	require.NoError(s, s.back(), name)
+	if err := s.back(); err != nil {
+		require.NoError(s, err, "%s:\n%s", name, s.state())
+	}
 	held := time.Since(began).Seconds()
 	ownNow, plainNow := s.look()
 	for _, kind := range append(slices.Sorted(maps.Keys(trackers)), kinds...) {
