@@ -189,8 +189,12 @@ func (s *stage) state() string {
 		func() (string, error) { return s.Juju(s.Context(), "status", "-m", s.model) },
 		func() (string, error) { return s.Kubectl(s.Context(), "-n", s.model, "get", "pods", "-o", "wide") },
 		func() (string, error) { return s.Kubectl(s.Context(), "-n", s.model, "get", "events") },
-		func() (string, error) { return s.Kubectl(s.Context(), "-n", s.model, "logs", pod, "--all-containers", "--prefix", "--tail=60") },
-		func() (string, error) { return s.Kubectl(s.Context(), "-n", s.model, "logs", "gluetun-0", "--all-containers", "--prefix", "--tail=60") },
+		func() (string, error) {
+			return s.Kubectl(s.Context(), "-n", s.model, "logs", pod, "--all-containers", "--prefix", "--tail=60")
+		},
+		func() (string, error) {
+			return s.Kubectl(s.Context(), "-n", s.model, "logs", "gluetun-0", "--all-containers", "--prefix", "--tail=60")
+		},
 	} {
 		text, err := ask()
 		if err != nil {
