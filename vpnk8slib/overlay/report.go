@@ -31,7 +31,15 @@ type GuardState struct {
 	Since    time.Time         `json:"since,omitzero"`    // when it was first laid
 	Repairs  int               `json:"repairs"`           // how often it was laid again because somebody else had changed it
 	Dropped  map[string]uint64 `json:"dropped,omitempty"` // packets, by reason
+	Kinds    []Kind            `json:"kinds,omitempty"`   // of those that would have left, by what they were
 	Error    string            `json:"error,omitempty"`   // why it does not stand, or not as it should
+}
+
+// Kind is how many packets of a family and a protocol there were.
+type Kind struct {
+	Family   string `json:"family"`   // ipv4, ipv6, other
+	Protocol string `json:"protocol"` // tcp, udp, icmp, other
+	Packets  uint64 `json:"packets"`
 }
 
 // ClientState is how a pod's end of the overlay stands.

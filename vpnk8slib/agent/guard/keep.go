@@ -34,7 +34,7 @@ func (k *Keeper) State() overlay.GuardState {
 	defer k.mu.Unlock()
 	state := k.state
 	var err error
-	if state.Dropped, err = Dropped(); err != nil && state.Error == "" {
+	if state.Dropped, state.Kinds, err = counts(); err != nil && state.Error == "" {
 		state.Error = err.Error()
 	}
 	return state

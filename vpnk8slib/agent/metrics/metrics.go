@@ -30,6 +30,8 @@ var (
 	guardRepairs  = desc("guard_repairs_total", "How often the guard was laid again because somebody else had changed it.")
 	guardDropped  = desc("guard_dropped_packets_total", "Packets that the guard dropped.", "reason")
 
+	guardKinds = desc("killswitch_dropped_packets_total", "Packets that the guard dropped instead of letting them leave beside the tunnel.", "family", "proto")
+
 	clientHeard   = desc("client_gateway_heard", "1 while the gateway's heartbeats are heard.")
 	clientTunnel  = desc("client_tunnel_up", "1 while the gateway says that packets come back through its tunnel.")
 	clientMoves   = desc("client_moves_total", "How often the overlay was led to another pod.")
@@ -82,6 +84,9 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 	count(guardRepairs, uint64(r.Guard.Repairs))
 	for reason, n := range r.Guard.Dropped {
 		count(guardDropped, n, reason)
+	}
+	for _, k := range r.Guard.Kinds {
+		count(guardKinds, k.Packets, k.Family, k.Protocol)
 	}
 	for path, n := range r.Asked {
 		count(namesAsked, n, path)

@@ -346,6 +346,9 @@ func Jump(to *nftables.Chain) Words {
 	return Words{&expr.Verdict{Kind: expr.VerdictJump, Chain: to.Name}}
 }
 
+// Goto ends in another chain.
+func Goto(to string) Words { return Words{&expr.Verdict{Kind: expr.VerdictGoto, Chain: to}} }
+
 func Accept() Words { return Words{&expr.Verdict{Kind: expr.VerdictAccept}} }
 func Drop() Words   { return Words{&expr.Verdict{Kind: expr.VerdictDrop}} }
 
