@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // Gateway is everything that the gateway's end is made from.
@@ -26,6 +27,8 @@ type Gateway struct {
 	Probes     []netip.AddrPort // outside, asked through the tunnel whether they answer: TCP
 	Ports      netip.Addr       // who grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody
 	Exit       netip.Addr       // whom the world sees, told in metrics; zero: not known
+	Country    string           // that Exit is in, told alike; empty: not known
+	Listed     time.Time        // of when the servers are that the VPN client chooses from, told alike; zero: not known
 	Resolvers  []netip.AddrPort // asked for clients' names, through the tunnel; none: nobody is
 }
 
