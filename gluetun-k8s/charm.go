@@ -37,6 +37,7 @@ type Observed struct {
 	Secrets   map[string]string // with their keys: URIs by relation
 	Broken    string            // the relation that is taken away in this hook
 	Watchers  Watchers
+	Server    Server                       // what is told of it in metrics
 	Said      map[string]map[string]string // what consumers were told last, by relation; read where the rest does not tell what to say anew
 }
 
@@ -88,6 +89,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 			return o, err
 		}
 	}
+	o.Server.Listed = listedAt(env, o)
 	if o.ViewErr == nil {
 		o.choose(app)
 	}
@@ -102,6 +104,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	}
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
+		o.Server.Country = country(ctx, o, control)
 	}
 	if o.Leader && (unsettled(o) != nil || o.silent() || held(plans(o, published(o), new(hook.Desired)))) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
@@ -243,7 +246,7 @@ func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner, Unit: o.Name}, Data: data, Network: o.View.Network,
 		Workload: container, TUN: o.Config.TUN, Trials: o.View.Trials, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
 		AgentImage: o.Config.AgentImage, Leases: o.Leases, Standby: o.Standby, Pod: o.holderAddress(), MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
-		Ports: o.Config.portServer(), Told: o.Config.portsTold(), Exit: o.Tunnel.Seen,
+		Ports: o.Config.portServer(), Told: o.Config.portsTold(), Exit: o.Tunnel.Seen, Country: o.Server.Country, Listed: o.Server.Listed,
 	}
 }
 

@@ -30,30 +30,34 @@ type vpnServer struct {
 // over says whether it is used by this protocol. Some are by both, and say nothing.
 func (s vpnServer) over(kind string) bool { return s.VPN == kind || s.VPN == "" || s.VPN == "both" }
 
-// readServers reads the servers of one provider out of the list of all; none where the list does not know it. The others' are passed over,
-// one provider at a time: all of them are some megabytes.
+// readServers reads the servers of one provider out of the list of all; none where the list does not know it.
 func readServers(r io.Reader, of providerName) ([]vpnServer, error) {
+	var own struct{ Servers []vpnServer }
+	err := readList(r, of, &own)
+	return own.Servers, err
+}
+
+// readList reads what the list of all has of one provider; nothing where it does not know it. The others' are passed over, one provider at
+// a time: all of them are some megabytes.
+func readList(r io.Reader, of providerName, own any) error {
 	list := json.NewDecoder(r)
 	if start, err := list.Token(); err != nil || start != json.Delim('{') {
-		return nil, cmp.Or(err, errors.New("it is no list of servers"))
+		return cmp.Or(err, errors.New("it is no list of servers"))
 	}
 	for list.More() {
 		name, err := list.Token()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if name != string(of) {
-			var other json.RawMessage
-			if err := list.Decode(&other); err != nil {
-				return nil, err
-			}
-			continue
+		if name == string(of) {
+			return list.Decode(own)
 		}
-		var own struct{ Servers []vpnServer }
-		err = list.Decode(&own)
-		return own.Servers, err
+		var other json.RawMessage
+		if err := list.Decode(&other); err != nil {
+			return err
+		}
 	}
-	return nil, nil
+	return nil
 }
 
 // servers are those of a provider in this image; none where there is no list.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -61,28 +62,36 @@ func reach(ctx context.Context, device string, target netip.AddrPort) bool {
 	return err == nil || errors.Is(err, unix.ECONNREFUSED)
 }
 
-// publicIP asks gluetun, who asked the world once when the tunnel came up. No answer is none.
-func publicIP(ctx context.Context, control, apiKey string) (addr netip.Addr) {
+// publicIP is the address that the world sees.
+func publicIP(ctx context.Context, control, apiKey string) netip.Addr {
+	return seenBy(ctx, control, apiKey).Address
+}
+
+// exit is where the world sees this tunnel.
+type exit struct {
+	Address netip.Addr `json:"public_ip"`
+	Country string     `json:"country"`
+}
+
+// seenBy asks gluetun, who asked the world once when the tunnel came up. No answer is none.
+func seenBy(ctx context.Context, control, apiKey string) (out exit) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+control+"/v1/publicip/ip", nil)
 	if err != nil {
-		return addr
+		return out
 	}
 	req.Header.Set("X-API-Key", apiKey)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return addr
+		return out
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return addr
+		return out
 	}
-	var answer struct {
-		PublicIP netip.Addr `json:"public_ip"`
+	if json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&out) != nil {
+		return exit{}
 	}
-	if json.NewDecoder(resp.Body).Decode(&answer) != nil {
-		return netip.Addr{}
-	}
-	return answer.PublicIP
+	return out
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Enforcement says whether the CNI enforces NetworkPolicies: measured, never assumed.
@@ -19,6 +21,11 @@ const (
 )
 
 func (e Enforcement) String() string { return [...]string{"unknown", "true", "false"}[e] }
+
+// word is what the agent tells of it.
+func (e Enforcement) word() overlay.Word {
+	return [...]overlay.Word{overlay.Unknown, overlay.Yes, overlay.No}[e]
+}
 
 // EnforcementProbe is the measurement: an address inside the cluster that the kill switch does not admit answered before
 // the policy was there, and does not any more. An address outside is never tried: the attempt would be a leak.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // Gateway is everything that the gateway's end is made from.
@@ -27,6 +28,8 @@ type Gateway struct {
 	Ports      netip.Addr       // who grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody
 	Told       string           // where, on the loopback, the VPN client tells which ports it has had granted by itself; empty: it does not
 	Exit       netip.Addr       // whom the world sees, told in metrics; zero: not known
+	Country    string           // that Exit is in, told alike; empty: not known
+	Listed     time.Time        // of when the servers are that the VPN client chooses from, told alike; zero: not known
 	Resolvers  []netip.AddrPort // asked for clients' names, through the tunnel; none: nobody is
 }
 

@@ -76,6 +76,7 @@ func (m byOverlay) client(c Client, d ProviderData) (fragment, error) {
 		return fragment{}, fmt.Errorf("cannot lay the route: %w", err)
 	}
 	end := m.end(d, c.Network)
+	end.Policy = c.Probe.verdict().word()
 	guard := c.Network.rules(overlayInterface, end.Port, len(c.Workloads), c.Ports)
 	guard.Beats, guard.Names = end.Beats, namesPort
 	var resolvers []netip.AddrPort
@@ -138,6 +139,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 		Device: podInterface, Overlay: overlayInterface, Tunnel: tunnelInterface, Address: netip.PrefixFrom(first(network), network.Bits()),
 		Pod: g.App.pod(), VNI: uint32(g.Data.VXLANID), Port: uint16(g.Data.VXLANPort), Beats: guard.Beats, MTU: g.MTU, Probes: g.Probes,
 		Ports: g.Ports, Told: g.Told, Resolvers: g.Resolvers, Cluster: g.Network.Cluster(), Blocks: g.Leases.Blocks, Seen: g.Leases.Seen, Exit: g.Exit,
+		Country: g.Country, Listed: g.Listed,
 	}}
 	if len(g.Resolvers) > 0 {
 		config.Gateway.Names = GatewayNames

@@ -27,6 +27,8 @@ type Client struct {
 	MTU     int        `json:"mtu"`     // of what fits through the gateway's tunnel, in bytes; 0: not known
 	// Direct are the networks that are reached by Device as before: pods, Services, and what the pod's agent talks to.
 	Direct []netip.Prefix `json:"direct"`
+	// Policy is whether the cluster enforces NetworkPolicies, as the charm has measured: the gateway is told, and nothing else is made of it.
+	Policy Word `json:"policy,omitzero"`
 }
 
 // Check says what is wrong, and names the field.

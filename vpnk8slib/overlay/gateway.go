@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // Gateway is the other end of the overlay: the pod with the tunnel.
@@ -36,6 +37,10 @@ type Gateway struct {
 	Pod string `json:"pod,omitempty"`
 	// Exit is whom the world sees, as the VPN client has found out; zero: not known. It is told in metrics, and nothing else is made of it.
 	Exit netip.Addr `json:"exit,omitzero"`
+	// Country is the one that Exit is in, and Listed of when the servers are that the VPN client chooses from; both as it says, and told
+	// alike. Zero: not known.
+	Country string    `json:"country,omitempty"`
+	Listed  time.Time `json:"listed,omitzero"`
 	// Standby is how several units agree on it; nil: there is one. Pod is then the one that begins.
 	Standby *Standby `json:"standby,omitempty"`
 	// Seen are the pods of clients as an earlier gateway knew them: they are told that there is a new one. Nothing else is

@@ -31,7 +31,15 @@ type GuardState struct {
 	Since    time.Time         `json:"since,omitzero"`    // when it was first laid
 	Repairs  int               `json:"repairs"`           // how often it was laid again because somebody else had changed it
 	Dropped  map[string]uint64 `json:"dropped,omitempty"` // packets, by reason
+	Kinds    []Kind            `json:"kinds,omitempty"`   // of those that would have left, by what they were
 	Error    string            `json:"error,omitempty"`   // why it does not stand, or not as it should
+}
+
+// Kind is how many packets of a family and a protocol there were.
+type Kind struct {
+	Family   string `json:"family"`   // ipv4, ipv6, other
+	Protocol string `json:"protocol"` // tcp, udp, icmp, other
+	Packets  uint64 `json:"packets"`
 }
 
 // ClientState is how a pod's end of the overlay stands.
@@ -54,6 +62,8 @@ type GatewayState struct {
 	Link    *TunnelLink               `json:"link,omitempty"`       // the tunnel's interface; nil: there is none
 	Lost    map[string]uint64         `json:"lost,omitempty"`       // how often the tunnel was lost and came back, by how it was lost
 	Exit    netip.Addr                `json:"exit,omitzero"`        // whom the world sees, as the charm has heard; zero: not known
+	Country string                    `json:"country,omitempty"`    // that the exit is in, as the charm has heard
+	Listed  time.Time                 `json:"listed,omitzero"`      // of when the servers are that the VPN client chooses from; zero: not known
 	IPv6    bool                      `json:"ipv6"`                 // clients' IPv6 is led into it
 	NoIPv6  string                    `json:"ipv6_error,omitempty"` // why it is not, where the tunnel has IPv6
 	Clients map[netip.Addr]ClientSeen `json:"clients"`
@@ -72,14 +82,17 @@ type ClientSeen struct {
 	Name  string     `json:"name,omitempty"` // of its application's block
 	App   string     `json:"app,omitempty"`  // of its application, as it calls itself
 	Unit  int        `json:"unit"`           // the number of its unit
+	Said  Said       `json:"said,omitzero"`  // of its pod, when it was heard last
 }
 
 // TunnelLink is the tunnel's interface, as the kernel has it.
 type TunnelLink struct {
-	MTU      int       `json:"mtu"`
-	Received uint64    `json:"received"` // bytes, since the interface was made
-	Sent     uint64    `json:"sent"`
-	Shaken   time.Time `json:"handshake,omitzero"` // the last handshake of the kernel's WireGuard; zero: none, or another VPN client's
+	MTU       int        `json:"mtu"`
+	Received  uint64     `json:"received"` // bytes, since the interface was made
+	Sent      uint64     `json:"sent"`
+	WireGuard bool       `json:"wireguard,omitempty"` // it is the kernel's
+	Shaken    time.Time  `json:"handshake,omitzero"`  // the last handshake of the kernel's WireGuard; zero: none, or another VPN client's
+	Server    netip.Addr `json:"server,omitzero"`     // whom that one talks to; zero: not known, or not chosen by the VPN client
 }
 
 // How a tunnel was lost.

@@ -79,6 +79,20 @@ func (s *stage) dropped() (out map[string]uint64) {
 	return out
 }
 
+// kinds is what the guard has kept from leaving, by family and protocol.
+func (s *stage) kinds() map[string]uint64 {
+	s.Helper()
+	out := map[string]uint64{}
+	require.NoError(s, s.pod.Do(s.T, func() error {
+		all, err := guard.Kinds()
+		for _, k := range all {
+			out[k.Family+" "+k.Protocol] = k.Packets
+		}
+		return err
+	}))
+	return out
+}
+
 // echo answers on TCP and UDP, on every address and on the ports that are used here.
 func (s *stage) echo(n *ns.NS) {
 	s.Helper()
@@ -203,21 +217,22 @@ func TestNothingLeaves(t *testing.T) {
 		six  bool
 		send send
 		by   string // the counter that tells of it
+		kind string // and what it is told to have been
 	}{
-		{"TCP", false, tcp(443, nil), guard.Out},
-		{"UDP", false, udp(9000, nil), guard.Out},
-		{"ping", false, ping, guard.Out},
-		{"TCP over IPv6", true, tcp(443, nil), guard.Out},
-		{"UDP over IPv6", true, udp(9000, nil), guard.Out},
-		{"ping over IPv6", true, ping, guard.Out},
-		{"bound to the pod's own interface", false, udp(9000, onDevice("eth0")), guard.Out},
-		{"with ztunnel's mark", false, udp(9000, withMark(0x539)), guard.Out},
-		{"with the mark of Istio's own", false, tcp(443, withMark(0x111)), guard.Out},
-		{"with the guard's bit as mark", false, tcp(443, withMark(1<<29)), guard.Out},
-		{"the encapsulation's port", false, udp(4790, nil), guard.Out},
-		{"a raw socket", false, raw, guard.Out},
-		{"a frame", false, frame(0), guard.Raw},
-		{"a frame with a mark", false, frame(0x539), guard.Raw},
+		{"TCP", false, tcp(443, nil), guard.Out, "ipv4 tcp"},
+		{"UDP", false, udp(9000, nil), guard.Out, "ipv4 udp"},
+		{"ping", false, ping, guard.Out, "ipv4 icmp"},
+		{"TCP over IPv6", true, tcp(443, nil), guard.Out, "ipv6 tcp"},
+		{"UDP over IPv6", true, udp(9000, nil), guard.Out, "ipv6 udp"},
+		{"ping over IPv6", true, ping, guard.Out, "ipv6 icmp"},
+		{"bound to the pod's own interface", false, udp(9000, onDevice("eth0")), guard.Out, "ipv4 udp"},
+		{"with ztunnel's mark", false, udp(9000, withMark(0x539)), guard.Out, "ipv4 udp"},
+		{"with the mark of Istio's own", false, tcp(443, withMark(0x111)), guard.Out, "ipv4 tcp"},
+		{"with the guard's bit as mark", false, tcp(443, withMark(1<<29)), guard.Out, "ipv4 tcp"},
+		{"the encapsulation's port", false, udp(4790, nil), guard.Out, "ipv4 udp"},
+		{"a raw socket", false, raw, guard.Out, "ipv4 udp"},
+		{"a frame", false, frame(0), guard.Raw, "ipv4 udp"},
+		{"a frame with a mark", false, frame(0x539), guard.Raw, "ipv4 udp"},
 	}
 	to := func(i int) netip.Addr {
 		if ways[i].six {
@@ -235,11 +250,27 @@ func TestNothingLeaves(t *testing.T) {
 	}
 	s.guard(rules)
 	for i, w := range ways {
-		dropped := s.dropped()[w.by]
+		dropped, kinds := s.dropped()[w.by], s.kinds()
 		require.NoError(t, s.pod.Do(t, func() error { return w.send(to(i)) }), w.name)
 		assert.Equal(t, before[i], s.counted.Of(to(i).String()), "LEAK: %s", w.name)
 		assert.Greater(t, s.dropped()[w.by], dropped, "the guard tells of it: %s", w.name)
+		for kind, n := range s.kinds() {
+			if kind == w.kind {
+				assert.Greater(t, n, kinds[kind], "and what it was: %s", w.name)
+			} else if kind != "ipv6 icmp" { // which the kernel sends by itself
+				assert.Equal(t, kinds[kind], n, "and nothing else: %s, %s", w.name, kind)
+			}
+		}
 	}
+	all, sum := s.kinds(), uint64(0)
+	require.Len(t, all, 9)
+	for _, n := range all {
+		sum += n
+	}
+	byReason := s.dropped()
+	assert.InDelta(t, byReason[guard.Out]+byReason[guard.Raw], sum, 3, "each once; the kernel may have sent something in between")
+	s.guard(rules)
+	assert.GreaterOrEqual(t, s.kinds()["ipv4 tcp"], all["ipv4 tcp"], "the next guard goes on counting")
 }
 
 // What the pod needs goes on: the cluster, the gateway's pod in it, and the API server on its port. A gateway outside of the cluster is

@@ -22,6 +22,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Role is who sends: a beat of one end is none of the other's.
@@ -36,11 +38,12 @@ const (
 // Beat is one datagram.
 type Beat struct {
 	From   Role
-	Client netip.Addr // the client's overlay address, which it is about
-	Number uint64     // drawn by the sender, never 0
-	Echo   uint64     // the newest number that the sender has heard of the other; 0: none
-	Tunnel bool       // of a gateway: packets come back through its tunnel
-	Six    bool       // of a gateway: IPv6 may go through it too
+	Client netip.Addr   // the client's overlay address, which it is about
+	Number uint64       // drawn by the sender, never 0
+	Echo   uint64       // the newest number that the sender has heard of the other; 0: none
+	Tunnel bool         // of a gateway: packets come back through its tunnel
+	Six    bool         // of a gateway: IPv6 may go through it too
+	Said   overlay.Said // of a client
 }
 
 // MinKey is the least that a key has, in bytes.
@@ -54,6 +57,8 @@ const (
 	version = 1
 
 	flagTunnel, flagSix = 1 << 0, 1 << 1
+	// Behind these a client has two bits for each of its words. Who is older than they are sends none, and reads none.
+	guard, policy, leaves = 2, 4, 6
 )
 
 var magic = [4]byte{'c', 'v', 'p', 'n'}
@@ -71,6 +76,7 @@ func (b Beat) Seal(key []byte, own netip.Addr) []byte {
 	if b.Six {
 		flags |= flagSix
 	}
+	flags |= uint16(b.Said.Guard)<<guard | uint16(b.Said.Policy)<<policy | uint16(b.Said.Leaves)<<leaves
 	out = append(out, version, byte(b.From))
 	out = binary.BigEndian.AppendUint16(out, flags)
 	out = append(out, b.Client.AsSlice()...)
@@ -91,12 +97,15 @@ func Open(key, packet []byte, from Role, at netip.Addr) (Beat, error) {
 	b := Beat{
 		From: from, Tunnel: flags&flagTunnel != 0, Six: flags&flagSix != 0, Client: netip.AddrFrom4([4]byte(packet[8:])),
 		Number: binary.BigEndian.Uint64(packet[12:]), Echo: binary.BigEndian.Uint64(packet[20:]),
+		Said: overlay.Said{Guard: word(flags, guard), Policy: word(flags, policy), Leaves: word(flags, leaves)},
 	}
 	if b.Number == 0 {
 		return Beat{}, ErrForeign
 	}
 	return b, nil
 }
+
+func word(flags uint16, at int) overlay.Word { return overlay.Word(flags >> at & 3) }
 
 // About is the client that a packet says it is about, before anybody knows whether that is so: it names the key to try.
 func About(packet []byte) (netip.Addr, bool) {

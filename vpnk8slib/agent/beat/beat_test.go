@@ -1,11 +1,14 @@
 package beat
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 var (
@@ -167,11 +170,48 @@ func TestForeign(t *testing.T) {
 	assert.Equal(t, uint64(len(good)*8+4+3), gateway.Counts.Foreign)
 }
 
+// What a client says of its pod its gateway hears, of a beat that is new and of no other. An end that is older than these words sends and
+// reads beats of the same size, and the rest of them as ever.
+func TestWhatAClientSays(t *testing.T) {
+	client, gateway := ends()
+	client.Said = overlay.Said{Guard: overlay.Yes, Policy: overlay.No, Leaves: overlay.Unknown}
+	hello, _ := gateway.Hear(client.Next(), clientPod)
+	_, v := client.Hear(gateway.Answer(hello), gatewayPod)
+	require.Equal(t, Fresh, v)
+	first := client.Next()
+	b, v := gateway.Hear(first, clientPod)
+	require.Equal(t, Fresh, v)
+	assert.Equal(t, client.Said, b.Said)
+	for _, guard := range []overlay.Word{overlay.Unsaid, overlay.Yes, overlay.No, overlay.Unknown} {
+		for _, policy := range []overlay.Word{overlay.Unsaid, overlay.Yes, overlay.No, overlay.Unknown} {
+			said := overlay.Said{Guard: guard, Policy: policy}
+			read, err := Open(key, Beat{From: Client, Client: who, Number: 1, Said: said}.Seal(key, clientPod), Client, clientPod)
+			require.NoError(t, err)
+			assert.Equal(t, said, read.Said)
+		}
+	}
+
+	const told = 1<<0 | 1<<1 // the flags of version 1 as it was, which both ends read
+	assert.Len(t, first, 44)
+	assert.Zero(t, binary.BigEndian.Uint16(first[6:])&told, "an older gateway reads nothing else in it than before")
+	older := Beat{From: Client, Client: who, Number: 7}.Seal(key, clientPod)
+	assert.Zero(t, binary.BigEndian.Uint16(older[6:]))
+	read, err := Open(key, older, Client, clientPod)
+	require.NoError(t, err)
+	assert.Equal(t, overlay.Said{}, read.Said, "of an older client nothing is claimed")
+	gateway.Said = client.Said
+	b, v = client.Hear(gateway.Next(), gatewayPod)
+	require.Equal(t, Fresh, v)
+	assert.Equal(t, overlay.Said{}, b.Said, "a gateway says nothing of the kind")
+	assert.True(t, b.Tunnel)
+}
+
 // Whatever comes from the network, it is heard, and only what was sealed is no foreigner.
 func FuzzHear(f *testing.F) {
 	client, _ := ends()
 	f.Add(client.Next())
 	f.Add(Beat{From: Gateway, Client: who, Number: 1, Echo: 1}.Seal(key, gatewayPod))
+	f.Add(Beat{From: Client, Client: who, Number: 1, Said: overlay.Said{Guard: overlay.Yes, Leaves: overlay.No}}.Seal(key, clientPod))
 	f.Add([]byte("cvpn"))
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		_, gateway := ends()

@@ -3,6 +3,8 @@ package beat
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Counts are what an end has heard.
@@ -16,10 +18,11 @@ type Counts struct {
 type End struct {
 	Role   Role
 	Key    []byte
-	Own    netip.Addr // the address of the pod that this end is in
-	Client netip.Addr // the overlay address of the client of the two
-	Tunnel bool       // what a gateway tells
-	Six    bool       // and this
+	Own    netip.Addr   // the address of the pod that this end is in
+	Client netip.Addr   // the overlay address of the client of the two
+	Tunnel bool         // what a gateway tells
+	Six    bool         // and this
+	Said   overlay.Said // what a client tells
 	Counts Counts
 
 	numbers   []uint64 // drawn, the newest last; answers are late where packets are
@@ -41,7 +44,13 @@ func (e *End) Next() []byte {
 }
 
 func (e *End) seal(number, echo uint64) []byte {
-	return Beat{From: e.Role, Client: e.Client, Number: number, Echo: echo, Tunnel: e.Role == Gateway && e.Tunnel, Six: e.Role == Gateway && e.Six}.Seal(e.Key, e.Own)
+	b := Beat{From: e.Role, Client: e.Client, Number: number, Echo: echo}
+	if e.Role == Gateway {
+		b.Tunnel, b.Six = e.Tunnel, e.Six
+	} else {
+		b.Said = e.Said
+	}
+	return b.Seal(e.Key, e.Own)
 }
 
 // Verdict is what a packet means.

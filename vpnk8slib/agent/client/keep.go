@@ -32,6 +32,8 @@ type Keeper struct {
 	// Admit is called before the overlay is led to a pod: the guard lets its packets in from then on, and nobody else's. The zero
 	// address is nobody's.
 	Admit func(pod netip.Addr) error
+	// Says is what the gateway is told of this pod; nil: nothing.
+	Says func() overlay.Said
 
 	mu sync.Mutex // of all that follows
 
@@ -95,6 +97,9 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 func (k *Keeper) meet(ctx context.Context) time.Duration {
 	if k.wire == nil { // it could not be opened, and is tried again
 		return beat.AtRest
+	}
+	if k.Says != nil {
+		k.end.Said = k.Says()
 	}
 	many := k.wire.Each(k.hear)
 	k.looked = time.Now()

@@ -46,6 +46,9 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 		}
 		return r.guard.Admit(pod)
 	}}
+	said := says{guard: r.guard}
+	said.leaves.Store(uint32(overlay.Unknown)) // until it has been counted
+	keeper.Says = said.now
 	read := func() (client.Config, error) {
 		c, err := overlay.ReadConfig(*r.config)
 		if err == nil && c.Client == nil {
@@ -58,6 +61,8 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 		if err != nil {
 			return client.Config{}, err
 		}
+		said.policy.Store(uint32(own.Policy))
+		own.Policy = overlay.Unsaid // nothing is laid anew for it
 		key, err := r.key(clientKey)
 		return client.Config{Client: own, Key: key}, err
 	}
@@ -69,6 +74,7 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 	},
 		r.guarding(rules),
 		func(ctx context.Context) error { return keeper.Run(ctx, read) },
+		said.count,
 		r.names(func() bool {
 			state := keeper.State()
 			return state.Tunnel && time.Since(state.Heard) < grace

@@ -50,6 +50,7 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 	var active atomic.Bool // as it was when the configuration was read
 	keeper.Turned = func() bool { return place.Active() != active.Load() }
 	var current atomic.Pointer[overlay.Gateway] // as it was read last
+	var chosen atomic.Bool                      // the server, by the VPN client: whom somebody has named, perhaps in a secret, is told to nobody
 	deaf := map[string]bool{}                   // those whose key was not there, to say it once
 	read := func() (gateway.Config, error) {
 		c, err := overlay.ReadConfig(*r.config)
@@ -67,10 +68,11 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		if c.Gateway.Seen = place.Seen(*c.Gateway); !has { // it stands by: a client that follows it would stay with it
 			c.Gateway.Blocks, c.Gateway.Seen = nil, nil
 		}
+		chosen.Store(c.Guard.Endpoint != nil)
 		current.Store(c.Gateway)
 		config := gateway.Config{Gateway: *c.Gateway, Keys: map[string][]byte{}}
-		config.Exit = netip.Addr{}           // nothing is laid anew for it
-		for _, b := range c.Gateway.Blocks { // a client whose key is not there yet takes nothing from the others
+		config.Exit, config.Country, config.Listed = netip.Addr{}, "", time.Time{} // nothing is laid anew for these
+		for _, b := range c.Gateway.Blocks {                                       // a client whose key is not there yet takes nothing from the others
 			key, err := r.key(b.Name)
 			if err != nil && !deaf[b.Name] {
 				r.log.Warn("cannot hear an application", "name", b.Name, "error", err)
@@ -86,7 +88,10 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		state := keeper.State()
 		state.Lost = truth.Lost()
 		if c := current.Load(); c != nil {
-			state.Link, state.Exit = tunnel.Look(c.Tunnel), c.Exit
+			state.Link, state.Exit, state.Country, state.Listed = tunnel.Look(c.Tunnel), c.Exit, c.Country, c.Listed
+			if state.Link != nil && !chosen.Load() {
+				state.Link.Server = netip.Addr{}
+			}
 		}
 		state.Standby = place.State()
 		out.Gateway = &state

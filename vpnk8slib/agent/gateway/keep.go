@@ -57,6 +57,7 @@ type talk struct {
 	heard  time.Time
 	began  time.Time
 	called time.Time
+	said   overlay.Said
 }
 
 // State tells how it stands now.
@@ -68,7 +69,7 @@ func (k *Keeper) State() overlay.GatewayState {
 	for client, t := range k.talks {
 		if t.pod.IsValid() {
 			b, _ := k.config.Of(client)
-			state.Clients[client] = overlay.ClientSeen{Pod: t.pod, Heard: t.heard, Name: b.Name, App: b.App, Unit: b.Unit(client)}
+			state.Clients[client] = overlay.ClientSeen{Pod: t.pod, Heard: t.heard, Name: b.Name, App: b.App, Unit: b.Unit(client), Said: t.said}
 		}
 	}
 	state.Ports = k.leased()
@@ -232,7 +233,7 @@ func (k *Keeper) hear(p wire.Packet) {
 	if t.pod != p.From || t.heard.IsZero() {
 		k.Log.Info("a client is heard", "client", client, "pod", p.From)
 	}
-	t.pod, t.heard = p.From, p.Came
+	t.pod, t.heard, t.said = p.From, p.Came, b.Said
 	k.wire.Send(t.end.Next(), p.From)
 }
 

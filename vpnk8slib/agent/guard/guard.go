@@ -112,11 +112,8 @@ func Remove() error {
 
 // Dropped counts the packets that were dropped, by counter; none where there is no guard.
 func Dropped() (map[string]uint64, error) {
-	counted, err := nft.Counters(Table)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the guard's counters: %w", err)
-	}
-	return counted, nil
+	counted, _, err := counts()
+	return counted, err
 }
 
 // transaction is the guard on its way into the kernel.
@@ -133,7 +130,8 @@ const gateways = "gateways" // the name of their sets, before the family's
 
 // judge lays the table that decides.
 func (t *transaction) judge() {
-	table := t.Table(nftables.TableFamilyINet, Out, Forward, In, Asked)
+	table := t.Table(nftables.TableFamilyINet, append(kinds(judged), Out, Forward, In, Asked)...)
+	t.apartByKind(table, judged)
 	hook := func(name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
 		accept := nftables.ChainPolicyAccept // the last rule drops, and counts
 		return &nftables.Chain{Table: table, Name: name, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept}
@@ -165,7 +163,7 @@ type hooked = func(name string, hook *nftables.ChainHook, priority nftables.Chai
 
 // through is what may be forwarded.
 func (t *transaction) through() []nft.Words {
-	last := nft.Rule(nft.Counted(Forward), nft.Drop())
+	last := drop(Forward)
 	if t.Router == "" {
 		return []nft.Words{last}
 	}
@@ -244,7 +242,7 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		rules = append(rules, nft.Rule(append(parts, nft.Oif(t.Device), nft.Mark(t.pass), nft.Accept())...))
 	}
 	held := func(parts ...nft.Words) {
-		rules = append(rules, nft.Rule(append(parts, nft.Counted(Asked), nft.Drop())...))
+		rules = append(rules, nft.Rule(append(parts, drop(Asked))...))
 	}
 	if t.Names != 0 { // on a connection from before the guard, or led elsewhere by somebody's redirect
 		held(nft.MarkedBit(asked), nft.NotDport(t.Names))
@@ -275,7 +273,7 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 		}
 	}
 	for _, f := range nft.Families { // by way of the cluster to anywhere: of IPv6 any user may write it, and some nodes heed it
-		rules = append(rules, nft.Rule(nft.LedOn(f.Number), nft.Oif(t.Device), nft.Counted(Out), nft.Drop()))
+		rules = append(rules, nft.Rule(nft.LedOn(f.Number), nft.Oif(t.Device), drop(Out)))
 	}
 	for _, f := range nft.Families {
 		for _, o := range out[f.Number] {
@@ -288,10 +286,10 @@ func (t *transaction) outward(table *nftables.Table) []nft.Words {
 	// Answers, to whom has asked over this interface first. One that was asked through the tunnel never goes on here.
 	device(nft.Reply(), nft.Connection(Entered))
 	for _, kind := range []byte{neighbourSolicitation, neighbourAdvertisement} { // the kernel's own: a raw socket sends them to anybody
-		rules = append(rules, nft.Rule(nft.ICMPv6(kind), nft.Oif(t.Device), nft.Owned(), nft.Counted(Out), nft.Drop()))
+		rules = append(rules, nft.Rule(nft.ICMPv6(kind), nft.Oif(t.Device), nft.Owned(), drop(Out)))
 		device(nft.ICMPv6(kind))
 	}
-	return append(rules, nft.Rule(nft.Counted(Out), nft.Drop()))
+	return append(rules, drop(Out))
 }
 
 // out is what goes out of the cluster to where the guard was told, by a family's number.
@@ -352,11 +350,12 @@ func admit(gateway netip.Addr) error {
 
 // hold lays the chain where the interface takes packets: what the judge has not let out is dropped.
 func (t *transaction) hold() {
-	table := t.Table(nftables.TableFamilyNetdev, Raw)
+	table := t.Table(nftables.TableFamilyNetdev, append(kinds(sent), Raw)...)
+	t.apartByKind(table, sent)
 	accepted, first := nftables.ChainPolicyAccept, nftables.ChainPriority(0)
 	chain := &nftables.Chain{Table: table, Name: "egress", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookEgress, Priority: &first, Device: t.Device, Policy: &accepted}
 	t.Chain(chain,
 		nft.Rule(nft.Marked(t.pass), nft.Mark(0), nft.Accept()),
 		nft.Rule(nft.EtherType(unix.ETH_P_ARP), nft.Accept()),
-		nft.Rule(nft.Counted(Raw), nft.Drop()))
+		drop(Raw))
 }

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/nft"
@@ -26,6 +27,8 @@ type Keeper struct {
 	rules overlay.Guard // those in force
 	laid  string        // what they look like in the kernel
 	at    uint32        // the firewall's generation when they were seen so; 0: not seen
+
+	stands atomic.Bool // state.Standing, without the lock
 }
 
 // State tells how it stands now.
@@ -34,11 +37,14 @@ func (k *Keeper) State() overlay.GuardState {
 	defer k.mu.Unlock()
 	state := k.state
 	var err error
-	if state.Dropped, err = Dropped(); err != nil && state.Error == "" {
+	if state.Dropped, state.Kinds, err = counts(); err != nil && state.Error == "" {
 		state.Error = err.Error()
 	}
 	return state
 }
+
+// Standing says whether it is in force. It asks nobody, and waits for none.
+func (k *Keeper) Standing() bool { return k.stands.Load() }
 
 // look is how often the kernel and the rules are looked at where nothing tells of a change.
 const look = 2 * time.Second
@@ -96,7 +102,7 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 		k.state.Raw = false
 		err = errors.Join(err, lay)
 	case lay != nil:
-		k.state.Standing = k.laid != "" && now == k.laid
+		k.stand(k.laid != "" && now == k.laid)
 		k.failed(errors.Join(err, lay))
 		return
 	default:
@@ -106,7 +112,8 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 		k.state.Since = time.Now()
 		k.Log.Info("the guard stands", "raw", k.state.Raw)
 	}
-	k.rules, k.state.Standing = rules, true
+	k.rules = rules
+	k.stand(true)
 	k.laid, look = seen(rules)
 	k.failed(errors.Join(err, look))
 }
@@ -159,6 +166,11 @@ func seen(g overlay.Guard) (string, error) {
 		}
 	}
 	return now, nil
+}
+
+func (k *Keeper) stand(stands bool) {
+	k.state.Standing = stands
+	k.stands.Store(stands)
 }
 
 // failed notes an error, or that there is none.

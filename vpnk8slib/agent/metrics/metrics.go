@@ -30,6 +30,8 @@ var (
 	guardRepairs  = desc("guard_repairs_total", "How often the guard was laid again because somebody else had changed it.")
 	guardDropped  = desc("guard_dropped_packets_total", "Packets that the guard dropped.", "reason")
 
+	guardKinds = desc("killswitch_dropped_packets_total", "Packets that the guard dropped instead of letting them leave beside the tunnel.", "family", "proto")
+
 	clientHeard   = desc("client_gateway_heard", "1 while the gateway's heartbeats are heard.")
 	clientTunnel  = desc("client_tunnel_up", "1 while the gateway says that packets come back through its tunnel.")
 	clientMoves   = desc("client_moves_total", "How often the overlay was led to another pod.")
@@ -41,6 +43,9 @@ var (
 	gatewayPort    = desc("gateway_forwarded_port", "The port of the provider's that leads to an application; 0: it wants one and there is none.", "name")
 	gatewayLease   = desc("gateway_port_lease_seconds", "For how long that port is still good, unless it is renewed.", "name")
 	gatewayRouted  = desc("gateway_client_routed", "1 while the agent of a client's pod is heard, and so its packets are taken.", "name", "app", "unit")
+	gatewayGuards  = desc("gateway_client_protected", "1 while the guard of a client's pod is in force, as its agent said when it was heard last; absent of an agent that is older than the question.", "name", "app", "unit")
+	gatewayPolicy  = desc("gateway_client_policy_enforced", "1 where the cluster enforces NetworkPolicies for a client's pod, as its charm has measured, 0 where it does not, -1 where that is not known; absent of an agent that is older than the question.", "name", "app", "unit")
+	gatewayLeaves  = desc("gateway_client_leaves", "1 while something in a client's pod goes on trying to leave beside the overlay, and its guard drops it, as its agent says; absent where that is not known.", "name", "app", "unit")
 	gatewayHolds   = desc("gateway_holds_lease", "Of one of several units: 1 while it is the one that has the tunnel, 0 while another may have it, -1 while that is not known.")
 	gatewayDropped = desc("gateway_dropped_packets_total", "Packets that the gateway dropped.", "reason")
 
@@ -48,6 +53,9 @@ var (
 	tunnelReceived = desc("gateway_tunnel_received_bytes_total", "Bytes that came out of the tunnel since its interface was made.")
 	tunnelSent     = desc("gateway_tunnel_sent_bytes_total", "Bytes that went into the tunnel since its interface was made.")
 	tunnelShaken   = desc("gateway_tunnel_handshake_age_seconds", "How long ago the kernel's WireGuard last shook hands with the server; absent with any other VPN client.")
+	tunnelAnswered = desc("gateway_tunnel_server_answered", "1 once the server has shaken hands since the tunnel's interface was made, 0 before: it knows the key; absent with any other VPN client than the kernel's WireGuard.")
+	tunnelServer   = desc("gateway_server_info", "1 while the tunnel is up, with the server's address where the VPN client has chosen it, and the country that the exit is in as the VPN client was told; empty: not known.", "server", "country")
+	tunnelListed   = desc("gateway_server_list_age_seconds", "How old the provider's servers are that the VPN client chooses from; absent where it does not say.")
 	tunnelCame     = desc("gateway_tunnel_reconnects_total", "How often the tunnel was lost and came back, by how it was lost: nothing came back, or its interface was gone.", "reason")
 	tunnelExit     = desc("gateway_exit_info", "1, with the address that the world sees, while the tunnel is up.", "address")
 
@@ -56,6 +64,17 @@ var (
 
 // heard is for how long a client counts as heard that is not: some of its heartbeats may get lost.
 const heard = 2 * time.Second
+
+// policies are the numbers of what a charm has measured.
+var policies = map[overlay.Word]float64{overlay.Yes: 1, overlay.No: 0, overlay.Unknown: -1}
+
+// serverOf is the address of a gateway's server; empty where it is not known.
+func serverOf(g *overlay.GatewayState) string {
+	if g.Link == nil || !g.Link.Server.IsValid() {
+		return ""
+	}
+	return g.Link.Server.String()
+}
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("charmarr_vpn_"+name, help, labels, nil)
@@ -83,6 +102,9 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range r.Guard.Dropped {
 		count(guardDropped, n, reason)
 	}
+	for _, k := range r.Guard.Kinds {
+		count(guardKinds, k.Packets, k.Family, k.Protocol)
+	}
 	for path, n := range r.Asked {
 		count(namesAsked, n, path)
 	}
@@ -99,7 +121,17 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 		count(gatewayRefused, g.Foreign, "foreign")
 		count(gatewayRefused, g.Stale, "stale")
 		for _, c := range g.Clients {
-			is(gatewayRouted, time.Since(c.Heard) < heard, c.Name, c.App, strconv.Itoa(c.Unit))
+			who := []string{c.Name, c.App, strconv.Itoa(c.Unit)}
+			is(gatewayRouted, time.Since(c.Heard) < heard, who...)
+			if c.Said.Guard == overlay.Yes || c.Said.Guard == overlay.No {
+				is(gatewayGuards, c.Said.Guard == overlay.Yes, who...)
+			}
+			if v, ok := policies[c.Said.Policy]; ok {
+				tell(gatewayPolicy, prometheus.GaugeValue, v, who...)
+			}
+			if c.Said.Leaves == overlay.Yes || c.Said.Leaves == overlay.No {
+				is(gatewayLeaves, c.Said.Leaves == overlay.Yes, who...)
+			}
 		}
 		for name, l := range g.Ports {
 			tell(gatewayPort, prometheus.GaugeValue, float64(l.Port), name)
@@ -112,9 +144,18 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 			tell(tunnelMTU, prometheus.GaugeValue, float64(l.MTU))
 			count(tunnelReceived, l.Received)
 			count(tunnelSent, l.Sent)
+			if l.WireGuard {
+				is(tunnelAnswered, !l.Shaken.IsZero())
+			}
 			if !l.Shaken.IsZero() {
 				tell(tunnelShaken, prometheus.GaugeValue, time.Since(l.Shaken).Seconds())
 			}
+		}
+		if server := serverOf(g); g.Tunnel && (server != "" || g.Country != "") {
+			is(tunnelServer, true, server, g.Country)
+		}
+		if !g.Listed.IsZero() {
+			tell(tunnelListed, prometheus.GaugeValue, max(0, time.Since(g.Listed).Seconds()))
 		}
 		if g.Tunnel && g.Exit.IsValid() {
 			is(tunnelExit, true, g.Exit.String())

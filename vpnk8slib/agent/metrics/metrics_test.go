@@ -97,6 +97,54 @@ func TestMetricsOfAGateway(t *testing.T) {
 	assert.NotContains(t, text, "handshake", "what is not known is not said")
 }
 
+// Somebody whose client is in trouble sees it at its gateway: the client's own numbers are told in its pod. Of an agent that is older, or that
+// does not know, nothing is claimed.
+func TestWhatClientsSay(t *testing.T) {
+	client := func(unit int, said overlay.Said) overlay.ClientSeen {
+		return overlay.ClientSeen{Name: "vpn-gateway-3", App: "qbittorrent", Unit: unit, Said: said}
+	}
+	text := ask(overlay.Report{
+		Guard: overlay.GuardState{Kinds: []overlay.Kind{{Family: "ipv4", Protocol: "udp", Packets: 7}, {Family: "ipv6", Protocol: "icmp"}}},
+		Gateway: &overlay.GatewayState{
+			Tunnel: true, Country: "Sweden", Listed: time.Now().Add(-time.Hour),
+			Link: &overlay.TunnelLink{WireGuard: true, Server: netip.MustParseAddr("198.51.100.7")},
+			Clients: map[netip.Addr]overlay.ClientSeen{
+				netip.MustParseAddr("172.16.0.16"): client(0, overlay.Said{Guard: overlay.Yes, Policy: overlay.Yes, Leaves: overlay.No}),
+				netip.MustParseAddr("172.16.0.17"): client(1, overlay.Said{Guard: overlay.No, Policy: overlay.No, Leaves: overlay.Yes}),
+				netip.MustParseAddr("172.16.0.18"): client(2, overlay.Said{Guard: overlay.Unknown, Policy: overlay.Unknown, Leaves: overlay.Unknown}),
+				netip.MustParseAddr("172.16.0.19"): client(3, overlay.Said{}),
+			},
+		},
+	})
+	for _, line := range []string{
+		`killswitch_dropped_packets_total{family="ipv4",proto="udp"} 7`,
+		`killswitch_dropped_packets_total{family="ipv6",proto="icmp"} 0`,
+		`gateway_server_info{country="Sweden",server="198.51.100.7"} 1`,
+		`gateway_tunnel_server_answered 0`,
+		`gateway_client_protected{app="qbittorrent",name="vpn-gateway-3",unit="0"} 1`,
+		`gateway_client_protected{app="qbittorrent",name="vpn-gateway-3",unit="1"} 0`,
+		`gateway_client_policy_enforced{app="qbittorrent",name="vpn-gateway-3",unit="0"} 1`,
+		`gateway_client_policy_enforced{app="qbittorrent",name="vpn-gateway-3",unit="1"} 0`,
+		`gateway_client_policy_enforced{app="qbittorrent",name="vpn-gateway-3",unit="2"} -1`,
+		`gateway_client_leaves{app="qbittorrent",name="vpn-gateway-3",unit="0"} 0`,
+		`gateway_client_leaves{app="qbittorrent",name="vpn-gateway-3",unit="1"} 1`,
+	} {
+		assert.Contains(t, text, "charmarr_vpn_"+line+"\n")
+	}
+	assert.Regexp(t, `gateway_server_list_age_seconds 36[0-9][0-9]`, text)
+	assert.Equal(t, 2, strings.Count(text, "\ncharmarr_vpn_gateway_client_protected{"))
+	assert.Equal(t, 3, strings.Count(text, "\ncharmarr_vpn_gateway_client_policy_enforced{"))
+	assert.Equal(t, 2, strings.Count(text, "\ncharmarr_vpn_gateway_client_leaves{"))
+
+	text = ask(overlay.Report{Gateway: &overlay.GatewayState{Country: "Sweden", Link: &overlay.TunnelLink{Server: netip.MustParseAddr("198.51.100.7")}}})
+	assert.NotContains(t, text, "server_info", "a tunnel that is down leads nowhere")
+	assert.NotContains(t, text, "server_answered", "only the kernel's WireGuard tells")
+	assert.NotContains(t, text, "list_age")
+	text = ask(overlay.Report{Gateway: &overlay.GatewayState{Tunnel: true, Link: &overlay.TunnelLink{WireGuard: true, Shaken: time.Now()}}})
+	assert.Contains(t, text, "charmarr_vpn_gateway_tunnel_server_answered 1\n")
+	assert.NotContains(t, text, "server_info", "a server that somebody has named is told to nobody")
+}
+
 // What listens for a change of the ports that lead in sees no other line change with every second.
 func TestPortsAreToldApart(t *testing.T) {
 	for line := range strings.Lines(ask(overlay.Report{Gateway: &overlay.GatewayState{

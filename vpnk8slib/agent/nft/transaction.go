@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,9 +19,16 @@ type Transaction struct {
 	err  error
 }
 
+// room is what one transaction may take on its way, and the kernel's answers, in bytes. It goes there as a whole, and each of its messages is
+// answered before any answer is read: hundreds, for which a socket has no room by itself.
+const room = 4 << 20
+
 // Begin starts one for the tables of a name: nobody else's is touched. Their counters go on.
 func Begin(name string) (*Transaction, error) {
-	conn, err := nftables.New()
+	conn, err := nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error {
+		_, _ = c.SetWriteBuffer(room), c.SetReadBuffer(room) // what does not fit without it Commit says
+		return nil
+	}))
 	if err != nil {
 		return nil, err
 	}

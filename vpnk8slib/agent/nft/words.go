@@ -341,6 +341,9 @@ func Counted(name string) Words {
 	return Words{&expr.Objref{Type: int(nftables.ObjTypeCounter), Name: name}}
 }
 
+// Goto ends in another chain.
+func Goto(to string) Words { return Words{&expr.Verdict{Kind: expr.VerdictGoto, Chain: to}} }
+
 func Accept() Words { return Words{&expr.Verdict{Kind: expr.VerdictAccept}} }
 func Drop() Words   { return Words{&expr.Verdict{Kind: expr.VerdictDrop}} }
 

@@ -17,7 +17,8 @@ func Look(device string) *overlay.TunnelLink {
 		out.Received, out.Sent = s.RxBytes, s.TxBytes
 	}
 	if link.Type() == "wireguard" {
-		out.Shaken = shaken(device)
+		s := server(device)
+		out.WireGuard, out.Shaken, out.Server = true, s.shaken, s.at
 	}
 	return out
 }

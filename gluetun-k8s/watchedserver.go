@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
+)
+
+// Server is what is told of the VPN's server in metrics. It is asked for where somebody watches, and nowhere else: it is another question, and
+// a list of some megabytes.
+type Server struct {
+	Country string    // that the world sees the tunnel in; empty: not known
+	Listed  time.Time // of when the servers are that gluetun chooses from; zero: not known
+}
+
+func watchesServer(o Observed) bool {
+	return len(o.Watchers.Metrics) > 0 && o.Config.RoutingMethod == vpnk8slib.Overlay && o.Leader && o.ConfigErr == nil
+}
+
+// country is the one that the world sees the tunnel in, as gluetun was told; empty: not known. Who told it is somebody outside.
+func country(ctx context.Context, o Observed, control string) string {
+	if !watchesServer(o) || !o.Tunnel.Seen.IsValid() {
+		return ""
+	}
+	name := seenBy(ctx, control, apiKey(o.Secret)).Country
+	const longest = 64
+	if len(name) > longest || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return ""
+	}
+	return name
+}
+
+// listedAt is of when the provider's servers are that gluetun chooses from; zero where it does not say, or not yet. It is read
+// once.
+func listedAt(env hook.Env, o Observed) (at time.Time) {
+	if !watchesServer(o) {
+		return at
+	}
+	seen, err := hook.SeeFile(env, container, serversFile)
+	if err != nil || seen.Size == 0 {
+		return at
+	}
+	text, err := hook.Found(".listed", fmt.Sprint(seen.Size, seen.Modified.UnixNano(), o.Config.Provider), func() (text string, err error) {
+		err = hook.ReadFile(env, container, serversFile, func(r io.Reader) error {
+			text, err = readListed(r, o.Config.Provider)
+			return err
+		})
+		return text, err
+	})
+	if err != nil { // gluetun is writing it
+		return at
+	}
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil && seconds > 0 {
+		at = time.Unix(seconds, 0).UTC()
+	}
+	return at
+}
+
+// readListed reads when a provider's servers were asked for, in seconds since 1970.
+func readListed(r io.Reader, of providerName) (string, error) {
+	var own struct{ Timestamp int64 }
+	err := readList(r, of, &own)
+	return strconv.FormatInt(own.Timestamp, 10), err
+}
