@@ -22,6 +22,9 @@ type Standby struct {
 	Lease     string `json:"lease"`
 }
 
+// Same says whether they agree by the same lease.
+func (s Standby) Same(o Standby) bool { return s.Namespace == o.Namespace && s.Lease == o.Lease }
+
 // Check says what is wrong: both are parts of a URL.
 func (s Standby) Check() error {
 	if !fileName(s.Namespace) || !fileName(strings.ReplaceAll(s.Lease, ".", "-")) {

@@ -27,6 +27,7 @@ const (
 	again   = 500 * time.Millisecond  // after a failure
 	patient = 1500 * time.Millisecond // with one request
 	ends    = time.Minute             // so long a pod may take to end
+	hears   = 30 * time.Second        // so long one that has it alone goes on when it has heard that there is a lease, and nobody answers
 	begins  = 2 * time.Minute         // so long the one that has the tunnel may take to hear that there is a lease, by its file
 )
 

@@ -93,6 +93,7 @@ func resume(t *testing.T, s *store, pod, folder string, first bool, clients map[
 	w := &way{store: s}
 	k := &Keeper{Log: slog.New(slog.DiscardHandler), Pod: pod, Folder: folder, api: w, Held: func() overlay.Held { return overlay.Held{Tunnel: true, Clients: clients} }}
 	ended := make(chan struct{})
+	k.Resume()
 	k.Follow(rule, first)
 	go func() { defer close(ended); _ = k.Run(ctx) }()
 	return unit{k, w, func() { stop(); <-ended }}
