@@ -40,7 +40,10 @@ type Observed struct {
 	Said      map[string]map[string]string // what consumers were told last, by relation; read where the rest does not tell what to say anew
 }
 
-func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
+func observe(ctx context.Context, env hook.Env) (Observed, error) { return see(ctx, env, false) }
+
+// see is what a hook sees; all: also what this unit's hooks have no need of, because it is not the leader or stands by.
+func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	if o.Unit, err = hook.ReadUnit(); err != nil {
 		return o, err
 	}
@@ -63,11 +66,13 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		return o, err
 	}
 	o.followHolder()
-	if !o.Leader && !o.has() {
+	if all = all || o.Leader; !all && !o.has() {
 		return o, nil
 	}
-	if err := o.relate(); err != nil {
-		return o, err
+	if all {
+		if err := o.relate(); err != nil {
+			return o, err
+		}
 	}
 	resolvConf, err := hook.ResolvConf() // gluetun rewrites the file, and is started by no earlier hook than this pod's first
 	if err != nil {
@@ -84,14 +89,14 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		return o, err
 	}
 	if o.ConfigErr == nil {
-		if o.ConfigErr, err = unknownServers(env, o.Config, o.App); err != nil {
+		if o.ConfigErr, err = unknownServers(env, o.Config, o.Name); err != nil {
 			return o, err
 		}
 	}
 	if o.ViewErr == nil {
 		o.choose(app)
 	}
-	if unsettled(o) == nil && o.Leader && o.Config.RoutingMethod == vpnk8slib.Overlay {
+	if unsettled(o) == nil && all && o.Config.RoutingMethod == vpnk8slib.Overlay {
 		if o.ViewErr, err = o.lease(look, env, app); err != nil {
 			return o, err
 		}
@@ -139,6 +144,9 @@ func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (
 	o.Leases, view = vpnk8slib.ObserveLeases(ctx, env.Reader, app, o.Config.Overlay, o.Consumers, o.teller())
 	if view != nil {
 		return view, nil
+	}
+	if !o.Leader { // whose they are to lay
+		return nil, nil
 	}
 	o.Secrets = map[string]string{}
 	for _, c := range o.Consumers {
