@@ -32,6 +32,7 @@ type Observed struct {
 	Shared    []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
 	Consumers []vpnk8slib.Consumer
 	Others    []string          // units of this gateway
+	Peers     []string          // relations between them: there is one
 	Standby   vpnk8slib.Standby // by which they agree
 	Leases    vpnk8slib.Leases  // of consumers that an overlay routes
 	Secrets   map[string]string // with their keys: URIs by relation
@@ -63,6 +64,9 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 		return o, fmt.Errorf("cannot read this pod's network: %w", err)
 	}
 	if o.Watchers, err = seeWatchers(); err != nil {
+		return o, err
+	}
+	if o.Peers, err = hook.Joined(unitsEndpoint); err != nil {
 		return o, err
 	}
 	o.followHolder()
@@ -199,6 +203,7 @@ func Reconcile(o Observed) hook.Desired {
 	planned := plans(o, data, &d)
 	d.Soon = hook.Trying(planned, container)
 	untold := append(tell(o, data, unsettled(o) != nil || held(planned) || o.silent(), &d), watched(o, &d)...)
+	o.say(&d)
 	laid, image := hook.Laid(planned)
 	gates := []hook.Gate{
 		o.stands(!o.Leader), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),

@@ -65,10 +65,11 @@ func TestReportOfAStandby(t *testing.T) {
 		p := heldBySecond
 		o.Pod.Agent.Gateway.Standby = &p
 		o.followHolder()
+		o.heard(`{"pod":"10.42.0.9","exit":"192.0.2.9"}`)
 		r := reportOf(o, Reconcile(o).Status, time.Now())
 		assert.Equal(t, "gluetun/1", r.Holder)
 		assert.Equal(t, `status    active standby: gluetun-1 has the tunnel
-tunnel    up, seen as unknown, in gluetun/1; more: juju run gluetun/1 get-status
+tunnel    up, seen as 192.0.2.9, in gluetun/1; more: juju run gluetun/1 get-status
 vpn       custom over wireguard, the one that you have named
 gluetun   does not run here
 routing   overlay, network 172.16.0.0/20, number 42

@@ -31,8 +31,10 @@ func (o *Observed) relate() error {
 		return err
 	}
 	o.Consumers = vpnk8slib.Consumers(rels)
-	o.Others, err = hook.Others(unitsEndpoint)
-	return err
+	if o.Others, err = hook.Others(unitsEndpoint); err != nil {
+		return err
+	}
+	return o.hear()
 }
 
 // place is what this unit's agent says of the agreement; nil where there is none.

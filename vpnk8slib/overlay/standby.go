@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // StandbyDir is where the agent of one of several units finds what it shows to the API server: a token that opens one lease, and the
@@ -39,6 +40,7 @@ type Held struct {
 	Tunnel  bool                      `json:"tunnel"`            // packets come back through it
 	Clients map[netip.Addr]netip.Addr `json:"clients,omitempty"` // the pods of clients
 	Ports   map[string]Lease          `json:"ports,omitempty"`   // by the name of the block that wants one
+	Since   time.Time                 `json:"since,omitzero"`    // when the ports became these, by the holder's clock: of two reports the later one counts
 }
 
 // StandbyState is how one of several units stands.

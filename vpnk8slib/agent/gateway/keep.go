@@ -53,6 +53,8 @@ type Keeper struct {
 	met     time.Time // when anything new was heard
 	led     time.Time // when it was seen to what is forwarded
 	talks   map[netip.Addr]*talk
+	ports   map[string]uint16 // as they were told last
+	since   time.Time         // when they became these
 }
 
 // talk is what is said with one client.
@@ -76,7 +78,7 @@ func (k *Keeper) State() overlay.GatewayState {
 			state.Clients[client] = overlay.ClientSeen{Pod: t.pod, Heard: t.heard, Name: b.Name, App: b.App, Unit: b.Unit(client)}
 		}
 	}
-	state.Ports = k.leased()
+	state.Ports, state.Since = k.told()
 	if k.gateway != nil {
 		if state.IPv6 = k.gateway.six == nil; !state.IPv6 && k.gateway.six != errNoTunnel6 {
 			state.NoIPv6 = k.gateway.six.Error()
