@@ -159,6 +159,8 @@ func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (
 		}
 	}
 	o.Standby, view = vpnk8slib.ObserveStandby(ctx, env.Reader, app, o.Others)
+	p := o.place()
+	o.Standby.Runs, o.Standby.Heard = o.Container.Running, p != nil && p.Known
 	return view, nil
 }
 

@@ -21,6 +21,8 @@ const (
 type Standby struct {
 	Namespace string `json:"namespace"`
 	Lease     string `json:"lease"`
+	// Free says that no pod may have the tunnel that has not heard of the lease: one that nobody has ever held is nobody's.
+	Free bool `json:"free,omitempty"`
 }
 
 // Same says whether they agree by the same lease.

@@ -196,7 +196,7 @@ func (k *Keeper) once(ctx context.Context, now time.Time) time.Duration {
 		}
 		k.see(*rule, l)
 	}
-	switch decide(self, first, l, k.unchanged()) {
+	switch decide(self, first, rule.Free, l, k.unchanged()) {
 	case wait:
 		return looks
 	case take:

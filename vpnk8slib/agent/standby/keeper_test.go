@@ -164,6 +164,28 @@ func TestUnitsOfAGateway(t *testing.T) {
 	})
 }
 
+// The one that is to begin does not: another one need not wait for long where nobody can have the tunnel.
+func TestNobodyBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		second := start(t, s, "gluetun-1", false, nil)
+		time.Sleep(begins - looks)
+		assert.False(t, second.Active(), "the first may have it, and not have heard")
+		free := *rule
+		free.Free = true
+		second.Follow(&free, false)
+		time.Sleep(2 * looks)
+		assert.True(t, second.Active())
+		second.stop()
+
+		s = &store{}
+		third := start(t, s, "gluetun-2", false, nil)
+		third.Follow(&free, false)
+		assert.Less(t, watch(t, time.Minute, third, second), Lasts+2*looks)
+		third.stop()
+	})
+}
+
 // Nobody can ask: whoever had it stops, and has it again when somebody answers.
 func TestTheAPIServerIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
