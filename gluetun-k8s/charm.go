@@ -32,6 +32,7 @@ type Observed struct {
 	Shared    []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
 	Consumers []vpnk8slib.Consumer
 	Others    []string          // units of this gateway
+	Peers     []string          // relations between them: there is one
 	Standby   vpnk8slib.Standby // by which they agree
 	Leases    vpnk8slib.Leases  // of consumers that an overlay routes
 	Secrets   map[string]string // with their keys: URIs by relation
@@ -41,7 +42,10 @@ type Observed struct {
 	Said      map[string]map[string]string // what consumers were told last, by relation; read where the rest does not tell what to say anew
 }
 
-func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
+func observe(ctx context.Context, env hook.Env) (Observed, error) { return see(ctx, env, false) }
+
+// see is what a hook sees; all: also what this unit's hooks have no need of, because it is not the leader or stands by.
+func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	if o.Unit, err = hook.ReadUnit(); err != nil {
 		return o, err
 	}
@@ -63,12 +67,17 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.Watchers, err = seeWatchers(); err != nil {
 		return o, err
 	}
+	if o.Peers, err = hook.Joined(unitsEndpoint); err != nil {
+		return o, err
+	}
 	o.followHolder()
-	if !o.Leader && !o.has() {
+	if all = all || o.Leader; !all && !o.has() {
 		return o, nil
 	}
-	if err := o.relate(); err != nil {
-		return o, err
+	if all {
+		if err := o.relate(); err != nil {
+			return o, err
+		}
 	}
 	resolvConf, err := hook.ResolvConf() // gluetun rewrites the file, and is started by no earlier hook than this pod's first
 	if err != nil {
@@ -85,7 +94,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 		return o, err
 	}
 	if o.ConfigErr == nil {
-		if o.ConfigErr, err = unknownServers(env, o.Config, o.App); err != nil {
+		if o.ConfigErr, err = unknownServers(env, o.Config, o.Name); err != nil {
 			return o, err
 		}
 	}
@@ -93,7 +102,7 @@ func observe(ctx context.Context, env hook.Env) (o Observed, err error) {
 	if o.ViewErr == nil {
 		o.choose(app)
 	}
-	if unsettled(o) == nil && o.Leader && o.Config.RoutingMethod == vpnk8slib.Overlay {
+	if unsettled(o) == nil && all && o.Config.RoutingMethod == vpnk8slib.Overlay {
 		if o.ViewErr, err = o.lease(look, env, app); err != nil {
 			return o, err
 		}
@@ -143,6 +152,9 @@ func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (
 	if view != nil {
 		return view, nil
 	}
+	if !o.Leader { // whose they are to lay
+		return nil, nil
+	}
 	o.Secrets = map[string]string{}
 	for _, c := range o.Consumers {
 		if o.Secrets[c.Relation], err = hook.OwnSecret(vpnk8slib.KeyLabel(c.Relation)); err != nil {
@@ -150,6 +162,8 @@ func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (
 		}
 	}
 	o.Standby, view = vpnk8slib.ObserveStandby(ctx, env.Reader, app, o.Others)
+	p := o.place()
+	o.Standby.Runs, o.Standby.Heard = o.Container.Running, p != nil && p.Known
 	return view, nil
 }
 
@@ -194,6 +208,7 @@ func Reconcile(o Observed) hook.Desired {
 	planned := plans(o, data, &d)
 	d.Soon = hook.Trying(planned, container)
 	untold := append(tell(o, data, unsettled(o) != nil || held(planned) || o.silent(), &d), watched(o, &d)...)
+	o.say(&d)
 	laid, image := hook.Laid(planned)
 	gates := []hook.Gate{
 		o.stands(!o.Leader), hook.Trusted(o.Unit, o.ViewErr), hook.Reachable(o.Unit, o.ViewErr),

@@ -125,14 +125,14 @@ func TestServersThatLeadPorts(t *testing.T) {
 	require.NoError(t, err)
 	says := func(values ...string) error {
 		c, _ := pia(t, values...)
-		return offered(c, all, "gluetun")
+		return offered(c, all, "gluetun/0")
 	}
 	const on = "overrides=VPN_PORT_FORWARDING=on"
 	assert.NoError(t, says("regions=US Seattle"))
 	assert.NoError(t, says("regions=CA Toronto", on))
 	assert.NoError(t, says("regions=US Seattle,CA Toronto", on))
 	assert.NoError(t, says("regions=US Seattle", on+"\nPORT_FORWARD_ONLY=off"), "the operator knows better")
-	const none = "no server of private internet access that server-regions leave leads ports, and gluetun takes no other: juju config gluetun custom-overrides=<without VPN_PORT_FORWARDING and PORT_FORWARD_ONLY>, or choose another; see: juju run gluetun/leader list-servers"
+	const none = "no server of private internet access that server-regions leave leads ports, and gluetun takes no other: juju config gluetun custom-overrides=<without VPN_PORT_FORWARDING and PORT_FORWARD_ONLY>, or choose another; see: juju run gluetun/0 list-servers"
 	assert.EqualError(t, says("regions=US Seattle", on), none)
 	assert.EqualError(t, says("regions=US Seattle", "overrides=PORT_FORWARD_ONLY=on"), none)
 	assert.Contains(t, serverTable(all), "ports")

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
 // listParams say which servers are listed.
@@ -48,13 +49,30 @@ func listServers(_ context.Context, p hook.Params) (map[string]string, error) {
 		return nil, err
 	}
 	if seen.Size == 0 {
-		return nil, fmt.Errorf("there is no list of servers in gluetun's container (%s): gluetun v3.40 and v3.41 write it when they start first, later ones write none there", serversFile)
+		return nil, noList(c)
 	}
 	all, err := servers(env, params.Provider)
 	if err != nil {
 		return nil, err
 	}
 	return params.list(all)
+}
+
+// noList says why this unit has no list of servers, and which one has: where gluetun runs it has been written.
+func noList(c Config) error {
+	why := fmt.Sprintf("there is no list of servers in gluetun's container (%s): gluetun v3.40 and v3.41 write it when they start first, later ones write none there", serversFile)
+	o := Observed{Config: c}
+	var err error
+	if o.Unit, err = hook.ReadUnit(); err != nil {
+		return err
+	}
+	if o.Pod, err = vpnk8slib.ReadPod(); err != nil {
+		return fmt.Errorf("cannot read this pod's network: %w", err)
+	}
+	if unit := o.whom(); unit != "" {
+		return fmt.Errorf("%s. This unit stands by: juju run %s list-servers", why, unit)
+	}
+	return errors.New(why)
 }
 
 // listable says why a provider's servers cannot be listed, whatever the list is.

@@ -91,6 +91,32 @@ func TestObserveByTheFirstResolvers(t *testing.T) {
 	}
 }
 
+// A unit that stands by looks at what its own hooks have no need of, where somebody asks.
+func TestSeeAllOfAStandby(t *testing.T) {
+	c, _ := inPod(t, "nameserver 10.43.0.10\n", map[string]any{"vpn-provider": "mullvad"})
+	tools := t.TempDir()
+	for name, body := range map[string]string{
+		"is-leader":    "echo false",
+		"relation-ids": `case $1 in vpn-gateway) echo '["vpn-gateway:8"]' ;; *) echo '[]' ;; esac`, "relation-list": `echo '"client"'`,
+		"relation-get": `case "$*" in *gluetun*) echo 'ERROR permission denied' >&2; exit 1 ;; *) echo '{"config":"{\"instance_name\":\"client\"}"}' ;; esac`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(tools, name), fmt.Appendf(nil, "#!/bin/sh\n%s\n", body), 0o700))
+	}
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	env := hook.Env{Reader: c, Pebble: hook.ContainerPebble}
+	o, err := observe(t.Context(), env)
+	require.NoError(t, err)
+	assert.Empty(t, o.Consumers)
+	assert.Empty(t, o.View.Network.Domain)
+	o, err = see(t.Context(), env, true)
+	require.NoError(t, err)
+	require.Len(t, o.Consumers, 1)
+	assert.Equal(t, "client", o.Consumers[0].App)
+	assert.NotEmpty(t, o.View.Network.Services)
+	assert.NotZero(t, o.Config.VXLANID)
+	assert.Equal(t, hook.Active("standby: the leader has the tunnel; this unit takes over with the lead, in a minute or so"), Reconcile(o).Status, "as its hooks say")
+}
+
 // Networks that only a refusal names are asked for once in a pod.
 func TestObserveAsksForServicesOnce(t *testing.T) {
 	c, see := inPod(t, "nameserver 10.43.0.10\n", nil)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,12 +21,14 @@ type report struct {
 	Status  string `json:"status"` // as `juju status` has it
 	Message string `json:"message"`
 
+	Holder    string     `json:"holder,omitempty"` // the unit that has the tunnel, where it is another one: what follows of tunnel and consumers is as that one has told in the Lease
 	Tunnel    bool       `json:"tunnel"`           // a packet came back through it just now
 	Address   netip.Addr `json:"address,omitzero"` // that the world sees
 	Provider  string     `json:"vpn_provider"`     // and how it is used
 	Type      string     `json:"vpn_type"`
 	Server    string     `json:"server"`            // what the options say of it
 	Gluetun   string     `json:"gluetun,omitempty"` // the image
+	Running   bool       `json:"gluetun_running"`   // in this pod
 	Method    string     `json:"routing_method"`
 	Network   string     `json:"overlay_network"`
 	VXLANID   int        `json:"vxlan_id"`
@@ -34,6 +37,7 @@ type report struct {
 	Dropped   dropped    `json:"dropped,omitempty"`   // packets, by who dropped them and why
 	Foreign   uint64     `json:"foreign_beats"`       // heartbeats that nobody with a key has made
 	NoIPv6    string     `json:"ipv6_error,omitzero"` // why the tunnel's IPv6 is not led through
+	Unknown   string     `json:"unknown,omitempty"`   // why not all of this is known here
 }
 
 type dropped map[string]uint64
@@ -63,7 +67,17 @@ func getStatus(ctx context.Context, _ hook.Params) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reportOf(o, time.Now())
+	status := Reconcile(o).Status
+	if !o.Leader { // its hooks have no need of the rest
+		var all Observed
+		if all, err = see(ctx, env, true); err == nil {
+			o = all
+		}
+	}
+	r := reportOf(o, status, time.Now())
+	if err = cmp.Or(err, o.ViewErr); err != nil {
+		r.Unknown = err.Error()
+	}
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -72,10 +86,9 @@ func getStatus(ctx context.Context, _ hook.Params) (map[string]string, error) {
 }
 
 // reportOf is what a hook has seen.
-func reportOf(o Observed, now time.Time) report {
-	status := Reconcile(o).Status
+func reportOf(o Observed, status hook.Status, now time.Time) report {
 	r := report{
-		Status: status.Kind, Message: status.Message, Tunnel: o.Tunnel.Up, Address: o.Tunnel.Seen, Provider: string(o.Config.Provider), Type: o.Config.Type,
+		Status: status.Kind, Message: status.Message, Holder: o.whom(), Running: o.Container.Running, Tunnel: o.Tunnel.Up, Address: o.Tunnel.Seen, Provider: string(o.Config.Provider), Type: o.Config.Type,
 		Server: serverOf(o.Config), Gluetun: o.View.Images[container], Method: o.Config.RoutingMethod, VXLANID: o.Config.VXLANID, Network: o.Config.overlay().Prefix().String(),
 		Consumers: []consumed{}, Dropped: dropped{},
 	}
@@ -169,11 +182,18 @@ func (r report) table() string {
 	if r.Guard != nil {
 		guard = map[bool]string{true: "stands", false: "DOES NOT STAND"}[*r.Guard]
 	}
+	tunnel, gluetun := yes[r.Tunnel]+", seen as "+address, r.Gluetun
+	if r.Holder != "" {
+		tunnel = fmt.Sprintf("%s, in %s; more: juju run %s get-status", tunnel, r.Holder, r.Holder)
+	}
+	if !r.Running {
+		gluetun = strings.TrimPrefix(gluetun+", does not run here", ", ")
+	}
 	lines := [][]string{
 		{"status", strings.TrimSpace(r.Status + " " + r.Message)},
-		{"tunnel", yes[r.Tunnel] + ", seen as " + address},
+		{"tunnel", tunnel},
 		{"vpn", r.Provider + " over " + r.Type + ", " + r.Server},
-		{"gluetun", r.Gluetun},
+		{"gluetun", gluetun},
 		{"routing", fmt.Sprintf("%s, network %s, number %d", r.Method, r.Network, r.VXLANID)},
 		{"guard", guard},
 	}
@@ -183,13 +203,16 @@ func (r report) table() string {
 		}
 	}
 	for _, c := range r.Consumers {
-		lines = append(lines, []string{"consumer", c.String()})
+		lines = append(lines, []string{"consumer", c.text(r.Holder == "")})
+	}
+	if r.Unknown != "" {
+		lines = append(lines, []string{"unknown", r.Unknown})
 	}
 	return table(lines)
 }
 
-// String is a consumer for people.
-func (c consumed) String() string {
+// text is a consumer for people, here where its pods are heard, or elsewhere.
+func (c consumed) text(here bool) string {
 	out := []string{c.Name}
 	switch {
 	case c.Wrong != "":
@@ -200,11 +223,14 @@ func (c consumed) String() string {
 		out = append(out, "no port: "+c.NoPort)
 	}
 	for _, p := range c.Clients {
-		heard := "not heard yet"
-		if p.Heard != nil {
-			heard = fmt.Sprintf("heard %.1f s ago", *p.Heard)
+		heard := " not heard yet"
+		switch {
+		case p.Heard != nil:
+			heard = fmt.Sprintf(" heard %.1f s ago", *p.Heard)
+		case !here:
+			heard = ""
 		}
-		out = append(out, fmt.Sprintf("%s in pod %s %s", p.Address, p.Pod, heard))
+		out = append(out, fmt.Sprintf("%s in pod %s%s", p.Address, p.Pod, heard))
 	}
 	return strings.Join(out, "; ")
 }

@@ -30,7 +30,7 @@ func TestReport(t *testing.T) {
 			netip.MustParseAddr("172.16.0.33"): {Pod: netip.MustParseAddr("10.42.0.9")}, // another's
 		}, Ports: map[string]overlay.Lease{"vpn-gateway-1": {Port: 40001, Lifetime: 60}}},
 	}
-	r := reportOf(o, now)
+	r := reportOf(o, Reconcile(o).Status, now)
 	assert.Equal(t, `status    active connected, seen as 192.0.2.2
 tunnel    up, seen as 192.0.2.2
 vpn       custom over wireguard, the one that you have named
@@ -50,11 +50,57 @@ consumer  qbittorrent; port 40001; 172.16.0.17 in pod 10.42.0.5 heard 0.1 s ago;
 	o = ready(t)
 	o.Tunnel = Tunnel{}
 	o.Consumers[0].Data.WantPort = true
-	r = reportOf(o, now)
+	r = reportOf(o, Reconcile(o).Status, now)
 	assert.Nil(t, r.Guard, "the routing method's scripts do not say")
 	assert.False(t, r.Tunnel)
 	assert.Contains(t, r.table(), "guard     unknown")
 	assert.Contains(t, r.table(), "consumer  qbittorrent")
+}
+
+// A unit that stands by tells of the tunnel as the one that has it does, and names that one.
+func TestReportOfAStandby(t *testing.T) {
+	for _, leads := range []bool{true, false} {
+		o := several(t)
+		o.Leader, o.Container.Running, o.Others, o.Tunnel = leads, false, []string{"gluetun/1"}, Tunnel{}
+		p := heldBySecond
+		o.Pod.Agent.Gateway.Standby = &p
+		o.followHolder()
+		o.heard(`{"pod":"10.42.0.9","exit":"192.0.2.9"}`)
+		r := reportOf(o, Reconcile(o).Status, time.Now())
+		assert.Equal(t, "gluetun/1", r.Holder)
+		assert.Equal(t, `status    active standby: gluetun-1 has the tunnel
+tunnel    up, seen as 192.0.2.9, in gluetun/1; more: juju run gluetun/1 get-status
+vpn       custom over wireguard, the one that you have named
+gluetun   does not run here
+routing   overlay, network 172.16.0.0/20, number 42
+guard     stands
+consumer  qbittorrent; 172.16.0.16 in pod 10.42.0.5`, r.table(), leads)
+	}
+}
+
+// Whoever is asked for what another unit knows names that one; with pod-gateway it is the leader.
+func TestWhom(t *testing.T) {
+	for whom, o := range map[string]func(*Observed){
+		"":          func(*Observed) {},
+		"gluetun/1": func(o *Observed) { p := heldBySecond; o.Pod.Agent.Gateway.Standby = &p },
+		"gluetun/leader": func(o *Observed) {
+			o.Config.RoutingMethod, o.Leader, o.Pod.Agent = "pod-gateway", false, nil
+		},
+	} {
+		seen := several(t)
+		o(&seen)
+		assert.Equal(t, whom, seen.whom())
+	}
+	for summary, p := range map[string]overlay.StandbyState{
+		"nobody knows":               {},
+		"nobody has it":              {Known: true},
+		"it cannot ask any more":     {Known: true, Holder: "gluetun-1", Error: "no answer"},
+		"a pod of this unit, before": {Known: true, Holder: "gluetun-0"},
+	} {
+		o := several(t)
+		o.Pod.Agent.Gateway.Standby = &p
+		assert.Empty(t, o.whom(), summary)
+	}
 }
 
 func TestServerOf(t *testing.T) {

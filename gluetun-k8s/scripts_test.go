@@ -98,7 +98,7 @@ func TestProbeScript(t *testing.T) {
 	assert.Contains(t, probeScript(targets{netip.MustParseAddrPort("1.1.1.1:443"), netip.MustParseAddrPort("[2620:fe::fe]:53")}), "in '1.1.1.1 443' '2620:fe::fe 53'; do")
 }
 
-var startPaths = []string{"/charm-probe.sh", "/gluetun-entrypoint", "/charm/bin/pebble"}
+var startPaths = []string{"/charm-probe.sh", "/gluetun-entrypoint", "/charm/bin/pebble", "/tmp/gluetun"}
 
 // started are the programs of a pod in which gluetun was killed once: its rules are still there.
 func started() map[string]string {
@@ -181,7 +181,7 @@ func TestStartTellsOfTheTunnel(t *testing.T) {
 	assert.Equal(t, "probe\nprobe\nprobe\n", s.read("probes"))
 }
 
-// So does each change of the ports that the provider grants, once, for as long as this gluetun runs.
+// So does each change of the ports that the provider grants, and of the address that the world sees, once, for as long as this gluetun runs.
 func TestStartTellsOfPorts(t *testing.T) {
 	programs := started()
 	programs["charm-probe.sh"] = "exit 0"
@@ -207,6 +207,12 @@ func TestStartTellsOfPorts(t *testing.T) {
 	}
 	asked()
 	assert.Equal(t, 3, told())
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "gluetun"), 0o700))
+	for n, address := range []string{"192.0.2.2", "192.0.2.3"} {
+		require.NoError(t, os.Rename(s.write("ip.new", address), filepath.Join(s.dir, "gluetun", "ip")))
+		asked()
+		assert.Equal(t, 4+n, told(), "the world sees another address")
+	}
 	s.write("end", "")
 	require.NoError(t, <-ended)
 }

@@ -103,7 +103,7 @@ func chosen(all []vpnServer, by []choice) []vpnServer {
 // unknownServers says what the options choose that the provider does not have. gluetun ends over a name when it knows none of an option's,
 // passes over one beside others, and where all are known, and no server has them together, it tries for ever. Where there is no list, or
 // not yet, it judges by itself.
-func unknownServers(env hook.Env, c Config, app string) (wrong, err error) {
+func unknownServers(env hook.Env, c Config, unit string) (wrong, err error) {
 	by := c.chooses()
 	if !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) {
 		return nil, nil
@@ -112,7 +112,7 @@ func unknownServers(env hook.Env, c Config, app string) (wrong, err error) {
 	if err != nil || seen.Size == 0 {
 		return nil, err
 	}
-	key := fmt.Sprint(seen.Size, seen.Modified.UnixNano(), c.Provider, c.Type, app)
+	key := fmt.Sprint(seen.Size, seen.Modified.UnixNano(), c.Provider, c.Type, unit)
 	for _, o := range by {
 		key += fmt.Sprintf("%q", o.wanted)
 	}
@@ -122,7 +122,7 @@ func unknownServers(env hook.Env, c Config, app string) (wrong, err error) {
 		if err != nil {
 			return "", err
 		}
-		if wrong := offered(c, all, app); wrong != nil {
+		if wrong := offered(c, all, unit); wrong != nil {
 			return wrong.Error(), nil
 		}
 		return "", nil
@@ -133,8 +133,9 @@ func unknownServers(env hook.Env, c Config, app string) (wrong, err error) {
 	return wrong, nil // a list that cannot be read is being written, or is of another kind
 }
 
-// offered judges by a provider's own list.
-func offered(c Config, all []vpnServer, app string) error {
+// offered judges by a provider's own list, which a unit has.
+func offered(c Config, all []vpnServer, unit string) error {
+	app, _, _ := strings.Cut(unit, "/")
 	all = slices.DeleteFunc(slices.Clone(all), func(s vpnServer) bool { return !s.over(c.Type) })
 	// Of these two gluetun still takes regions by names that they had once (settings/serverselection.go).
 	if len(all) == 0 || len(c.Regions) > 0 && (c.Provider == "nordvpn" || c.Provider == "surfshark") {
@@ -153,7 +154,7 @@ func offered(c Config, all []vpnServer, app string) error {
 			}
 			near := alike(w, have)
 			if len(near) == 0 {
-				return fmt.Errorf("%s has %s, and %s has no such server over %s; see: juju run %s/leader list-servers", o.option, w, c.Provider, c.Type, app)
+				return fmt.Errorf("%s has %s, and %s has no such server over %s; see: juju run %s list-servers", o.option, w, c.Provider, c.Type, unit)
 			}
 			right := slices.Clone(o.wanted)
 			right[i] = near[0]
@@ -165,11 +166,11 @@ func offered(c Config, all []vpnServer, app string) error {
 	}
 	left := chosen(all, c.chooses())
 	if len(left) == 0 {
-		return fmt.Errorf("no server of %s over %s has all of %s; see: juju run %s/leader list-servers", c.Provider, c.Type, strings.Join(used, ", "), app)
+		return fmt.Errorf("no server of %s over %s has all of %s; see: juju run %s list-servers", c.Provider, c.Type, strings.Join(used, ", "), unit)
 	}
 	if c.forwardingOnly() && !slices.ContainsFunc(left, func(s vpnServer) bool { return s.Forwards }) {
-		return fmt.Errorf("no server of %s that %s leave leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s and PORT_FORWARD_ONLY>, or choose another; see: juju run %s/leader list-servers",
-			c.Provider, strings.Join(used, ", "), app, forwarding, app)
+		return fmt.Errorf("no server of %s that %s leave leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s and PORT_FORWARD_ONLY>, or choose another; see: juju run %s list-servers",
+			c.Provider, strings.Join(used, ", "), app, forwarding, unit)
 	}
 	return nil
 }

@@ -53,16 +53,16 @@ func TestOffered(t *testing.T) {
 		{"a server", []string{"hostnames=se-sto-wg-001"}, ""},
 		{"a city that is misspelt", []string{"cities=Zurick"}, "server-cities has Zurick, and mullvad has no such server over wireguard, but Zurich: juju config gluetun server-cities='Zurich'"},
 		{"beside one that is right", []string{"cities=Stockholm,Malmo"}, "server-cities has Malmo, and mullvad has no such server over wireguard, but Malmö: juju config gluetun server-cities='Stockholm,Malmö'"},
-		{"half of a server's name", []string{"hostnames=se"}, "server-hostnames has se, and mullvad has no such server over wireguard; see: juju run gluetun/leader list-servers"},
+		{"half of a server's name", []string{"hostnames=se"}, "server-hostnames has se, and mullvad has no such server over wireguard; see: juju run gluetun/1 list-servers"},
 		{"a server without its number", []string{"hostnames=se-sto-wg"}, "server-hostnames has se-sto-wg, and mullvad has no such server over wireguard, but se-sto-wg-001: juju config gluetun server-hostnames='se-sto-wg-001'"},
-		{"a country where there is none", []string{"countries=Atlantis"}, "server-countries has Atlantis, and mullvad has no such server over wireguard; see: juju run gluetun/leader list-servers"},
-		{"a country that it has over the other protocol only", []string{"countries=Norway"}, "server-countries has Norway, and mullvad has no such server over wireguard; see: juju run gluetun/leader list-servers"},
-		{"a country's city in another country", []string{"countries=Switzerland", "cities=Malmö"}, "no server of mullvad over wireguard has all of server-countries, server-cities; see: juju run gluetun/leader list-servers"},
+		{"a country where there is none", []string{"countries=Atlantis"}, "server-countries has Atlantis, and mullvad has no such server over wireguard; see: juju run gluetun/1 list-servers"},
+		{"a country that it has over the other protocol only", []string{"countries=Norway"}, "server-countries has Norway, and mullvad has no such server over wireguard; see: juju run gluetun/1 list-servers"},
+		{"a country's city in another country", []string{"countries=Switzerland", "cities=Malmö"}, "no server of mullvad over wireguard has all of server-countries, server-cities; see: juju run gluetun/1 list-servers"},
 	} {
 		t.Run(c.summary, func(t *testing.T) {
 			config, errs := options(t, append([]string{"provider=mullvad"}, c.options...)...)
 			require.Empty(t, errs)
-			err := offered(config, mullvads(t), "gluetun")
+			err := offered(config, mullvads(t), "gluetun/1")
 			if c.says == "" {
 				assert.NoError(t, err)
 				return
@@ -71,11 +71,11 @@ func TestOffered(t *testing.T) {
 		})
 	}
 	unknown, _ := options(t, "provider=mullvad", "countries=Atlantis")
-	assert.NoError(t, offered(unknown, nil, "gluetun"), "where there is no list gluetun judges by itself")
+	assert.NoError(t, offered(unknown, nil, "gluetun/1"), "where there is no list gluetun judges by itself")
 	old, _ := options(t, "provider=nordvpn", "regions=Sweden")
 	nord, err := readServers(strings.NewReader(serversJSON), "nordvpn")
 	require.NoError(t, err)
-	assert.NoError(t, offered(old, nord, "gluetun"), "gluetun takes a country for one of nordvpn's regions")
+	assert.NoError(t, offered(old, nord, "gluetun/1"), "gluetun takes a country for one of nordvpn's regions")
 }
 
 func TestAlike(t *testing.T) {

@@ -25,17 +25,16 @@ const (
 
 // relate reads what is in relations. It is the leader's, who publishes, and lays what all units have.
 func (o *Observed) relate() error {
-	if !o.Leader {
-		return nil
-	}
 	o.Broken = hook.Broken(hook.VPNEndpoint)
 	rels, err := hook.Relations(hook.VPNEndpoint)
 	if err != nil {
 		return err
 	}
 	o.Consumers = vpnk8slib.Consumers(rels)
-	o.Others, err = hook.Others(unitsEndpoint)
-	return err
+	if o.Others, err = hook.Others(unitsEndpoint); err != nil {
+		return err
+	}
+	return o.hear()
 }
 
 // place is what this unit's agent says of the agreement; nil where there is none.
@@ -85,6 +84,23 @@ func (o Observed) holder() string {
 		return p.Holder
 	}
 	return strings.ReplaceAll(o.Name, "/", "-")
+}
+
+// unitOf is the unit of a pod.
+func (o Observed) unitOf(pod string) string { return o.App + "/" + strings.TrimPrefix(pod, o.App+"-") }
+
+// whom is the unit to ask for what this one cannot tell: the one that has the tunnel. Empty: it is this one, or nobody knows.
+func (o Observed) whom() string {
+	switch p := o.place(); {
+	case o.has() || o.silent():
+		return ""
+	case p == nil: // Juju has no name for its leader but this
+		return o.App + "/leader"
+	case p.Known && p.Error == "" && p.Holder != "" && o.unitOf(p.Holder) != o.Name:
+		return o.unitOf(p.Holder)
+	default:
+		return ""
+	}
 }
 
 // holderAddress is that pod's.

@@ -127,6 +127,67 @@ func TestTheLeaderPublishesForTheHolder(t *testing.T) {
 	assert.Nil(t, o.teller())
 }
 
+// Another address, and another port, of the unit that has the tunnel: it says so, Juju brings the leader a hook, and consumers are told in it,
+// also where the leader's agent has not read the Lease since.
+func TestTheHolderSaysWhatChanges(t *testing.T) {
+	const units = "units:0"
+	first, then := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC), time.Date(2026, 11, 27, 12, 30, 0, 0, time.UTC)
+	port := func(n uint16, since time.Time) map[string]overlay.Lease {
+		return map[string]overlay.Lease{"vpn-gateway-1": {Port: n, Since: since, Lifetime: 60, Until: since.Add(time.Minute), Client: netip.MustParseAddr("172.16.0.16")}}
+	}
+	holder := several(t)
+	holder.Name, holder.Leader, holder.Consumers, holder.Peers = "gluetun/1", false, nil, []string{units}
+	holder.Pod.Address = heldBySecond.Held.Pod
+	holder.Pod.Agent.Gateway.Standby = &overlay.StandbyState{Known: true, Active: true, Holder: "gluetun-1"}
+	says := func(seen string, ports map[string]overlay.Lease, since time.Time) string {
+		holder.Tunnel.Seen, holder.Pod.Agent.Gateway.Ports, holder.Pod.Agent.Gateway.Since = netip.MustParseAddr(seen), ports, since
+		return Reconcile(holder).Units[units][heldKey]
+	}
+	leader := func(said string, ports map[string]overlay.Lease, since time.Time) vpnk8slib.ProviderData {
+		t.Helper()
+		o, p := several(t), heldBySecond
+		o.Consumers[0].Data.WantPort = true
+		p.Held.Ports, p.Held.Since = ports, since
+		o.Pod.Agent.Gateway.Standby = &p
+		o.followHolder()
+		o.heard(said)
+		data, err := vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[consumer])
+		require.NoError(t, err)
+		return data
+	}
+	before := says("192.0.2.8", port(40001, first), first)
+	data := leader(before, port(40001, first), first)
+	assert.Equal(t, "192.0.2.8", data.ExternalIP.String())
+	assert.Equal(t, 40001, data.Port.Number)
+	renewed := port(40001, first)
+	renewed["vpn-gateway-1"] = overlay.Lease{Port: 40001, Since: first, Lifetime: 60, Until: then}
+	assert.Equal(t, before, says("192.0.2.8", renewed, first), "a renewal is no change: it brings nobody a hook")
+
+	after := says("192.0.2.9", port(40002, then), then)
+	assert.NotEqual(t, before, after)
+	data = leader(after, port(40001, first), first)
+	assert.Equal(t, "192.0.2.9", data.ExternalIP.String())
+	assert.Equal(t, 40002, data.Port.Number, "the Lease was read before")
+	assert.Equal(t, 40002, leader(before, port(40002, then), then).Port.Number, "the Lease is newer")
+	lost := says("192.0.2.9", map[string]overlay.Lease{"vpn-gateway-1": {Error: "it grants none"}}, then)
+	assert.Nil(t, leader(lost, port(40001, first), first).Port)
+
+	for summary, said := range map[string]string{
+		"nothing was said": "", "an earlier pod of the unit has said it": strings.Replace(after, "10.42.0.9", "10.42.0.8", 1), "it cannot be read": "{",
+	} {
+		data := leader(said, port(40001, first), first)
+		assert.False(t, data.ExternalIP.IsValid(), summary)
+		assert.Equal(t, 40001, data.Port.Number, summary)
+	}
+
+	holder.Pod.Agent.Gateway.Standby = &overlay.StandbyState{Known: true, Holder: "gluetun-0"}
+	assert.Equal(t, map[string]string{heldKey: ""}, Reconcile(holder).Units[units], "it stands by, and takes it back")
+	holder.Pod.Agent.Gateway.Standby = &overlay.StandbyState{}
+	assert.NotContains(t, Reconcile(holder).Units, units, "nobody knows: what was said stays")
+	holder.Pod.Agent.Gateway.Standby = nil
+	assert.NotContains(t, Reconcile(holder).Units, units, "alone it says nothing")
+}
+
 // The leader has other hooks until the token is there, of which nothing tells; and none where it is not asked for.
 func TestATokenIsWaitedFor(t *testing.T) {
 	o := several(t)

@@ -22,7 +22,8 @@ for v in "" 6; do
 done
 while iptables -t mangle -D FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu 2>/dev/null; do :; done
 # The tunnel's first packet brings the charm a hook. What comes later the check tells; it is silent about a beginning. So does each
-# change of the ports that the provider grants, of which the agent beside this container tells on the loopback.
+# change of the ports that the provider grants, of which the agent beside this container tells on the loopback, and of the address that the
+# world sees, which gluetun asks for when the tunnel is up and writes into a file.
 # Of several units one has the tunnel. One that has it no more, or whose agent was asked four times in vain, lets go here: the charm's hook
 # needs Juju's controller, and a pod that is cut off has none.
 several= missed=0
@@ -50,7 +51,7 @@ ask() {
     told=
     while kill -0 $$ 2>/dev/null; do
       if ask; then
-        ports=$(echo "$all" | grep ^charmarr_vpn_gateway_forwarded_port)
+        ports=$(echo "$all" | grep ^charmarr_vpn_gateway_forwarded_port; cat /tmp/gluetun/ip 2>/dev/null)
         [ "$ports" = "$told" ] || { /charm/bin/pebble notify vpn.charmarr.io/ports && told=$ports; }
       fi
       sleep 2

@@ -19,6 +19,8 @@ type Leases struct {
 	Keys   map[string]string // of blocks, by their names
 	// Seen are the pods of clients as the agent knew them last.
 	Seen map[netip.Addr]netip.Addr
+	// Before is what the agents were told of the gateway last; nil: nothing yet.
+	Before *overlay.Gateway
 }
 
 // ObserveLeases reads the leases of a gateway, and gives those of its consumers that have none yet a new one, as its network has
@@ -49,7 +51,9 @@ func ObserveLeases(ctx context.Context, r Reader, a App, network OverlayNetwork,
 			had.Seen[client] = seen.Pod
 		}
 	}
-	return had.renew(network.Wide().prefix, consumers), nil
+	leases := had.renew(network.Wide().prefix, consumers)
+	leases.Before = kept.Gateway
+	return leases, nil
 }
 
 // renew keeps what relations have, and gives the others what is free.

@@ -89,7 +89,7 @@ func TestGoldenStandby(t *testing.T) {
 	golden(t, "overlay-standby.yaml", objects)
 	config, err := overlay.ParseConfig([]byte(protect[5].Apply.Data["agent.json"]))
 	require.NoError(t, err)
-	assert.Equal(t, &overlay.Standby{Namespace: "downloads", Lease: "gluetun-vpn-standby"}, config.Gateway.Standby)
+	assert.Equal(t, &overlay.Standby{Namespace: "downloads", Lease: "gluetun-vpn-standby", Free: true}, config.Gateway.Standby)
 	assert.Equal(t, "gluetun-0", config.Gateway.Pod, "who begins")
 	assert.Equal(t, []string{"gluetun-0", "gluetun-1"}, []string{protect[8].Apply.Metadata.Name, protect[9].Apply.Metadata.Name})
 	assert.Equal(t, protect[8].Apply.Metadata.Annotations, protect[9].Apply.Metadata.Annotations)
@@ -106,6 +106,38 @@ func TestGoldenStandby(t *testing.T) {
 	protect, _, err = vpnk8slib.GatewayPlans(g)
 	require.NoError(t, err)
 	assert.Len(t, protect, 2, "whose gateway has no agent")
+}
+
+// Units are told that the lease is free where no pod may have the tunnel that has not heard of it: they take it in a moment then.
+func TestWhetherALeaseIsFree(t *testing.T) {
+	alone := &overlay.Gateway{Pod: "gluetun-0"}
+	told := func(free bool) *overlay.Gateway {
+		return &overlay.Gateway{Pod: "gluetun-0", Standby: &overlay.Standby{Namespace: "downloads", Lease: "gluetun-vpn-standby", Free: free}}
+	}
+	for _, test := range []struct {
+		summary     string
+		before      *overlay.Gateway
+		runs, heard bool
+		free        bool
+	}{
+		{"several units from the start", nil, false, false, true},
+		{"a second one, and the first has the tunnel", alone, true, false, false},
+		{"a second one, and the first has not begun", alone, false, false, true},
+		{"another pod was alone, which led before", &overlay.Gateway{Pod: "gluetun-1"}, false, false, false},
+		{"the first has not heard of it yet", told(false), true, false, false},
+		{"it does not run, and may have a moment ago", told(false), false, false, false},
+		{"it has heard", told(false), true, true, true},
+		{"it had heard before its agent began anew", told(true), true, false, true},
+	} {
+		g := byOverlay(t)
+		g.Leases.Before = test.before
+		g.Standby = vpnk8slib.Standby{Units: []string{"gluetun/1"}, Asked: true, Token: true, Runs: test.runs, Heard: test.heard}
+		protect, _, err := vpnk8slib.GatewayPlans(g)
+		require.NoError(t, err)
+		config, err := overlay.ParseConfig([]byte(protect[5].Apply.Data["agent.json"]))
+		require.NoError(t, err)
+		assert.Equal(t, test.free, config.Gateway.Standby.Free, test.summary)
+	}
 }
 
 // Both ends read what the library wrote for them, and agree.

@@ -13,6 +13,8 @@ type Standby struct {
 	Units []string // of the application, the others; none: it is alone
 	Asked bool     // the token was asked for
 	Token bool     // it is there: before it is, the agents are told nothing
+	// Runs and Heard are of this pod: its VPN client runs, and its agent has had an answer about the Lease.
+	Runs, Heard bool
 }
 
 const standbyVolume = "vpn-standby"
@@ -36,7 +38,20 @@ func (g Gateway) agreement() *overlay.Standby {
 	if len(g.Standby.Units) == 0 || !g.Standby.Token {
 		return nil
 	}
-	return &overlay.Standby{Namespace: g.App.Namespace, Lease: g.App.standby()}
+	return &overlay.Standby{Namespace: g.App.Namespace, Lease: g.App.standby(), Free: g.free()}
+}
+
+// free says whether no pod can have the tunnel that has not heard of the Lease. Such a one was told that it is alone, and this one has it, or
+// the one that led before. What the agents were told once stays, until this one's has an answer.
+func (g Gateway) free() bool {
+	switch before := g.Leases.Before; {
+	case before == nil || g.Standby.Heard:
+		return true
+	case before.Standby != nil:
+		return before.Standby.Free
+	default:
+		return before.Pod == g.App.pod() && !g.Standby.Runs
+	}
 }
 
 // withToken mounts the token where the agent is, if it is there: whether units come or go, no pod is rolled.

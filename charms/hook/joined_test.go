@@ -53,3 +53,13 @@ func TestRemoteUnits(t *testing.T) {
 	_, err = RemoteUnits("logging:5")
 	assert.ErrorContains(t, err, "cannot list the units of relation logging:5")
 }
+
+// One of them is asked for by name, as another unit of this application is.
+func TestUnitSays(t *testing.T) {
+	juju(t, model{Relations: map[string]*relation{"units:0": {App: "gluetun", Units: map[string]map[string]string{"gluetun/1": {"held": "{}"}}}}}, "units-relation-changed")
+	said, err := UnitSays("units:0", "gluetun/1")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]string{"held": "{}"}, said)
+	_, err = UnitSays("units:1", "gluetun/1")
+	assert.ErrorContains(t, err, "cannot read what gluetun/1 says in relation units:1")
+}

@@ -175,9 +175,18 @@ func RemoteUnits(id string) (map[string]map[string]string, error) {
 	}
 	said := map[string]map[string]string{}
 	for _, u := range units {
-		if said[u], err = goops.GetUnitRelationData(id, u); err != nil {
-			return nil, fmt.Errorf("cannot read what %s says in relation %s: %w", u, id, err)
+		if said[u], err = UnitSays(id, u); err != nil {
+			return nil, err
 		}
+	}
+	return said, nil
+}
+
+// UnitSays reads what a unit says in a relation.
+func UnitSays(id, unit string) (map[string]string, error) {
+	said, err := goops.GetUnitRelationData(id, unit)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what %s says in relation %s: %w", unit, id, err)
 	}
 	return said, nil
 }

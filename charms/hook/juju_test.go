@@ -82,7 +82,7 @@ func TestGoopsHasOneDoor(t *testing.T) {
 	}
 }
 
-// The units of an application hear of each other by a relation in which nothing is said.
+// The units of an application hear of each other by a relation between them.
 func TestOthers(t *testing.T) {
 	juju(t, model{Relations: map[string]*relation{
 		"units:0": {App: "gluetun", Units: map[string]map[string]string{"gluetun/2": {}, "gluetun/1": {}}}, "vpn-gateway:1": {App: "qbittorrent", Units: map[string]map[string]string{"qbittorrent/0": {}}},

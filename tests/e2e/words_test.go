@@ -142,6 +142,7 @@ func (w *teller) words() map[string]word {
 		},
 		"takesover": w.takesOver,
 		"reached":   w.reached,
+		"told":      w.told,
 		// rolls MODEL APP N: the template has changed N times since Juju made it
 		"rolls": func(ts *testscript.TestScript, _ bool, a []string) {
 			n, err := deploy.Rolls(ctx, a[0], a[1])

@@ -67,9 +67,10 @@ type GatewayState struct {
 	IPv6    bool                      `json:"ipv6"`                 // clients' IPv6 is led into it
 	NoIPv6  string                    `json:"ipv6_error,omitempty"` // why it is not, where the tunnel has IPv6
 	Clients map[netip.Addr]ClientSeen `json:"clients"`
-	Ports   map[string]Lease          `json:"ports,omitempty"` // by the name of the block that wants one
-	Foreign uint64                    `json:"foreign"`         // heartbeats that nobody with a key here has made
-	Stale   uint64                    `json:"stale"`           // heartbeats that were late, or sent a second time
+	Ports   map[string]Lease          `json:"ports,omitempty"`      // by the name of the block that wants one
+	Since   time.Time                 `json:"ports_since,omitzero"` // when the ports became these
+	Foreign uint64                    `json:"foreign"`              // heartbeats that nobody with a key here has made
+	Stale   uint64                    `json:"stale"`                // heartbeats that were late, or sent a second time
 	Dropped map[string]uint64         `json:"dropped,omitempty"`
 	Standby *StandbyState             `json:"standby,omitempty"` // nil: there is one unit
 	Error   string                    `json:"error,omitempty"`

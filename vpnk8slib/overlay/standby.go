@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // StandbyDir is where the agent of one of several units finds what it shows to the API server: a token that opens one lease, and the
@@ -20,7 +21,12 @@ const (
 type Standby struct {
 	Namespace string `json:"namespace"`
 	Lease     string `json:"lease"`
+	// Free says that no pod may have the tunnel that has not heard of the lease: one that nobody has ever held is nobody's.
+	Free bool `json:"free,omitempty"`
 }
+
+// Same says whether they agree by the same lease.
+func (s Standby) Same(o Standby) bool { return s.Namespace == o.Namespace && s.Lease == o.Lease }
 
 // Check says what is wrong: both are parts of a URL.
 func (s Standby) Check() error {
@@ -36,6 +42,7 @@ type Held struct {
 	Tunnel  bool                      `json:"tunnel"`            // packets come back through it
 	Clients map[netip.Addr]netip.Addr `json:"clients,omitempty"` // the pods of clients
 	Ports   map[string]Lease          `json:"ports,omitempty"`   // by the name of the block that wants one
+	Since   time.Time                 `json:"since,omitzero"`    // when the ports became these, by the holder's clock: of two reports the later one counts
 }
 
 // StandbyState is how one of several units stands.

@@ -32,6 +32,14 @@ type member struct {
 // gatewayAgent makes a gateway's pod with its agent, which knows where clients were seen.
 func (s *stage) gatewayAgent(v4 string, seen map[netip.Addr]netip.Addr, blocks ...overlay.Block) *member {
 	s.Helper()
+	m := s.gatewayPod(v4, seen, blocks...)
+	m.Start()
+	return m
+}
+
+// gatewayPod is one whose agent has not begun.
+func (s *stage) gatewayPod(v4 string, seen map[netip.Addr]netip.Addr, blocks ...overlay.Block) *member {
+	s.Helper()
 	m := &member{NS: s.join(v4, "fd42::"+v4[len("10.42.0."):])}
 	s.tunnel(m.NS, "t"+v4[len("10.42."):])
 	m.Agent = agent.New(s.T, m.NS, "gateway")
@@ -47,7 +55,6 @@ func (s *stage) gatewayAgent(v4 string, seen map[netip.Addr]netip.Addr, blocks .
 		m.Key(b.Name, keyOf(b.Name))
 	}
 	m.Init()
-	m.Start()
 	return m
 }
 

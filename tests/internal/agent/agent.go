@@ -45,6 +45,8 @@ type Agent struct {
 	Command string // its subcommand
 	File    string // its configuration
 	Started time.Time
+	Flags   []string // more of them
+	Env     []string // beside the test's own
 
 	pod     *ns.NS
 	dir     string
@@ -98,7 +100,8 @@ func (a *Agent) Start() {
 			a.Logf("the %s's agent said:\n%s", a.Command, a.said.String())
 		}
 	})
-	a.running = exec.Command(program, a.Command, "--config", a.File, "--keys", a.dir, "--socket", a.Socket())
+	a.running = exec.Command(program, append([]string{a.Command, "--config", a.File, "--keys", a.dir, "--socket", a.Socket()}, a.Flags...)...)
+	a.running.Env = append(os.Environ(), a.Env...)
 	a.running.Stderr = &a.said
 	a.Started = time.Now()
 	require.NoError(a, a.pod.Do(a.T, a.running.Start))

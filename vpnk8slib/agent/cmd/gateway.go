@@ -32,6 +32,7 @@ var toCluster = fmt.Sprintf(":%d", overlay.MetricsPort)
 
 func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs io.Writer) error {
 	r := newResident(flags, errs, toCluster)
+	agreed := flags.String("standby", overlay.StandbyDir, "the folder with the token for the lease by which several units agree")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -44,35 +45,41 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 	granted := &ports.Keeper{Log: r.log, Tunnel: truth.Up}
 	keeper := &gateway.Keeper{Log: r.log, Handle: h, Tunnel: truth.Up, Ports: granted.Leased}
 	place := &standby.Keeper{
-		Log: r.log, Pod: *r.pod, Server: standby.Server(), Dir: overlay.StandbyDir, Folder: filepath.Dir(*r.socket), Held: keeper.Held,
+		Log: r.log, Pod: *r.pod, Server: standby.Server(), Dir: *agreed, Folder: filepath.Dir(*r.socket), Held: keeper.Held,
 	}
-	r.leave = place.Leave
+	place.Resume()
+	r.leave, keeper.Lost = place.Leave, place.Lost
 	var active atomic.Bool // as it was when the configuration was read
 	keeper.Turned = func() bool { return place.Active() != active.Load() }
 	var current atomic.Pointer[overlay.Gateway] // as it was read last
 	var chosen atomic.Bool                      // the server, by the VPN client: whom somebody has named, perhaps in a secret, is told to nobody
 	deaf := map[string]bool{}                   // those whose key was not there, to say it once
+	var last *overlay.Gateway                   // that could be read
 	read := func() (gateway.Config, error) {
-		c, err := overlay.ReadConfig(*r.config)
-		if err == nil && c.Gateway == nil {
-			err = errNoGateway
+		c, unread := overlay.ReadConfig(*r.config)
+		if unread == nil && c.Gateway == nil {
+			unread = errNoGateway
 		}
-		if err != nil {
-			return gateway.Config{}, err
+		if unread == nil {
+			last = c.Gateway
+			chosen.Store(c.Guard.Endpoint != nil)
 		}
-		has, known := place.Follow(c.Gateway.Standby, c.Gateway.Pod == "" || c.Gateway.Pod == *r.pod)
+		if last == nil {
+			return gateway.Config{}, unread
+		}
+		own := *last // who has the tunnel does not wait until the file can be read again
+		has, known := place.Follow(own.Standby, own.Pod == "" || own.Pod == *r.pod)
 		if !known {
 			return gateway.Config{}, errNotKnown
 		}
 		active.Store(has)
-		if c.Gateway.Seen = place.Seen(*c.Gateway); !has { // it stands by: a client that follows it would stay with it
-			c.Gateway.Blocks, c.Gateway.Seen = nil, nil
+		if own.Seen = place.Seen(own); !has { // it stands by: a client that follows it would stay with it
+			own.Blocks, own.Seen = nil, nil
 		}
-		chosen.Store(c.Guard.Endpoint != nil)
-		current.Store(c.Gateway)
-		config := gateway.Config{Gateway: *c.Gateway, Keys: map[string][]byte{}}
+		current.Store(&own)
+		config := gateway.Config{Gateway: own, Keys: map[string][]byte{}}
 		config.Exit, config.Country, config.Listed = netip.Addr{}, "", time.Time{} // nothing is laid anew for these
-		for _, b := range c.Gateway.Blocks {                                       // a client whose key is not there yet takes nothing from the others
+		for _, b := range own.Blocks {                                             // a client whose key is not there yet takes nothing from the others
 			key, err := r.key(b.Name)
 			if err != nil && !deaf[b.Name] {
 				r.log.Warn("cannot hear an application", "name", b.Name, "error", err)
@@ -81,7 +88,7 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 				config.Keys[b.Name] = key
 			}
 		}
-		return config, nil
+		return config, unread
 	}
 	r.guard.Keep(r.rules) // before anything is forwarded
 	return r.stay(ctx, func(out *overlay.Report) {

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"maps"
 	"net/netip"
+	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -10,7 +12,8 @@ import (
 func (k *Keeper) Held() overlay.Held {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	held := overlay.Held{Tunnel: k.Tunnel(), Ports: k.leased()}
+	held := overlay.Held{Tunnel: k.Tunnel()}
+	held.Ports, held.Since = k.told()
 	if k.wire != nil {
 		held.Pod = k.wire.At.Addr()
 	}
@@ -23,6 +26,18 @@ func (k *Keeper) Held() overlay.Held {
 		}
 	}
 	return held
+}
+
+// told are the ports that are told, and since when they are these.
+func (k *Keeper) told() (map[string]overlay.Lease, time.Time) {
+	leases, numbers := k.leased(), map[string]uint16{}
+	for name, l := range leases {
+		numbers[name] = l.Port
+	}
+	if !maps.Equal(numbers, k.ports) {
+		k.ports, k.since = numbers, time.Now().UTC()
+	}
+	return leases, k.since
 }
 
 // turned says whether what the configuration says is another thing by now, although it is the same file.

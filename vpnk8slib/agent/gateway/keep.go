@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -37,6 +38,9 @@ type Keeper struct {
 	Ports func() map[string]overlay.Lease
 	// Turned says that what read says may be another thing than when it was called last; nil: only the file tells.
 	Turned func() bool
+	// Lost says whether it is known that this pod does not have the tunnel: whatever read says, or cannot say, it has no clients then.
+	// nil: it always has it.
+	Lost func() bool
 
 	mu sync.Mutex // of all that follows
 
@@ -45,9 +49,12 @@ type Keeper struct {
 	gateway *Gateway
 	wire    *wire.Wire
 	unread  error     // why the configuration is not the one in force
+	open    bool      // there may be somebody for whom this pod forwards
 	met     time.Time // when anything new was heard
 	led     time.Time // when it was seen to what is forwarded
 	talks   map[netip.Addr]*talk
+	ports   map[string]uint16 // as they were told last
+	since   time.Time         // when they became these
 }
 
 // talk is what is said with one client.
@@ -72,7 +79,7 @@ func (k *Keeper) State() overlay.GatewayState {
 			state.Clients[client] = overlay.ClientSeen{Pod: t.pod, Heard: t.heard, Name: b.Name, App: b.App, Unit: b.Unit(client), Said: t.said}
 		}
 	}
-	state.Ports = k.leased()
+	state.Ports, state.Since = k.told()
 	if k.gateway != nil {
 		if state.IPv6 = k.gateway.six == nil; !state.IPv6 && k.gateway.six != errNoTunnel6 {
 			state.NoIPv6 = k.gateway.six.Error()
@@ -93,11 +100,12 @@ const (
 	gives   = 10 * time.Minute       // and is not called any more after so long
 )
 
-// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read, the one in force stays.
+// Run keeps it until ctx ends, and leaves it as it is then. Where the configuration cannot be read the one in force stays, unless read has another
+// one beside its error: what is the same with everything that could be read. Without the tunnel none has any clients.
 // The error is that of a process that may open nothing more.
 func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 	k.mu.Lock()
-	k.talks, k.met = map[netip.Addr]*talk{}, time.Now()
+	k.talks, k.met, k.open = map[netip.Addr]*talk{}, time.Now(), true // an agent before this one may have left it so
 	k.mu.Unlock()
 	defer func() { k.wire.Close() }()
 	return round.Rounds{
@@ -109,6 +117,9 @@ func (k *Keeper) Run(ctx context.Context, read func() (Config, error)) error {
 
 // meet hears what came, and calls who is not heard.
 func (k *Keeper) meet() time.Duration {
+	if k.open && k.lost() {
+		k.letGo()
+	}
 	if k.wire == nil { // it could not be opened, and is tried again
 		return beat.Gather
 	}
@@ -129,11 +140,10 @@ func (k *Keeper) meet() time.Duration {
 // follow reads the configuration, and lays what it says.
 func (k *Keeper) follow(read func() (Config, error)) error {
 	config, err := read()
-	if err == nil {
-		err = config.Check()
-	}
-	if err == nil && !reflect.DeepEqual(config, k.config) {
-		err = k.take(config)
+	if wrong := config.Check(); wrong != nil {
+		err = cmp.Or(err, wrong)
+	} else if !reflect.DeepEqual(config, k.config) {
+		err = errors.Join(err, k.take(config))
 	}
 	k.unread = err
 	return k.lay()
@@ -143,7 +153,11 @@ func (k *Keeper) lay() error {
 	if k.gateway == nil {
 		return k.unread
 	}
-	return errors.Join(k.unread, k.gateway.SetUp())
+	err := k.gateway.SetUp()
+	if err == nil && len(k.config.Blocks) == 0 {
+		k.open = false
+	}
+	return errors.Join(k.unread, err)
 }
 
 // take makes a configuration the one in force. Clients whose block and key are as before stay in.
@@ -188,6 +202,7 @@ func (k *Keeper) take(config Config) error {
 		}
 	}
 	k.config, k.gateway, k.talks, k.met = config, next, talks, time.Now()
+	k.open = k.open || len(config.Blocks) > 0
 	return nil
 }
 

@@ -26,7 +26,10 @@ const (
 	Bare    = "bare"    // would have gone into the tunnel with a client's own address
 )
 
-const pinned = "pinned" // the set of who may send: a pod, and an address in the overlay
+const (
+	pinned  = "pinned"  // the set of who may send: a pod, and an address in the overlay
+	forward = "forward" // the chain of what goes from one interface to another
+)
 
 // lay lays the table, whatever was there; its counters go on, and so do the pins.
 func (g *Gateway) lay() error {
@@ -106,7 +109,7 @@ func (g *Gateway) lay() error {
 		}
 	}
 	forwarded := begun.Set(table, "forwarded", nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService), nftables.Set{Concatenation: true}, ends)
-	filter("forward", nftables.ChainHookForward, 0,
+	filter(forward, nftables.ChainHookForward, 0,
 		nft.Rule(from, out, known, nft.Accept()), // most are
 		nft.Rule(nft.Translated(), nft.Towards(unix.NFPROTO_IPV4, forwarded), tunnel, nft.Oif(g.config.Overlay), nft.Accept()),
 		// What was granted is not any more: whoever has its address now has asked for nothing.

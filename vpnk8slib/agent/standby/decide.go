@@ -27,6 +27,7 @@ const (
 	again   = 500 * time.Millisecond  // after a failure
 	patient = 1500 * time.Millisecond // with one request
 	ends    = time.Minute             // so long a pod may take to end
+	hears   = 30 * time.Second        // so long one that has it alone goes on when it has heard that there is a lease, and nobody answers
 	begins  = 2 * time.Minute         // so long the one that has the tunnel may take to hear that there is a lease, by its file
 )
 
@@ -49,14 +50,15 @@ const (
 )
 
 // decide says what is to be done with a lease that has been the same for so long. First: this pod takes one that nobody has ever had,
-// because it has the tunnel already. The others leave it time for that.
-func decide(self string, first bool, l lease, unchanged time.Duration) act {
+// because it has the tunnel already. The others leave it time for that, which is short where it is free: nobody can have the tunnel without
+// having heard of the lease, and whoever had one that was deleted has stopped by then.
+func decide(self string, first, free bool, l lease, unchanged time.Duration) act {
 	switch {
 	case l.holder == self:
 		return renew
 	case l.holder == "" && l.taken: // given back, by one that has ended
 		return take
-	case l.holder == "" && (first || unchanged >= begins):
+	case l.holder == "" && (first || unchanged >= begins || free && unchanged >= Lasts):
 		return take
 	case l.holder != "" && unchanged >= Lasts:
 		return take

@@ -33,6 +33,10 @@ type Keeper struct {
 
 	rule    *overlay.Standby // nil: alone
 	first   bool
+	told    bool             // Follow was called
+	asked   time.Time        // since when the rule is known
+	before  *overlay.Standby // the rule of an agent of this pod before this one
+	began   time.Time        // when this one took over from it
 	known   bool
 	self    string
 	api     leases
@@ -58,16 +62,20 @@ type leases interface {
 func (k *Keeper) Follow(rule *overlay.Standby, alone bool) (active, known bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if (rule == nil) != (k.rule == nil) || rule != nil && *rule != *k.rule {
+	if !sameRule(rule, k.rule) {
 		k.known, k.lease, k.late, k.renewed, k.from, k.clients, k.failed = false, lease{}, false, time.Time{}, "", nil, ""
+		k.asked = time.Now()
 	}
-	if k.rule, k.first = rule, alone; rule != nil && !k.known {
+	if !k.told || !sameRule(rule, k.rule) {
+		k.keep(rule)
+	}
+	if k.rule, k.first, k.told = rule, alone, true; rule != nil && !k.known {
 		k.wake()
 	}
 	if rule == nil {
 		return alone, true
 	}
-	return k.active(), k.known
+	return k.active(), k.known || k.overdue()
 }
 
 // Active says whether this pod has the tunnel. Whoever could not renew the lease for a while has it no more, even if nothing has told
@@ -76,6 +84,16 @@ func (k *Keeper) Active() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.rule == nil && k.first || k.rule != nil && k.active()
+}
+
+// Lost says whether it is known that this pod does not have the tunnel: whether its configuration can be read does not matter.
+func (k *Keeper) Lost() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rule == nil && k.told {
+		return !k.first
+	}
+	return !k.active() && (k.known || k.overdue())
 }
 
 func (k *Keeper) active() bool { return !k.renewed.IsZero() && time.Since(k.renewed) < Safe }
@@ -100,10 +118,13 @@ func (k *Keeper) Seen(g overlay.Gateway) map[netip.Addr]netip.Addr {
 func (k *Keeper) State() *overlay.StandbyState {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.blind() {
+		return &overlay.StandbyState{Known: k.overdue(), Error: errBlind.Error()}
+	}
 	if k.rule == nil {
 		return nil
 	}
-	state := &overlay.StandbyState{Known: k.known, Active: k.active(), Holder: podOf(k.lease.holder), From: k.from, Error: k.failed}
+	state := &overlay.StandbyState{Known: k.known || k.overdue(), Active: k.active(), Holder: podOf(k.lease.holder), From: k.from, Error: k.failed}
 	if k.lease.holder != k.self {
 		state.Held = k.lease.held
 	}
@@ -175,7 +196,7 @@ func (k *Keeper) once(ctx context.Context, now time.Time) time.Duration {
 		}
 		k.see(*rule, l)
 	}
-	switch decide(self, first, l, k.unchanged()) {
+	switch decide(self, first, rule.Free, l, k.unchanged()) {
 	case wait:
 		return looks
 	case take:
@@ -228,7 +249,7 @@ func instance(path string) (string, error) {
 func (k *Keeper) see(rule overlay.Standby, l lease) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.rule == nil || *k.rule != rule { // meanwhile it is about another one
+	if k.rule == nil || !k.rule.Same(rule) { // meanwhile it is about another one
 		return
 	}
 	if !k.known || l.holder != k.lease.holder || l.renewed != k.lease.renewed {
@@ -250,7 +271,7 @@ func (k *Keeper) unchanged() time.Duration {
 func (k *Keeper) hold(rule overlay.Standby, before, now lease, began time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.rule == nil || *k.rule != rule {
+	if k.rule == nil || !k.rule.Same(rule) {
 		return
 	}
 	if before.holder != k.self {
@@ -264,7 +285,7 @@ func (k *Keeper) hold(rule overlay.Standby, before, now lease, began time.Time) 
 func (k *Keeper) fail(rule overlay.Standby, err error) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.rule == nil || *k.rule != rule {
+	if k.rule == nil || !k.rule.Same(rule) {
 		return again
 	}
 	if k.late = errors.Is(err, errConflict); k.late {

@@ -93,6 +93,7 @@ func resume(t *testing.T, s *store, pod, folder string, first bool, clients map[
 	w := &way{store: s}
 	k := &Keeper{Log: slog.New(slog.DiscardHandler), Pod: pod, Folder: folder, api: w, Held: func() overlay.Held { return overlay.Held{Tunnel: true, Clients: clients} }}
 	ended := make(chan struct{})
+	k.Resume()
 	k.Follow(rule, first)
 	go func() { defer close(ended); _ = k.Run(ctx) }()
 	return unit{k, w, func() { stop(); <-ended }}
@@ -160,6 +161,28 @@ func TestUnitsOfAGateway(t *testing.T) {
 		watch(t, time.Minute, first, second)
 		first.stop()
 		second.stop()
+	})
+}
+
+// The one that is to begin does not: another one need not wait for long where nobody can have the tunnel.
+func TestNobodyBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		second := start(t, s, "gluetun-1", false, nil)
+		time.Sleep(begins - looks)
+		assert.False(t, second.Active(), "the first may have it, and not have heard")
+		free := *rule
+		free.Free = true
+		second.Follow(&free, false)
+		time.Sleep(2 * looks)
+		assert.True(t, second.Active())
+		second.stop()
+
+		s = &store{}
+		third := start(t, s, "gluetun-2", false, nil)
+		third.Follow(&free, false)
+		assert.Less(t, watch(t, time.Minute, third, second), Lasts+2*looks)
+		third.stop()
 	})
 }
 
