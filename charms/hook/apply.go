@@ -105,7 +105,7 @@ func apply(ctx context.Context, env Env, d Desired) (cluster, err error) {
 		return protected, stopped
 	}
 	for _, w := range d.Workloads {
-		if w.Mode != Running {
+		if w.Mode == Stopped { // above
 			continue
 		}
 		if err := tracing.Step(ctx, "run", func(context.Context) error { return setUp(env, w) }); err != nil {

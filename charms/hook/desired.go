@@ -28,7 +28,7 @@ type Mode int
 
 const (
 	Stopped Mode = iota // all services stopped; the layer's checks in place, because one of them may bring the next hook
-	AsIs                // left as they are: what runs goes on, nothing starts
+	AsIs                // left as they are: what runs goes on, nothing starts; OverlayCheck in place, as with Stopped
 	Running             // files and layer in place, its services running
 )
 

@@ -19,24 +19,33 @@ import (
 const settle = 30 * time.Second
 
 func applyWorkload(env Env, w Workload) error {
-	if w.Mode == AsIs {
-		return nil
+	checks := w.Layer.Checks
+	if w.Mode == AsIs { // in a pod that is new nothing says when the overlay is there, and the rest is as it was
+		checks = map[string]Check{}
+		if c, ok := w.Layer.Checks[OverlayCheck]; ok {
+			checks[OverlayCheck] = c
+		}
+		if len(checks) == 0 {
+			return nil
+		}
 	}
 	p, err := env.Pebble(w.Container)
-	if errors.Is(err, errDown) && w.Mode == Stopped {
-		return nil // nothing runs under a Pebble that is not there
+	if errors.Is(err, errDown) && w.Mode != Running {
+		return nil // nothing runs under a Pebble that is not there, and its coming brings a hook
 	}
 	if err != nil {
 		return err
+	}
+	if w.Mode == Running {
+		return run(p, w)
 	}
 	if w.Mode == Stopped {
 		if err := stopAll(p, w.Container); err != nil {
 			return err
 		}
-		_, err := ensureLayer(p, w.Container, Layer{Checks: w.Layer.Checks})
-		return err
 	}
-	return run(p, w)
+	_, err = ensureLayer(p, w.Container, Layer{Checks: checks})
+	return err
 }
 
 func run(p Pebble, w Workload) error {

@@ -173,12 +173,18 @@ func TestWorkload(t *testing.T) {
 	assert.True(t, running())
 }
 
-// A stopped workload is watched all the same: the check that begins to succeed brings the hook that starts it.
-func TestStoppedWorkloadIsWatched(t *testing.T) {
+// A workload that does not run is watched all the same, also one that may go on and is in a pod that is new: the check that begins to succeed brings the hook that starts it.
+func TestWorkloadThatDoesNotRunIsWatched(t *testing.T) {
+	for _, mode := range []Mode{Stopped, AsIs} {
+		t.Run(mode.String(), func(t *testing.T) { watched(t, mode) })
+	}
+}
+
+func watched(t *testing.T, mode Mode) {
 	juju(t, model{}, "config-changed")
 	env := startPebble(t, "web")
 	there := filepath.Join(t.TempDir(), "vxlan0")
-	w := Workload{Container: "web", Mode: Stopped, Layer: Layer{
+	w := Workload{Container: "web", Mode: mode, Layer: Layer{
 		Services: map[string]Service{"web": {Override: "replace", Command: "sleep 600", Startup: "enabled"}},
 		Checks:   map[string]Check{OverlayCheck: {Override: "replace", Period: "100ms", Timeout: "90ms", Threshold: 1, Exec: &ExecCheck{Command: "test -e " + there}}},
 	}}
