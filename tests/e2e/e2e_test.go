@@ -45,7 +45,7 @@ func TestStories(t *testing.T) {
 // come, routes broken by hand, a relation that is removed.
 func TestStoriesInTheMesh(t *testing.T) {
 	var stories []string
-	for _, s := range []string{"by-overlay", "gateway-dies"} {
+	for _, s := range []string{"by-overlay", "route-broken"} {
 		stories = append(stories, filepath.Join("testdata", s+".txtar"))
 	}
 	tellAll(t, "mesh", &teller{mesh: true}, stories)
