@@ -51,8 +51,9 @@ func TestStoriesInTheMesh(t *testing.T) {
 	tellAll(t, "mesh", &teller{mesh: true}, stories)
 }
 
-// tellAll tells stories on a lab of their own.
+// tellAll tells stories on a lab of their own, one after the other, beside whoever tells some on another: most of a story is waiting.
 func tellAll(t *testing.T, name string, w *teller, stories []string) {
+	t.Parallel()
 	var err error
 	w.World, err = world.New("e2e-" + name)
 	require.NoError(t, err)

@@ -6,18 +6,22 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // failed is where stories failed, and why.
-var failed []string
+var failed struct {
+	sync.Mutex
+	all []string
+}
 
 // TestMain tells it again in the last lines, which may be all that is kept of a long log.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, why := range failed {
+	for _, why := range failed.all {
 		fmt.Println(why)
 	}
 	os.Exit(code)
@@ -36,6 +40,8 @@ func (l listener) Log(all ...any) {
 	l.Helper()
 	l.T.Log(all...)
 	if _, why, is := strings.Cut("\n"+fmt.Sprint(all...), "\nFAIL: "); is {
-		failed = append(failed, strings.TrimSpace(l.Name()+": "+why))
+		failed.Lock()
+		defer failed.Unlock()
+		failed.all = append(failed.all, strings.TrimSpace(l.Name()+": "+why))
 	}
 }
