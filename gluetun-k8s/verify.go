@@ -24,6 +24,6 @@ func verify(ctx context.Context, env hook.Env) (v hook.Verifiable, err error) {
 		return v, fmt.Errorf("nobody is asked for clients' names: juju config %s dns-resolvers=1.1.1.1", o.App)
 	}
 	return hook.Verifiable{Way: vpnk8slib.ByTunnel(o.Config.Resolvers[0]), Judge: func(e vpnk8slib.Egress) []vpnk8slib.Finding {
-		return vpnk8slib.VerifyTunnel(o.Pod, e, o.Tunnel.Seen, seen)
+		return vpnk8slib.VerifyTunnel(o.Pod, e, o.View.Network, o.Tunnel.Seen, seen)
 	}}, nil
 }

@@ -35,6 +35,8 @@ type Network struct {
 	// older one would wait for its end).
 	Sidecars bool
 	Cilium   bool // cilium.io/v2 is served
+	// Nodes are the nodes' own addresses, as far as the nodes know them: one behind a router does not know what the world sees it by.
+	Nodes []netip.Addr
 	// Devices are what device plugins hand out on any node, by the names of their resources.
 	Devices []string
 }
@@ -82,7 +84,7 @@ func Discover(ctx context.Context, r Reader, o Overrides) (n Network, err error)
 	if err := r.List(ctx, "Node", "", &nodes); err != nil {
 		return n, err
 	}
-	n.Sidecars, n.Devices = sidecars(nodes.Items), devices(nodes.Items)
+	n.Sidecars, n.Devices, n.Nodes = sidecars(nodes.Items), devices(nodes.Items), addresses(nodes.Items)
 	if o.ClusterCIDRs != nil {
 		n.Services, n.Pods, n.Told = o.ClusterCIDRs, o.ClusterCIDRs, true
 	} else {
@@ -225,6 +227,17 @@ func podNetworks(ctx context.Context, r Reader, nodes []seenNode) (CIDRs, error)
 		return nil, errors.New("cannot discover the cluster's pod network: " + overrideHint)
 	}
 	return merged(found...), nil
+}
+
+func addresses(nodes []seenNode) (all []netip.Addr) {
+	for _, n := range nodes {
+		for _, a := range n.Status.Addresses {
+			if addr, err := netip.ParseAddr(a.Address); err == nil {
+				all = append(all, addr.Unmap())
+			}
+		}
+	}
+	return all
 }
 
 // sidecars says whether each kubelet is new enough for them.

@@ -1,6 +1,7 @@
 package vpnk8slib
 
 import (
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"net/url"
@@ -205,4 +206,13 @@ func TestSidecars(t *testing.T) {
 		}
 		assert.Equal(t, test.want, sidecars(nodes), "%v", test.versions)
 	}
+}
+
+// Nodes say their names among their addresses.
+func TestNodesAddresses(t *testing.T) {
+	var node seenNode
+	require.NoError(t, json.Unmarshal([]byte(`{"status":{"addresses":[{"type":"InternalIP","address":"192.168.1.10"},{"type":"ExternalIP","address":"198.51.100.1"},
+		{"type":"InternalIP","address":"2001:db8::10"},{"type":"Hostname","address":"node-a"}]}}`), &node))
+	want := []netip.Addr{netip.MustParseAddr("192.168.1.10"), netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("2001:db8::10")}
+	assert.Equal(t, want, addresses([]seenNode{node}))
 }

@@ -33,6 +33,9 @@ type seenNode struct {
 		PodCIDRs []string `json:"podCIDRs"`
 	} `json:"spec"`
 	Status struct {
+		Addresses []struct {
+			Address string `json:"address"` // a host's name, too
+		} `json:"addresses"`
 		Allocatable map[string]string `json:"allocatable"`
 		NodeInfo    struct {
 			KubeletVersion string `json:"kubeletVersion"`

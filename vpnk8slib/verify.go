@@ -3,6 +3,7 @@ package vpnk8slib
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,13 +28,13 @@ type Finding struct {
 // VerifyEgress judges how this pod's traffic leaves: the protections of this pod and around it, and what its own packets have shown.
 func (c Client) VerifyEgress(v ClientView, p Pod, e Egress, now time.Time) []Finding {
 	six := p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6
-	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP), throughSix(e.Address6, six), names(e.Resolver), udp(e), full(e), c.portLeads(e.Port)}
+	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP, c.Network.Nodes), throughSix(e.Address6, six, c.Network.Nodes), names(e.Resolver), udp(e), full(e), c.portLeads(e.Port)}
 }
 
 // VerifyTunnel judges how a gateway's own traffic leaves, and that of its clients. Seen is the address that the VPN client says it has.
-func VerifyTunnel(p Pod, e Egress, seen netip.Addr, now time.Time) []Finding {
+func VerifyTunnel(p Pod, e Egress, n Network, seen netip.Addr, now time.Time) []Finding {
 	six := p.Agent != nil && p.Agent.Gateway != nil && p.Agent.Gateway.IPv6
-	return []Finding{tunnelStands(p, now), gatewayGuarded(p), seenAs(e.Address, seen), throughSix(e.Address6, six), names(e.Resolver), udp(e), full(e)}
+	return []Finding{tunnelStands(p, now), gatewayGuarded(p), seenAs(e.Address, seen, n.Nodes), throughSix(e.Address6, six, n.Nodes), names(e.Resolver), udp(e), full(e)}
 }
 
 // Failed are the names of the checks that failed.
@@ -140,11 +141,13 @@ func policyStands(v ClientView) Finding {
 	}
 }
 
-func seenAs(a Answer, told netip.Addr) Finding {
+func seenAs(a Answer, told netip.Addr, nodes []netip.Addr) Finding {
 	const check = "address"
 	switch {
 	case a.Err != nil:
 		return Finding{check, Fail, "nobody says as whom this unit is seen: " + a.Err.Error()}
+	case among(nodes, a.Said):
+		return Finding{check, Fail, "seen as " + a.Said + ", which is a node's own address: this leaves beside the tunnel"}
 	case !told.IsValid():
 		return Finding{check, Unknown, "seen as " + a.Said + "; the gateway does not say as whom it is seen"}
 	case a.Said != told.String():
@@ -154,10 +157,17 @@ func seenAs(a Answer, told netip.Addr) Finding {
 	}
 }
 
+func among(nodes []netip.Addr, said string) bool {
+	seen, err := netip.ParseAddr(said)
+	return err == nil && slices.Contains(nodes, seen)
+}
+
 // throughSix is right either way: through the tunnel, or not at all where it has none.
-func throughSix(a Answer, has bool) Finding {
+func throughSix(a Answer, has bool, nodes []netip.Addr) Finding {
 	const check = "ipv6"
 	switch {
+	case a.Err == nil && among(nodes, a.Said):
+		return Finding{check, Fail, "seen as " + a.Said + ", which is a node's own address: this leaves beside the tunnel"}
 	case a.Err == nil:
 		return Finding{check, Pass, "through the tunnel, seen as " + a.Said}
 	case has:

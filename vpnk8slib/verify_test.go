@@ -40,6 +40,8 @@ func TestVerifyEgress(t *testing.T) {
 		{"policies, perhaps", func(s *seen) { s.Enforced = EnforcementUnknown }, "policy", Unknown, "not known"},
 		{"a wider policy", func(s *seen) { s.Wider = []string{"allow-all"} }, "policy", Fail, "allow-all"},
 		{"seen as somebody else", func(s *seen) { s.Egress.Address.Said, s.UDP.Said = "198.51.100.1", "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1, and the gateway as 192.0.2.2"},
+		{"seen as a node, and the gateway too", func(s *seen) { s.Client.Network.Nodes = []netip.Addr{netip.MustParseAddr("192.0.2.2")} }, "address", Fail, "192.0.2.2, which is a node's own address"},
+		{"IPv6 beside the tunnel", func(s *seen) { s.Client.Network.Nodes = []netip.Addr{netip.MustParseAddr("2001:db8::2")} }, "ipv6", Fail, "2001:db8::2, which is a node's own address"},
 		{"seen by nobody", func(s *seen) { s.Egress.Address = Answer{Err: broken} }, "address", Fail, "nobody answers"},
 		{"a gateway that does not say", func(s *seen) { s.Link.Gateway.ExternalIP = netip.Addr{} }, "address", Unknown, "does not say"},
 		{"no IPv6", func(s *seen) { s.Address6 = Answer{Err: broken} }, "ipv6", Pass, "nothing of it leaves"},
@@ -101,7 +103,8 @@ func TestVerifyTunnel(t *testing.T) {
 		{"a dead tunnel", func(p *Pod, _ *Egress) { p.Agent.Gateway.Tunnel = false }, "tunnel", Fail, "nothing comes back through tun0"},
 		{"an agent that cannot", func(p *Pod, _ *Egress) { p.Agent.Gateway.Error = "no vxlan0" }, "tunnel", Fail, "no vxlan0"},
 		{"no guard", func(p *Pod, _ *Egress) { p.Agent.Guard.Standing = false }, "guard", Fail, "does not stand"},
-		{"seen as the node", func(_ *Pod, e *Egress) { e.Address.Said, e.UDP.Said = "198.51.100.1", "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1"},
+		{"seen as the node", func(_ *Pod, e *Egress) { e.Address.Said, e.UDP.Said = "198.51.100.1", "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1, which is a node's own address"},
+		{"seen as somebody else", func(_ *Pod, e *Egress) { e.Address.Said, e.UDP.Said = "198.51.100.2", "198.51.100.2" }, "address", Fail, "seen as 198.51.100.2"},
 		{"IPv6 that should be", func(p *Pod, e *Egress) { p.Agent.Gateway.IPv6, e.Address6 = true, Answer{Err: errors.New("nobody")} }, "ipv6", Fail, "has IPv6"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -113,7 +116,7 @@ func TestVerifyTunnel(t *testing.T) {
 			}}
 			e := Egress{Address: Answer{Said: seen.String()}, Address6: Answer{Said: "2001:db8::2"}, UDP: Answer{Said: seen.String()}, MTU: 1420}
 			c.change(&p, &e)
-			for _, f := range VerifyTunnel(p, e, seen, now) {
+			for _, f := range VerifyTunnel(p, e, Network{Nodes: []netip.Addr{netip.MustParseAddr("198.51.100.1")}}, seen, now) {
 				want := Pass
 				if f.Check == c.check {
 					want = c.verdict
@@ -123,7 +126,7 @@ func TestVerifyTunnel(t *testing.T) {
 			}
 		})
 	}
-	for _, f := range VerifyTunnel(Pod{}, Egress{Address: Answer{Said: seen.String()}}, seen, now)[:2] {
+	for _, f := range VerifyTunnel(Pod{}, Egress{Address: Answer{Said: seen.String()}}, Network{}, seen, now)[:2] {
 		assert.Equal(t, Unknown, f.Verdict, "another routing method: %s", f.Check)
 	}
 }
