@@ -113,7 +113,7 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	}
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
-		o.Server.Country = country(ctx, o, control)
+		o.Server.Country = country(o)
 	}
 	if o.Leader && (unsettled(o) != nil || o.silent() || held(plans(o, published(o), new(hook.Desired)))) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)

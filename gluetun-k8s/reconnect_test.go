@@ -24,13 +24,13 @@ func TestReconnection(t *testing.T) {
 		address  string
 		fails    string
 	}{
-		{"the same server", false, one, []Tunnel{{true, one}}, "1", "192.0.2.1", ""},
-		{"it was down before", false, netip.Addr{}, []Tunnel{{true, one}}, "1", "192.0.2.1", ""},
-		{"nobody says as whom it is seen", false, one, []Tunnel{{true, netip.Addr{}}}, "1", "unknown", ""},
-		{"another server at once", true, one, []Tunnel{{true, two}}, "1", "192.0.2.2", ""},
-		{"the same one first", true, one, []Tunnel{{true, one}, {true, two}}, "2", "192.0.2.2", ""},
-		{"always the same", true, one, []Tunnel{{true, one}, {true, one}, {true, one}, {true, one}, {true, two}}, "4", "192.0.2.1", "may be one server"},
-		{"it was down before, and who knows where it was", true, netip.Addr{}, []Tunnel{{true, two}}, "1", "192.0.2.2", ""},
+		{"the same server", false, one, []Tunnel{{Up: true, Seen: one}}, "1", "192.0.2.1", ""},
+		{"it was down before", false, netip.Addr{}, []Tunnel{{Up: true, Seen: one}}, "1", "192.0.2.1", ""},
+		{"nobody says as whom it is seen", false, one, []Tunnel{{Up: true, Seen: netip.Addr{}}}, "1", "unknown", ""},
+		{"another server at once", true, one, []Tunnel{{Up: true, Seen: two}}, "1", "192.0.2.2", ""},
+		{"the same one first", true, one, []Tunnel{{Up: true, Seen: one}, {Up: true, Seen: two}}, "2", "192.0.2.2", ""},
+		{"always the same", true, one, []Tunnel{{Up: true, Seen: one}, {Up: true, Seen: one}, {Up: true, Seen: one}, {Up: true, Seen: one}, {Up: true, Seen: two}}, "4", "192.0.2.1", "may be one server"},
+		{"it was down before, and who knows where it was", true, netip.Addr{}, []Tunnel{{Up: true, Seen: two}}, "1", "192.0.2.2", ""},
 		{"it stays down", false, one, []Tunnel{{}}, "1", "unknown", "its tunnel is not up yet"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

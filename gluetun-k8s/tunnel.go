@@ -19,8 +19,9 @@ const tunnelDevice = "tun0"
 // Tunnel is how it is now. Up: a packet came back through it in this very hook; gluetun's own word for its state is
 // older than that, and stays good for minutes after the other end has died.
 type Tunnel struct {
-	Up   bool
-	Seen netip.Addr // what the world sees, as gluetun asked it once
+	Up      bool
+	Seen    netip.Addr // what the world sees, as gluetun asked it once
+	Country string     // that it sees it in, in somebody else's words
 }
 
 // seeTunnel tries all targets at once, for at most a second and a half: a hook has two. The charm's container shares the pod's network.
@@ -38,7 +39,8 @@ func seeTunnel(ctx context.Context, t targets, apiKey string) (out Tunnel) {
 		}
 	}
 	if out.Up {
-		out.Seen = publicIP(ctx, control, apiKey)
+		seen := seenBy(ctx, control, apiKey)
+		out.Seen, out.Country = seen.Address, seen.Country
 	}
 	return out
 }
@@ -60,11 +62,6 @@ func reach(ctx context.Context, device string, target netip.AddrPort) bool {
 		_ = conn.Close()
 	}
 	return err == nil || errors.Is(err, unix.ECONNREFUSED)
-}
-
-// publicIP is the address that the world sees.
-func publicIP(ctx context.Context, control, apiKey string) netip.Addr {
-	return seenBy(ctx, control, apiKey).Address
 }
 
 // exit is where the world sees this tunnel.

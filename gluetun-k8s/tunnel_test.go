@@ -47,7 +47,7 @@ func TestPublicIP(t *testing.T) {
 				_, _ = w.Write([]byte(test.answer))
 			}))
 			defer server.Close()
-			assert.Equal(t, test.want, publicIP(t.Context(), server.Listener.Addr().String(), test.key).String())
+			assert.Equal(t, test.want, seenBy(t.Context(), server.Listener.Addr().String(), test.key).Address.String())
 		})
 	}
 }

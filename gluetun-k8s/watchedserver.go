@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -13,8 +12,8 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
-// Server is what is told of the VPN's server in metrics. It is asked for where somebody watches, and nowhere else: it is another question, and
-// a list of some megabytes.
+// Server is what is told of the VPN's server in metrics. It is looked at where somebody watches, and nowhere else: one is a list of some
+// megabytes, and both are written into the agent's file.
 type Server struct {
 	Country string    // that the world sees the tunnel in; empty: not known
 	Listed  time.Time // of when the servers are that gluetun chooses from; zero: not known
@@ -25,11 +24,11 @@ func watchesServer(o Observed) bool {
 }
 
 // country is the one that the world sees the tunnel in, as gluetun was told; empty: not known. Who told it is somebody outside.
-func country(ctx context.Context, o Observed, control string) string {
+func country(o Observed) string {
 	if !watchesServer(o) || !o.Tunnel.Seen.IsValid() {
 		return ""
 	}
-	name := seenBy(ctx, control, apiKey(o.Secret)).Country
+	name := o.Tunnel.Country
 	const longest = 64
 	if len(name) > longest || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
 		return ""

@@ -60,10 +60,10 @@ func TestWhereTheServerIs(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(answer)) }))
 		at := server.Listener.Addr().String()
 		o := watchedOver(t)
-		o.Tunnel.Seen = netip.MustParseAddr("192.0.2.2")
-		assert.Equal(t, want, country(t.Context(), o, at), answer)
+		o.Tunnel.Seen, o.Tunnel.Country = netip.MustParseAddr("192.0.2.2"), seenBy(t.Context(), at, "").Country
+		assert.Equal(t, want, country(o), answer)
 		o.Watchers = Watchers{}
-		assert.Empty(t, country(t.Context(), o, at), "nobody watches")
+		assert.Empty(t, country(o), "nobody watches")
 		server.Close()
 	}
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"github.com/google/nftables"
@@ -69,11 +68,7 @@ func (g *Gateway) lay() error {
 	sixes := overlay.Sixes(g.config.VNI)
 	// Behind the assembly of fragments (-400), before anything is made of what is in the encapsulation.
 	inside := nft.Rule(nft.Proto(unix.IPPROTO_UDP), nft.Dport(g.config.Port), nft.Iif(g.config.Device))
-	var apart []nftables.SetElement
-	for _, p := range []uint16{g.config.Port, g.config.Beats} {
-		apart = append(apart, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, p)})
-	}
-	elsewhere := nft.NotDports(begun.Set(table, "apart", nftables.TypeInetService, nftables.Set{}, apart))
+	elsewhere := nft.NotDports(begun.Ports(table, "apart", g.config.Port, g.config.Beats))
 	// A datagram may be several to the kernel still, and be cut behind this: so what comes out is judged again, by the pod that
 	// it came from, which the mark remembers.
 	admitted := nft.Rule(nft.MarkSource(), nft.Untracked(), nft.Accept())

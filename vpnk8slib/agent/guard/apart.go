@@ -1,8 +1,6 @@
 package guard
 
 import (
-	"encoding/binary"
-
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
@@ -12,11 +10,7 @@ import (
 // apart says what is no connection like others, before conntrack looks.
 func (t *transaction) apart(table *nftables.Table, hook hooked) {
 	comes, goes := hook("comes", nftables.ChainHookPrerouting, -301), hook("goes", nftables.ChainHookOutput, -301)
-	var ports []nftables.SetElement
-	for _, p := range t.ports() {
-		ports = append(ports, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, p)})
-	}
-	elsewhere := nft.NotDports(t.Set(table, "apart", nftables.TypeInetService, nftables.Set{}, ports))
+	elsewhere := nft.NotDports(t.Ports(table, "apart", t.ports()...))
 	// To a gateway comes what its own table lets in: it says of that what this says of what goes.
 	router := t.Router != ""
 	ends := t.cluster

@@ -3,6 +3,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 
@@ -82,6 +83,15 @@ func (t *Transaction) Set(table *nftables.Table, name string, of nftables.SetDat
 	s.Table, s.Name, s.KeyType = table, name, of
 	t.err = errors.Join(t.err, t.conn.AddSet(&s, elements))
 	return &s
+}
+
+// Ports adds a set of ports.
+func (t *Transaction) Ports(table *nftables.Table, name string, ports ...uint16) *nftables.Set {
+	var elements []nftables.SetElement
+	for _, p := range ports {
+		elements = append(elements, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, p)})
+	}
+	return t.Set(table, name, nftables.TypeInetService, nftables.Set{}, elements)
 }
 
 // Families are both, with what their sets are made of.
