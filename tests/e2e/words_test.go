@@ -38,6 +38,8 @@ func (w *teller) words() map[string]word {
 		},
 		// resubscribe MODEL APP: the same with the other subscription, for another gateway
 		"resubscribe": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Subscribe(ctx, a[0], a[1], 1)) },
+		// account MODEL PROVIDER PASSWORD: has gluetun come by OpenVPN, with the lab's account at a provider
+		"account": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.OpenVPN(ctx, a[0], a[1], a[2])) },
 		// rekey MODEL: puts the subscription's key into its secret again
 		"rekey": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Rekey(ctx, a[0])) },
 		// pack FOLDER: zips a folder of the story as FOLDER.charm

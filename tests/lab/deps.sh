@@ -10,6 +10,7 @@ packages=(
   qbittorrent-nox                             # the real workload, copied into an image
   busybox-static iputils-ping bash            # shells and tools inside the lab's images
   dnsmasq-base bind9-dnsutils                 # what pod-gateway's image brings
+  openvpn                                     # both ends of a tunnel by it
 )
 want_go=1.26
 

@@ -17,6 +17,8 @@ type Info struct {
 		Endpoint  string `json:"endpoint"` // address of the provider's end
 		Port      int    `json:"port"`
 		PublicKey string `json:"public_key"`
+		User      string `json:"user"`     // of OpenVPN's
+		Password  string `json:"password"` // of the pretend provider's one account
 		// Subscriptions are of one tunnel each.
 		Subscriptions []struct {
 			KeyFile string `json:"key_file"` // the private key, 0600
@@ -129,6 +131,28 @@ func (d Deploy) Subscribe(ctx context.Context, model, app string, subscription i
 	args := []string{"config", "-m", model, app, "wireguard-private-key-secret=" + strings.TrimSpace(uri)}
 	for name, value := range info.GatewayOptions(subscription) {
 		args = append(args, name+"="+value)
+	}
+	_, err = d.Juju(ctx, args...)
+	return err
+}
+
+// OpenVPN gives gluetun the lab's account at a provider with a list of servers, whose password it may have wrong.
+func (d Deploy) OpenVPN(ctx context.Context, model, provider, password string) error {
+	info, err := d.Info(ctx)
+	if err != nil {
+		return err
+	}
+	uri, err := d.Juju(ctx, "add-secret", "-m", model, "vpn-account", "user="+info.VPN.User, "password="+password)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Juju(ctx, "grant-secret", "-m", model, "vpn-account", "gluetun"); err != nil {
+		return err
+	}
+	args := []string{"config", "-m", model, "gluetun", "vpn-type=openvpn", "vpn-provider=" + provider, "openvpn-secret=" + strings.TrimSpace(uri)}
+	options := info.GatewayOptions(0)
+	for _, name := range []string{"probe-targets", "dns-resolvers", "tun-device", "custom-overrides"} {
+		args = append(args, name+"="+options[name])
 	}
 	_, err = d.Juju(ctx, args...)
 	return err

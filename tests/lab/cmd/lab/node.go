@@ -95,7 +95,7 @@ func info(_ context.Context, lab where.Lab, _ []string) error {
 	}
 	return out.Encode(map[string]any{
 		"vpn": map[string]any{"endpoint": where.VPNEndpoint, "port": where.VPNPort, "public_key": strings.TrimSpace(string(public)),
-			"subscriptions": subscriptions, "exit": where.VPNExit},
+			"subscriptions": subscriptions, "exit": where.VPNExit, "user": where.OpenVPNUser, "password": where.OpenVPNPassword},
 		"echo": "203.0.113.7", "node": where.UplinkIP,
 		"kubeconfig": lab.Path("pki", "admin.kubeconfig"), "images": images.Resources(), "tun": where.TUN,
 	})
@@ -126,7 +126,7 @@ func tunnel(ctx context.Context, lab where.Lab, args []string) error {
 	}
 	rule := "flush chain inet provider down"
 	if args[0] == "down" {
-		rule += fmt.Sprintf("; add rule inet provider down udp dport %d drop", where.VPNPort)
+		rule += fmt.Sprintf("; add rule inet provider down meta l4proto { tcp, udp } th dport { %d, %d, %d } drop", where.VPNPort, where.OpenVPNUDP, where.OpenVPNTCP)
 	}
 	cmd, err := node.Enter(ctx, lab, "ip", "netns", "exec", "vpn", "nft", rule)
 	if err != nil {

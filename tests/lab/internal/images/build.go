@@ -46,7 +46,7 @@ func programs() []goProgram {
 		{"promtool", "tests/promtool", "github.com/prometheus/prometheus/cmd/promtool", []string{"tests/promtool"}, []string{"-tags", "remove_all_sd"}},
 		{"pause", "tests/lab", "./standins/pause", []string{"tests/lab/standins/pause"}, nil},
 		{"probe", "tests/lab", "./standins/probe", []string{"tests/lab/standins/probe", "tests/lab/internal/sender", "tests/lab/go.mod", "tests/lab/go.sum"}, nil},
-		{"gluetun-standin", "tests/lab", "./standins/gluetun", []string{"tests/lab/standins/gluetun", "tests/lab/go.mod", "tests/lab/go.sum"}, nil},
+		{"gluetun-standin", "tests/lab", "./standins/gluetun", []string{"tests/lab/standins/gluetun", "tests/lab/internal/openvpn", "tests/lab/internal/where", "tests/lab/go.mod", "tests/lab/go.sum"}, nil},
 		{"multimeter", ".", "./charms/multimeter-k8s/workload", append([]string{"charms/multimeter-k8s/workload"}, pinned...), nil},
 		{"agent", ".", "./vpnk8slib/agent/cmd", append([]string{"vpnk8slib/agent", "vpnk8slib/overlay"}, pinned...), nil},
 		{"pebble", ".", "github.com/canonical/pebble/cmd/pebble", pinned, nil},

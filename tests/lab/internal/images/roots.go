@@ -34,6 +34,8 @@ func specs() []spec {
 	podGateway.programs = append(podGateway.programs, "/usr/sbin/dnsmasq", "/usr/bin/dig")
 	podGateway.scripts = "tests/lab/standins/podgateway"
 	gluetun := netRoot()
+	gluetun.programs = append(gluetun.programs, "/usr/sbin/openvpn")
+	gluetun.links["usr/sbin/openvpn2.6"] = "openvpn" // by that name gluetun's image has it
 	gluetun.dirs["gluetun"] = fs.ModeDir | 0o755
 	return []spec{
 		{Image: Image{Name: "lab.local/pause:1", Entrypoint: []string{"/pause"}}, programs: map[string]string{"pause": "pause"}},

@@ -81,13 +81,15 @@ func granted(lab where.Lab) (port uint16, silent bool) {
 	return uint16(n), err != nil
 }
 
-// lead leads a port to whom it is for, for the lifetime, and one that it had before nowhere; 0 is none.
+// lead leads a port to whom it is for, for the lifetime, and one that it had before nowhere; whoever had it asks anew. 0 is none.
 func lead(given map[mapping]uint16, m mapping, port uint16) error {
 	protocol := [...]string{1: "udp", 2: "tcp"}[m.protocol]
 	var rules string
-	if before, ok := given[m]; ok {
-		rules = fmt.Sprintf("add element inet provider granted { %[1]s . %[2]d : %[3]s . %[4]d }; delete element inet provider granted { %[1]s . %[2]d }; ", protocol, before, m.to.Addr(), m.to.Port())
-		delete(given, m)
+	for other, had := range given {
+		if other == m || had == port && other.protocol == m.protocol {
+			rules += fmt.Sprintf("add element inet provider granted { %[1]s . %[2]d : %[3]s . %[4]d }; delete element inet provider granted { %[1]s . %[2]d }; ", protocol, had, other.to.Addr(), other.to.Port())
+			delete(given, other)
+		}
 	}
 	if port != 0 {
 		rules += fmt.Sprintf("add element inet provider granted { %s . %d timeout %ds : %s . %d }", protocol, port, lifetime, m.to.Addr(), m.to.Port())

@@ -1,4 +1,4 @@
-// Package vpn is the lab's VPN provider: a WireGuard server with two subscriptions, by wireguard-go.
+// Package vpn is the lab's VPN provider: a WireGuard server with two subscriptions, by wireguard-go, and OpenVPN's beside it.
 package vpn
 
 import (
@@ -15,6 +15,7 @@ import (
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/tun"
 
+	"github.com/charmarr/charmarr-go/tests/lab/internal/openvpn"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
 )
 
@@ -76,7 +77,10 @@ func Serve(ctx context.Context, lab where.Lab) error {
 	if err := write(PublicFile(lab), server.PublicKey().Bytes()); err != nil {
 		return err
 	}
-	return grant(ctx, lab)
+	errs := make(chan error, 2)
+	go func() { errs <- openvpn.Serve(ctx, lab) }()
+	go func() { errs <- grant(ctx, lab) }()
+	return <-errs
 }
 
 // write writes a key as WireGuard's programs do, for its owner alone.

@@ -37,10 +37,13 @@ const (
 	// The VPN provider.
 	VPNEndpoint, VPNEndpoint6 = "198.51.100.200", "2001:db8:51::200"
 	VPNPort                   = 51820
-	VPNServer, VPNServer6     = "10.2.0.1", "fd10:2::1"
-	VPNClient, VPNClient6     = "10.2.0.2", "fd10:2::2"
-	VPNSecond, VPNSecond6     = "10.2.0.3", "fd10:2::3"        // of another subscription
-	VPNExit, VPNExit6         = "192.0.2.2", "2001:db8:192::2" // what the world sees of traffic through the tunnel
+	// By OpenVPN: the ports that gluetun takes with Private Internet Access, and the one account.
+	OpenVPNUDP, OpenVPNTCP       = 1197, 501
+	OpenVPNUser, OpenVPNPassword = "p1234567", "hunter2hunter2"
+	VPNServer, VPNServer6        = "10.2.0.1", "fd10:2::1"
+	VPNClient, VPNClient6        = "10.2.0.2", "fd10:2::2"
+	VPNSecond, VPNSecond6        = "10.2.0.3", "fd10:2::3"        // of another subscription
+	VPNExit, VPNExit6            = "192.0.2.2", "2001:db8:192::2" // what the world sees of traffic through the tunnel
 )
 
 // Juju's own images, which the lab makes from the same programs.

@@ -1,6 +1,7 @@
 // Command gluetun-standin stands in for gluetun v3.41.1, whose image cannot be had on the lab's machines. It reads gluetun's
-// environment names and secret files, refuses what gluetun refuses, really brings up WireGuard and a firewall in gluetun's
-// order, and speaks its control API. What it does not do: OpenVPN, whose settings it judges and which then never comes up, real providers' servers (it writes a list of made-up ones), its DNS server, proxies.
+// environment names and secret files, refuses what gluetun refuses, really brings up WireGuard, or Debian's
+// OpenVPN, and a firewall in gluetun's order, and speaks its control API. What it does not do: real providers' servers (it writes a list
+// of made-up ones; by OpenVPN the lab's stands for each), its DNS server, proxies.
 package main
 
 import (
@@ -54,7 +55,7 @@ func run(ctx context.Context) error {
 	if err := os.MkdirAll("/tmp/gluetun", 0o644); err != nil {
 		return err
 	}
-	v := &vpn{settings: s, status: "starting"}
+	v := &vpn{settings: s, status: "starting", obtain: obtain}
 	control, err := newControl(s, v)
 	if err != nil {
 		return err
@@ -68,7 +69,6 @@ func run(ctx context.Context) error {
 	for delay := 15 * time.Second; ; delay *= 2 {
 		err := v.up(ctx, health)
 		if ctx.Err() != nil {
-			v.down()
 			return nil
 		}
 		// A crash, such as over a rule that an earlier process left behind, is tried again later and later.

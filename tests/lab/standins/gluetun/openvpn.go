@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// openvpn are the settings of OpenVPN that the stand-in judges. It brings none up.
+// openvpn are the settings of OpenVPN.
 type openvpn struct {
 	user, password       string
 	protocol             string
@@ -21,6 +21,8 @@ type openvpn struct {
 	passphrase           string
 	version              string
 	preset               string // of encryption, of one provider
+	flags                []string
+	verbosity            string
 }
 
 // Server data of v3.41.1, as far as filters need it: what its updaters write for each provider (internal/provider/*/updater).
@@ -61,7 +63,7 @@ func (r *reader) openvpn(provider string) (o openvpn) {
 	}
 	o.cert, o.key, o.encrypted = r.pem("OPENVPN_CERT"), r.pem("OPENVPN_KEY"), r.pem("OPENVPN_ENCRYPTED_KEY")
 	o.config, o.protocol = r.get("OPENVPN_CUSTOM_CONFIG", ""), r.get("OPENVPN_PROTOCOL", "udp")
-	o.version = r.get("OPENVPN_VERSION", "2.6")
+	o.version, o.verbosity, o.flags = r.get("OPENVPN_VERSION", "2.6"), r.get("OPENVPN_VERBOSITY", "1"), strings.Fields(r.get("OPENVPN_FLAGS", ""))
 	o.preset = strings.ToLower(r.get("PRIVATE_INTERNET_ACCESS_OPENVPN_ENCRYPTION_PRESET", "strong"))
 	for _, key := range []string{"OPENVPN_MSSFIX", "OPENVPN_VERBOSITY"} {
 		if v := r.get(key, "0"); !regexp.MustCompile(`^[0-9]+$`).MatchString(v) {

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +32,8 @@ type vpn struct {
 	publicIP string // asked for once per tunnel, and kept while a peer is silently dead
 	device   *device.Device
 	ports    []uint16 // of the provider's, that lead here
+	// obtain has them granted, for so long; those that it had, if it can.
+	obtain func(ctx context.Context, had []uint16) ([]uint16, time.Duration, error)
 }
 
 func (v *vpn) set(status string) {
@@ -50,28 +51,57 @@ func (v *vpn) get() (status, ip string) {
 	return v.status, v.publicIP
 }
 
-// up brings the tunnel up and returns when it has failed or ctx has ended.
+// server is the provider's end.
+type server struct {
+	proto string // tcp of OpenVPN's in all its words, or udp
+	addr  netip.Addr
+	port  uint16
+}
+
+// allow opens gluetun's own firewall for the tunnel and what carries it.
+func (v *vpn) allow(to server) error {
+	log.Printf("INFO [firewall] allowing VPN connection...")
+	proto, dev := to.proto[:3], v.settings.wireguardInterface
+	return errors.Join(
+		command(tables(to.addr.Is6()), "--append", "OUTPUT", "-d", to.addr.String(), "-o", podInterface, "-p", proto, "-m", proto, "--dport", fmt.Sprint(to.port), "-j", "ACCEPT"),
+		command("iptables", "--append", "OUTPUT", "-o", dev, "-j", "ACCEPT"),
+		command("ip6tables", "--append", "OUTPUT", "-o", dev, "-j", "ACCEPT"))
+}
+
+// errUnhealthy is a tunnel through which nothing comes back.
+var errUnhealthy = errors.New("failed to pass the healthcheck")
+
+// up brings the tunnel up and returns when it has failed or ctx has ended. An unhealthy one is made anew, without end and without back-off.
 func (v *vpn) up(ctx context.Context, h *health) error {
-	s := v.settings
-	endpoint, port, public := s.endpoint, s.port, s.public
-	if s.kind == "openvpn" {
-		return errors.New("the stand-in brings up no OpenVPN: these settings are good, and that is all it can say of them")
+	connect := v.overWireGuard
+	if v.settings.kind == "openvpn" {
+		connect = v.overOpenVPN
 	}
-	if s.provider != "custom" {
-		// In place of the provider's server list: the lab's one server.
-		data, err := os.ReadFile("/lab/server")
-		if err != nil {
-			return errors.New("no server found: the stand-in knows no server of " + s.provider)
-		}
-		if _, err := fmt.Sscan(string(data), &endpoint, &port, &public); err != nil {
+	for {
+		err := connect(ctx, h)
+		v.down()
+		if !errors.Is(err, errUnhealthy) {
 			return err
 		}
+		v.mu.Lock()
+		v.publicIP = ""
+		v.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
 	}
-	log.Printf("INFO [firewall] allowing VPN connection...")
-	if err := errors.Join(
-		command("iptables", "--append", "OUTPUT", "-d", endpoint.String(), "-o", podInterface, "-p", "udp", "-m", "udp", "--dport", fmt.Sprint(port), "-j", "ACCEPT"),
-		command("iptables", "--append", "OUTPUT", "-o", s.wireguardInterface, "-j", "ACCEPT"),
-		command("ip6tables", "--append", "OUTPUT", "-o", s.wireguardInterface, "-j", "ACCEPT")); err != nil {
+}
+
+// overWireGuard returns when the tunnel has failed, is unhealthy, or ctx has ended.
+func (v *vpn) overWireGuard(ctx context.Context, h *health) error {
+	s := v.settings
+	endpoint, port, public := s.endpoint, s.port, s.public
+	if s.provider != "custom" {
+		return errors.New("no server found: the stand-in knows no server of " + s.provider + " with WireGuard")
+	}
+	if err := v.allow(server{"udp", endpoint, port}); err != nil {
 		return err
 	}
 	log.Printf("INFO [wireguard] Connecting to %s:%d", endpoint, port)
@@ -80,7 +110,6 @@ func (v *vpn) up(ctx context.Context, h *health) error {
 		return fmt.Errorf("cannot create tunnel: %w", err)
 	}
 	v.device = device.NewDevice(t, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, "[wireguard] "))
-	defer v.down()
 	if err := v.device.IpcSet(uapi(s, endpoint, port, public)); err != nil {
 		return fmt.Errorf("cannot configure WireGuard: %w", err)
 	}
@@ -103,6 +132,7 @@ func (v *vpn) up(ctx context.Context, h *health) error {
 		if err := command("ip", f, "rule", "add", "not", "fwmark", mark, "lookup", table, "priority", "101"); err != nil {
 			return fmt.Errorf("adding rule: %w: file exists", err)
 		}
+		defer func() { _ = command("ip", f, "rule", "del", "priority", "101") }()
 	}
 	v.set("running")
 	log.Println("INFO [wireguard] Wireguard setup is complete")
@@ -114,9 +144,6 @@ func (v *vpn) down() {
 	if v.device != nil {
 		v.device.Close()
 		v.device = nil
-	}
-	for _, f := range []string{"-4", "-6"} {
-		_ = command("ip", f, "rule", "del", "priority", "101")
 	}
 }
 
@@ -139,19 +166,17 @@ func hexKey(key string) string {
 }
 
 // watch checks as v3.41.1 does: once when the tunnel is up, then every minute, and a dead peer is told after minutes only.
-// An unhealthy tunnel is made anew, without end and without back-off.
 func (v *vpn) watch(ctx context.Context, h *health) error {
 	if err := dial(ctx, v.settings.healthTarget, 6*time.Second); err != nil {
 		h.set("startup check: all check tries failed: " + err.Error())
 		log.Println("INFO [vpn] restarting VPN because it failed to pass the healthcheck: startup check")
-		v.down()
-		return v.again(ctx, h)
+		return errUnhealthy
 	}
 	h.set("")
 	go func() {
 		v.askPublicIP(ctx)
 		if ctx.Err() == nil {
-			v.forward()
+			v.forward(ctx)
 		}
 	}()
 	for {
@@ -170,23 +195,9 @@ func (v *vpn) watch(ctx context.Context, h *health) error {
 		if failed && ctx.Err() == nil {
 			h.set("small periodic check failed")
 			log.Println("INFO [vpn] restarting VPN because it failed to pass the healthcheck")
-			v.down()
-			return v.again(ctx, h)
+			return errUnhealthy
 		}
 	}
-}
-
-// again is the restart after a failed check: the loop that the real one goes through every six seconds and more.
-func (v *vpn) again(ctx context.Context, h *health) error {
-	v.mu.Lock()
-	v.publicIP = ""
-	v.mu.Unlock()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(500 * time.Millisecond):
-	}
-	return v.up(ctx, h)
 }
 
 func dial(ctx context.Context, target string, patience time.Duration) error {
