@@ -3,6 +3,9 @@
 # beside the tunnel none gets out of this pod. All targets at once: a silent one takes two seconds, the check waits for five.
 [ -d /sys/class/net/tun0 ] || exit 1
 try() {
+  # What is bound to an interface needs no route there; gluetun's own packets do, and by pod-gateway clients' too. They have gone when the
+  # interface was down for a moment.
+  ip route get "$1" | grep -q 'dev tun0 ' || return 1
   ping -c 1 -W 1 -I tun0 "$1" || nc -z -w 1 "$1" "$2"
 }
 tries=

@@ -34,7 +34,7 @@ func (s *stage) peered() {
 	defer func() { end(); <-ended }()
 	go func() {
 		_, err := s.Lab(ctx, "exec", "--", "ip", "netns", "exec", "inet", s.Root+"/build/bin/lab", "holding",
-			world.VPNAddress+":"+port, peerAddress, fmt.Sprintf("%x", sha1.Sum([]byte("announce-http"))), "40s")
+			world.VPNAddress+":"+port, peerAddress, fmt.Sprintf("%x", sha1.Sum([]byte("announce-http"))), "120s")
 		ended <- err
 	}()
 	heard := func() (n int) {
@@ -63,7 +63,8 @@ func (s *stage) peered() {
 	assert.Zero(s, seen[peerAddress], "LEAK: to a peer")
 	assert.Positive(s, seen[peerLike], "so it would be counted")
 	before := heard()
-	require.NoError(s, world.Until(s.Context(), 30*time.Second, func() string {
+	// Each time it waits twice as long as before.
+	require.NoError(s, world.Until(s.Context(), 90*time.Second, func() string {
 		if heard() == before {
 			return "qBittorrent's peer hears nothing more through the tunnel"
 		}
