@@ -114,6 +114,11 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
 		o.Server.Country = country(o)
+		if !o.Tunnel.Up {
+			if o.Tunnel.Refused, err = refusedLogin(env, o.Config); err != nil {
+				return o, err
+			}
+		}
 	}
 	if o.Leader && (unsettled(o) != nil || o.silent() || held(plans(o, published(o), new(hook.Desired)))) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
@@ -262,6 +267,7 @@ func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 		Workload: container, TUN: o.Config.TUN, Trials: o.View.Trials, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
 		AgentImage: o.Config.AgentImage, Leases: o.Leases, Standby: o.Standby, Pod: o.holderAddress(), MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
 		Ports: o.Config.portServer(), Told: o.Config.portsTold(), Exit: o.Tunnel.Seen, Country: o.Server.Country, Listed: o.Server.Listed,
+		Refused: o.Tunnel.Refused,
 	}
 }
 
@@ -332,6 +338,8 @@ func status(o Observed) hook.Status {
 		return hook.Active(fmt.Sprintf("connected, seen as %s", o.Tunnel.Seen))
 	case o.Tunnel.Up:
 		return hook.Active("connected")
+	case o.Tunnel.Refused:
+		return hook.Blocked(otherAccount(o.Config))
 	case known && !up:
 		return hook.Waiting(fmt.Sprintf("the VPN tunnel is down; see: kubectl -n %s logs %s -c %s", o.Model, strings.ReplaceAll(o.Name, "/", "-"), container))
 	default:

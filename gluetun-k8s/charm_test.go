@@ -67,6 +67,10 @@ func TestReconcile(t *testing.T) {
 		{"the tunnel is down", func(o *Observed) { o.Tunnel = Tunnel{}; o.Container.Checks[tunnelCheck] = false },
 			hook.Waiting("the VPN tunnel is down; see: kubectl -n downloads logs gluetun-0 -c gluetun"), hook.Running},
 		{"the tunnel has not been tried yet", func(o *Observed) { o.Tunnel = Tunnel{} }, hook.Waiting("waiting for the VPN tunnel"), hook.Running},
+		{"the provider refuses user and password", func(o *Observed) {
+			o.Tunnel = Tunnel{Refused: true}
+			o.Config.Type, o.Config.Provider, o.Config.OpenVPNSecret = "openvpn", "private internet access", "secret:9"
+		}, hook.Blocked("vpn-provider=private internet access refuses what the secret has, or the subscription has ended: juju update-secret secret:9 user=<user> password=<password>"), hook.Running},
 		{"gluetun is about to start", func(o *Observed) { o.Tunnel, o.Container.Running = Tunnel{}, false }, hook.Maintenance("starting gluetun"), hook.Running},
 		{"the pod has no overlay yet: gluetun looks at the interfaces once", func(o *Observed) { o.Pod.Overlay = false },
 			hook.Maintenance("restarting this pod with the gateway's end of the overlay"), hook.Stopped},

@@ -22,6 +22,7 @@ type Tunnel struct {
 	Up      bool
 	Seen    netip.Addr // what the world sees, as gluetun asked it once
 	Country string     // that it sees it in, in somebody else's words
+	Refused bool       // it is not up, because the provider does not take the account
 }
 
 // seeTunnel tries all targets at once, for at most a second and a half: a hook has two. The charm's container shares the pod's network.

@@ -29,6 +29,7 @@ type Gateway struct {
 	Told       string           // where, on the loopback, the VPN client tells which ports it has had granted by itself; empty: it does not
 	Exit       netip.Addr       // whom the world sees, told in metrics; zero: not known
 	Country    string           // that Exit is in, told alike; empty: not known
+	Refused    bool             // the provider does not take the account, told alike
 	Listed     time.Time        // of when the servers are that the VPN client chooses from, told alike; zero: not known
 	Resolvers  []netip.AddrPort // asked for clients' names, through the tunnel; none: nobody is
 }

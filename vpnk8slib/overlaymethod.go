@@ -139,7 +139,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 		Device: podInterface, Overlay: overlayInterface, Tunnel: tunnelInterface, Address: netip.PrefixFrom(first(network), network.Bits()),
 		Pod: g.App.pod(), VNI: uint32(g.Data.VXLANID), Port: uint16(g.Data.VXLANPort), Beats: guard.Beats, MTU: g.MTU, Probes: g.Probes,
 		Ports: g.Ports, Told: g.Told, Resolvers: g.Resolvers, Cluster: g.Network.Cluster(), Blocks: g.Leases.Blocks, Seen: g.Leases.Seen, Exit: g.Exit,
-		Country: g.Country, Listed: g.Listed,
+		Country: g.Country, Listed: g.Listed, Refused: g.Refused,
 	}}
 	if len(g.Resolvers) > 0 {
 		config.Gateway.Names = GatewayNames

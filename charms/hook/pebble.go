@@ -29,6 +29,7 @@ type Pebble interface {
 	WaitChange(string, *client.WaitChangeOptions) (*client.Change, error)
 	Services(*client.ServicesOptions) ([]*client.ServiceInfo, error)
 	Checks(*client.ChecksOptions) ([]*client.CheckInfo, error)
+	Logs(*client.LogsOptions) error
 	ListFiles(*client.ListFilesOptions) ([]*client.FileInfo, error)
 	MakeDir(*client.MakeDirOptions) error
 	Push(*client.PushOptions) error

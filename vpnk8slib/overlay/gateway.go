@@ -41,6 +41,8 @@ type Gateway struct {
 	// alike. Zero: not known.
 	Country string    `json:"country,omitempty"`
 	Listed  time.Time `json:"listed,omitzero"`
+	// Refused is that the provider does not take the account, as the VPN client says; told alike.
+	Refused bool `json:"refused,omitempty"`
 	// Standby is how several units agree on it; nil: there is one. Pod is then the one that begins.
 	Standby *Standby `json:"standby,omitempty"`
 	// Seen are the pods of clients as an earlier gateway knew them: they are told that there is a new one. Nothing else is

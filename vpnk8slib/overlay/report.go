@@ -64,6 +64,7 @@ type GatewayState struct {
 	Exit    netip.Addr                `json:"exit,omitzero"`        // whom the world sees, as the charm has heard; zero: not known
 	Country string                    `json:"country,omitempty"`    // that the exit is in, as the charm has heard
 	Listed  time.Time                 `json:"listed,omitzero"`      // of when the servers are that the VPN client chooses from; zero: not known
+	Refused bool                      `json:"refused,omitempty"`    // the provider does not take the account, as the charm has heard
 	IPv6    bool                      `json:"ipv6"`                 // clients' IPv6 is led into it
 	NoIPv6  string                    `json:"ipv6_error,omitempty"` // why it is not, where the tunnel has IPv6
 	Clients map[netip.Addr]ClientSeen `json:"clients"`

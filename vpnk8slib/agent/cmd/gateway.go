@@ -78,8 +78,8 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		}
 		current.Store(&own)
 		config := gateway.Config{Gateway: own, Keys: map[string][]byte{}}
-		config.Exit, config.Country, config.Listed = netip.Addr{}, "", time.Time{} // nothing is laid anew for these
-		for _, b := range own.Blocks {                                             // a client whose key is not there yet takes nothing from the others
+		config.Exit, config.Country, config.Listed, config.Refused = netip.Addr{}, "", time.Time{}, false // nothing is laid anew for these
+		for _, b := range own.Blocks {                                                                    // a client whose key is not there yet takes nothing from the others
 			key, err := r.key(b.Name)
 			if err != nil && !deaf[b.Name] {
 				r.log.Warn("cannot hear an application", "name", b.Name, "error", err)
@@ -95,7 +95,7 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		state := keeper.State()
 		state.Lost = truth.Lost()
 		if c := current.Load(); c != nil {
-			state.Link, state.Exit, state.Country, state.Listed = tunnel.Look(c.Tunnel), c.Exit, c.Country, c.Listed
+			state.Link, state.Exit, state.Country, state.Listed, state.Refused = tunnel.Look(c.Tunnel), c.Exit, c.Country, c.Listed, c.Refused
 			if state.Link != nil && !chosen.Load() {
 				state.Link.Server = netip.Addr{}
 			}

@@ -54,6 +54,7 @@ var (
 	tunnelSent     = desc("gateway_tunnel_sent_bytes_total", "Bytes that went into the tunnel since its interface was made.")
 	tunnelShaken   = desc("gateway_tunnel_handshake_age_seconds", "How long ago the kernel's WireGuard last shook hands with the server; absent with any other VPN client.")
 	tunnelAnswered = desc("gateway_tunnel_server_answered", "1 once the server has shaken hands since the tunnel's interface was made, 0 before: it knows the key; absent with any other VPN client than the kernel's WireGuard.")
+	tunnelRefused  = desc("gateway_login_refused", "1 while the provider does not take the account, as the VPN client's log has it: OpenVPN's alone, a WireGuard server is silent.")
 	tunnelServer   = desc("gateway_server_info", "1 while the tunnel is up, with the server's address where the VPN client has chosen it, and the country that the exit is in as the VPN client was told; empty: not known.", "server", "country")
 	tunnelListed   = desc("gateway_server_list_age_seconds", "How old the provider's servers are that the VPN client chooses from; absent where it does not say.")
 	tunnelCame     = desc("gateway_tunnel_reconnects_total", "How often the tunnel was lost and came back, by how it was lost: nothing came back, or its interface was gone.", "reason")
@@ -117,6 +118,7 @@ func (report collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if g := r.Gateway; g != nil {
 		is(gatewayTunnel, g.Tunnel)
+		is(tunnelRefused, g.Refused && !g.Tunnel)
 		tell(gatewayClients, prometheus.GaugeValue, float64(len(g.Clients)))
 		count(gatewayRefused, g.Foreign, "foreign")
 		count(gatewayRefused, g.Stale, "stale")

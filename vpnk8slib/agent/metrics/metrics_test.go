@@ -92,6 +92,11 @@ func TestMetricsOfAGateway(t *testing.T) {
 	text = ask(overlay.Report{Gateway: &overlay.GatewayState{
 		Exit: netip.MustParseAddr("192.0.2.2"), Link: &overlay.TunnelLink{MTU: 1320},
 	}})
+	assert.Contains(t, text, "charmarr_vpn_gateway_login_refused 0\n")
+	refused := overlay.Report{Gateway: &overlay.GatewayState{Refused: true}}
+	assert.Contains(t, ask(refused), "charmarr_vpn_gateway_login_refused 1\n")
+	refused.Gateway.Tunnel = true
+	assert.Contains(t, ask(refused), "charmarr_vpn_gateway_login_refused 0\n", "what the charm heard is older")
 	assert.Contains(t, text, "charmarr_vpn_gateway_tunnel_up 0\n", "a number, also of a tunnel that never was up: an alert can see it")
 	assert.NotContains(t, text, "exit_info", "a tunnel that is down has no exit")
 	assert.NotContains(t, text, "handshake", "what is not known is not said")

@@ -52,9 +52,13 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == "receive" {
+		fmt.Fprintln(os.Stderr, "probe:", receive(os.Args[2]))
+		os.Exit(1)
+	}
 	kinds := map[string]func(string) (string, error){"http": fetch, "tcp": tcp, "udp": udp, "icmp": ping, "dns": resolve}
 	if len(os.Args) != 3 || kinds[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: probe http|tcp|udp|icmp|dns DST\n       probe send|sent\n       probe names DOMAIN\n       probe sleep")
+		fmt.Fprintln(os.Stderr, "usage: probe http|tcp|udp|icmp|dns DST\n       probe send|sent\n       probe names DOMAIN\n       probe receive :PORT\n       probe sleep")
 		os.Exit(2)
 	}
 	if os.Args[1] != "icmp" { // which needs a raw socket
@@ -66,6 +70,15 @@ func main() {
 		answer["error"] = word(err)
 	}
 	_ = json.NewEncoder(os.Stdout).Encode(answer)
+}
+
+// receive prints what is posted to it, its path first: in the place of what keeps logs and traces.
+func receive(at string) error {
+	return http.ListenAndServe(at, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		fmt.Println(r.URL.Path, strings.Join(strings.Fields(string(text)), " "))
+		w.WriteHeader(http.StatusNoContent)
+	}))
 }
 
 // without sends without end, or tells what came of that.
