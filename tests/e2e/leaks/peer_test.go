@@ -3,7 +3,6 @@
 package leaks
 
 import (
-	"context"
 	"crypto/sha1"
 	"fmt"
 	"strings"
@@ -29,11 +28,10 @@ func (s *stage) peered() {
 	s.inet("nft", "add table inet peer; add counter inet peer heard; add chain inet peer in { type filter hook input priority 0; }; "+
 		"add rule inet peer in ip daddr "+peerAddress+" tcp flags & syn == 0 counter name heard drop")
 	defer s.inet("nft", "delete", "table", "inet", "peer")
-	ctx, end := context.WithCancel(s.Context())
 	ended := make(chan error, 1)
-	defer func() { end(); <-ended }()
+	defer func() { s.kill("/lab holding"); <-ended }() // in a network of its own: to cancel the command would leave it
 	go func() {
-		_, err := s.Lab(ctx, "exec", "--", "ip", "netns", "exec", "inet", s.Root+"/build/bin/lab", "holding",
+		_, err := s.Lab(s.Context(), "exec", "--", "ip", "netns", "exec", "inet", s.Root+"/build/bin/lab", "holding",
 			world.VPNAddress+":"+port, peerAddress, fmt.Sprintf("%x", sha1.Sum([]byte("announce-http"))), "120s")
 		ended <- err
 	}()
