@@ -17,8 +17,9 @@ type Info struct {
 		Endpoint  string `json:"endpoint"` // address of the provider's end
 		Port      int    `json:"port"`
 		PublicKey string `json:"public_key"`
-		User      string `json:"user"`     // of OpenVPN's
-		Password  string `json:"password"` // of the pretend provider's one account
+		User      string `json:"user"`         // of OpenVPN's
+		Password  string `json:"password"`     // of the pretend provider's one account
+		File      string `json:"openvpn_file"` // a client's, which it comes with instead
 		// Subscriptions are of one tunnel each.
 		Subscriptions []struct {
 			KeyFile string `json:"key_file"` // the private key, 0600
@@ -136,17 +137,22 @@ func (d Deploy) Subscribe(ctx context.Context, model, app string, subscription i
 	return err
 }
 
-// OpenVPN gives gluetun the lab's account at a provider with a list of servers, whose password it may have wrong.
+// OpenVPN gives gluetun the lab's account at a provider, whose password it may have wrong: as one with a list of servers, or, for
+// "custom", with the file that it hands out.
 func (d Deploy) OpenVPN(ctx context.Context, model, provider, password string) error {
 	info, err := d.Info(ctx)
 	if err != nil {
 		return err
 	}
-	uri, err := d.Juju(ctx, "add-secret", "-m", model, "vpn-account", "user="+info.VPN.User, "password="+password)
+	name, words := "vpn-account", []string{"user=" + info.VPN.User, "password=" + password}
+	if provider == "custom" {
+		name, words = "vpn-file", append(words, "config#file="+info.VPN.File)
+	}
+	uri, err := d.Juju(ctx, append([]string{"add-secret", "-m", model, name}, words...)...)
 	if err != nil {
 		return err
 	}
-	if _, err := d.Juju(ctx, "grant-secret", "-m", model, "vpn-account", "gluetun"); err != nil {
+	if _, err := d.Juju(ctx, "grant-secret", "-m", model, name, "gluetun"); err != nil {
 		return err
 	}
 	args := []string{"config", "-m", model, "gluetun", "vpn-type=openvpn", "vpn-provider=" + provider, "openvpn-secret=" + strings.TrimSpace(uri)}

@@ -13,6 +13,7 @@ import (
 	"github.com/charmarr/charmarr-go/tests/lab/internal/inet"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/mesh"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/node"
+	"github.com/charmarr/charmarr-go/tests/lab/internal/openvpn"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/radv"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/vpn"
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
@@ -95,7 +96,7 @@ func info(_ context.Context, lab where.Lab, _ []string) error {
 	}
 	return out.Encode(map[string]any{
 		"vpn": map[string]any{"endpoint": where.VPNEndpoint, "port": where.VPNPort, "public_key": strings.TrimSpace(string(public)),
-			"subscriptions": subscriptions, "exit": where.VPNExit, "user": where.OpenVPNUser, "password": where.OpenVPNPassword},
+			"subscriptions": subscriptions, "exit": where.VPNExit, "user": where.OpenVPNUser, "password": where.OpenVPNPassword, "openvpn_file": openvpn.FilePath(lab)},
 		"echo": "203.0.113.7", "node": where.UplinkIP,
 		"kubeconfig": lab.Path("pki", "admin.kubeconfig"), "images": images.Resources(), "tun": where.TUN,
 	})

@@ -18,8 +18,18 @@ func File(protocol string) (string, error) {
 		protocol, where.VPNEndpoint, port, ca), err
 }
 
+// FilePath is where a client's file lies for whoever wants to come with it, by UDP.
+func FilePath(lab where.Lab) string { return lab.Path("vpn", "client.ovpn") }
+
 // Serve serves by UDP and by TCP until ctx ends.
 func Serve(ctx context.Context, lab where.Lab) error {
+	file, err := File("udp")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(FilePath(lab), []byte(file), 0o600); err != nil {
+		return err
+	}
 	ca, err := Authority()
 	if err != nil {
 		return err
