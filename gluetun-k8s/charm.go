@@ -114,11 +114,9 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
 		o.Server.Country = country(o)
-		if !o.Tunnel.Up {
-			if o.Tunnel.Refused, err = refusedLogin(env, o.Config); err != nil {
-				return o, err
-			}
-		}
+	}
+	if !o.Tunnel.Up && !o.elsewhere() { // nor is gluetun's being started again
+		o.Tunnel.Refused = refusedLogin(env, o)
 	}
 	if o.Leader && (unsettled(o) != nil || o.silent() || held(plans(o, published(o), new(hook.Desired)))) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
@@ -332,14 +330,14 @@ func patched(o Observed) hook.Gate {
 func status(o Observed) hook.Status {
 	up, known := o.Container.Checks[tunnelCheck]
 	switch {
+	case o.Tunnel.Refused:
+		return hook.Blocked(otherAccount(o))
 	case !o.Container.Running:
 		return hook.Maintenance("starting gluetun")
 	case o.Tunnel.Up && o.Tunnel.Seen.IsValid():
 		return hook.Active(fmt.Sprintf("connected, seen as %s", o.Tunnel.Seen))
 	case o.Tunnel.Up:
 		return hook.Active("connected")
-	case o.Tunnel.Refused:
-		return hook.Blocked(otherAccount(o.Config))
 	case known && !up:
 		return hook.Waiting(fmt.Sprintf("the VPN tunnel is down; see: kubectl -n %s logs %s -c %s", o.Model, strings.ReplaceAll(o.Name, "/", "-"), container))
 	default:

@@ -70,7 +70,7 @@ func TestReconcile(t *testing.T) {
 		{"the provider refuses user and password", func(o *Observed) {
 			o.Tunnel = Tunnel{Refused: true}
 			o.Config.Type, o.Config.Provider, o.Config.OpenVPNSecret = "openvpn", "private internet access", "secret:9"
-		}, hook.Blocked("vpn-provider=private internet access refuses what the secret has, or the subscription has ended: juju update-secret secret:9 user=<user> password=<password>"), hook.Running},
+		}, hook.Blocked("the server of vpn-provider=private internet access refuses the account: juju update-secret secret:9 user=<user> password=<password>; where it is right, see whether the subscription has ended or has too many connections, and: kubectl -n downloads logs gluetun-0 -c gluetun"), hook.Running},
 		{"gluetun is about to start", func(o *Observed) { o.Tunnel, o.Container.Running = Tunnel{}, false }, hook.Maintenance("starting gluetun"), hook.Running},
 		{"the pod has no overlay yet: gluetun looks at the interfaces once", func(o *Observed) { o.Pod.Overlay = false },
 			hook.Maintenance("restarting this pod with the gateway's end of the overlay"), hook.Stopped},

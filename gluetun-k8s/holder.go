@@ -19,10 +19,12 @@ const heldKey = "held"
 
 // saidByHolder is what a unit says of the tunnel that it has. Of the ports the Lease tells as well, of the address nobody else.
 type saidByHolder struct {
-	Pod   netip.Addr               `json:"pod"` // in which it was said: what an earlier pod of the unit said is void
-	Exit  netip.Addr               `json:"exit,omitzero"`
-	Ports map[string]overlay.Lease `json:"ports,omitempty"`
-	Since time.Time                `json:"since,omitzero"` // when the ports became these
+	Pod  netip.Addr `json:"pod"` // in which it was said: what an earlier pod of the unit said is void
+	Exit netip.Addr `json:"exit,omitzero"`
+	// Refused is that the provider does not take the account.
+	Refused bool                     `json:"refused,omitempty"`
+	Ports   map[string]overlay.Lease `json:"ports,omitempty"`
+	Since   time.Time                `json:"since,omitzero"` // when the ports became these
 }
 
 // say adds what this unit says to the others: nothing where it is known to stand by, or alone.
@@ -34,7 +36,7 @@ func (o Observed) say(d *hook.Desired) {
 	text := ""
 	if p.Active {
 		g := o.Pod.Agent.Gateway
-		said := saidByHolder{Pod: o.Pod.Address, Exit: o.Tunnel.Seen, Ports: maps.Clone(g.Ports), Since: g.Since}
+		said := saidByHolder{Pod: o.Pod.Address, Exit: o.Tunnel.Seen, Refused: o.Tunnel.Refused, Ports: maps.Clone(g.Ports), Since: g.Since}
 		for name, l := range said.Ports { // without what every renewal changes, and every client
 			l.Until, l.Client = time.Time{}, netip.Addr{}
 			said.Ports[name] = l
@@ -76,6 +78,8 @@ func (o *Observed) heard(text string) {
 	}
 	if p.Held.Tunnel {
 		o.Tunnel.Seen = said.Exit
+	} else {
+		o.Tunnel.Refused = said.Refused
 	}
 	if said.Since.After(p.Held.Since) { // the Lease has been read a moment before
 		o.Pod.Agent.Gateway.Ports = said.Ports

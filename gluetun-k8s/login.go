@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
 )
@@ -14,25 +16,41 @@ const (
 	tunnelStands = "Initialization Sequence Completed"
 )
 
-// refusedLogin says whether the provider has refused the account the last time that it was asked, since gluetun was started. A WireGuard
-// server says nothing to a key that it does not know.
-func refusedLogin(env hook.Env, c Config) (refused bool, err error) {
-	if c.Type != "openvpn" {
-		return false, nil
+// otherwise are refusals in the same word that no other account would mend: the server is busy, or the ciphers do not go together.
+var otherwise = []string{loginRefused + ",TEMP", loginRefused + ",Data channel"}
+
+// answer is the last word of a log on an account.
+type answer bool
+
+func (r *answer) read(line string) {
+	switch {
+	case strings.Contains(line, tunnelStands), strings.Contains(line, otherwise[0]), strings.Contains(line, otherwise[1]):
+		*r = false
+	case strings.Contains(line, loginRefused):
+		*r = true
 	}
-	err = hook.SeeLog(env, container, "gluetun", func(line string) {
-		switch {
-		case strings.Contains(line, loginRefused):
-			refused = true
-		case strings.Contains(line, tunnelStands):
-			refused = false
-		}
-	})
-	return refused, err
+}
+
+// refusedLogin says whether the provider has refused the account the last time that it was asked in this pod. A start of gluetun, which
+// Pebble makes when the tunnel is down for long, changes nothing of it; another account does. A WireGuard server says nothing to a key
+// that it does not know. A log that cannot be read says nothing either.
+func refusedLogin(env hook.Env, o Observed) bool {
+	if o.Config.Type != "openvpn" || unsettled(o) != nil {
+		return false
+	}
+	account := fmt.Sprintf("%s %s %.16s", o.Config.Provider, o.Config.EndpointIP, apiKey(o.Secret))
+	text, err := hook.Found(".account", account, func() (string, error) { return time.Now().Format(time.RFC3339Nano), nil })
+	since, parsed := time.Parse(time.RFC3339Nano, text)
+	if cmp.Or(err, parsed) != nil {
+		return false
+	}
+	var last answer
+	return hook.SeeLog(env, container, "gluetun", since, last.read) == nil && bool(last)
 }
 
 // otherAccount is what the operator can do about it.
-func otherAccount(c Config) string {
-	_, id := c.secretOption()
-	return fmt.Sprintf("vpn-provider=%s refuses what the secret has, or the subscription has ended: juju update-secret %s %s", c.Provider, id, c.protocol().words())
+func otherAccount(o Observed) string {
+	_, id := o.Config.secretOption()
+	return fmt.Sprintf("the server of vpn-provider=%s refuses the account: juju update-secret %s %s; where it is right, see whether the subscription has ended or has too many connections, and: kubectl -n %s logs %s -c %s",
+		o.Config.Provider, id, o.Config.protocol().words(), o.Model, strings.ReplaceAll(o.Name, "/", "-"), container)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -31,7 +32,7 @@ func seeTunnel(ctx context.Context, t targets, apiKey string) (out Tunnel) {
 	defer cancel()
 	answers := make(chan bool, len(t))
 	for _, target := range t {
-		go func() { answers <- reach(ctx, tunnelDevice, target) }()
+		go func() { answers <- leads(tunnelDevice, target) && reach(ctx, tunnelDevice, target) }()
 	}
 	for range t {
 		if <-answers {
@@ -44,6 +45,26 @@ func seeTunnel(ctx context.Context, t targets, apiKey string) (out Tunnel) {
 		out.Seen, out.Country = seen.Address, seen.Country
 	}
 	return out
+}
+
+// leads says whether a packet that is bound to nothing would take an interface: the address that the kernel gives it is the interface's.
+// What is bound needs no route, and is answered through a tunnel that has lost its own.
+func leads(device string, target netip.AddrPort) bool {
+	conn, err := net.Dial("udp", target.String()) // sends nothing
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	link, err := net.InterfaceByName(device)
+	if err != nil {
+		return false
+	}
+	addresses, err := link.Addrs()
+	from := conn.LocalAddr().(*net.UDPAddr).IP
+	return err == nil && slices.ContainsFunc(addresses, func(a net.Addr) bool {
+		own, ok := a.(*net.IPNet)
+		return ok && own.IP.Equal(from)
+	})
 }
 
 // reach makes a connection that can leave through one interface only: bound to it. A refusal has come back as well.

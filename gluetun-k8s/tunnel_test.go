@@ -51,3 +51,11 @@ func TestPublicIP(t *testing.T) {
 		})
 	}
 }
+
+// What leads elsewhere is no tunnel, however it answers what is bound to it.
+func TestLeads(t *testing.T) {
+	own := netip.MustParseAddrPort("127.0.0.1:9")
+	assert.True(t, leads("lo", own))
+	assert.False(t, leads("tun-none", own), "there is no such interface")
+	assert.False(t, leads("lo", netip.MustParseAddrPort("255.255.255.255:9")), "the kernel does not let it go anywhere")
+}

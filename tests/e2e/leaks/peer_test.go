@@ -29,10 +29,13 @@ func (s *stage) peered() {
 		"add rule inet peer in ip daddr "+peerAddress+" tcp flags & syn == 0 counter name heard drop")
 	defer s.inet("nft", "delete", "table", "inet", "peer")
 	ended := make(chan error, 1)
-	defer func() { s.kill("/lab holding"); <-ended }() // in a network of its own: to cancel the command would leave it
+	defer func() { // to cancel the command would leave it; it may have ended
+		_, _ = s.Lab(s.Context(), "exec", "--", "pkill", "-KILL", "-f", "^[^ ]*/lab holding")
+		<-ended
+	}()
 	go func() {
 		_, err := s.Lab(s.Context(), "exec", "--", "ip", "netns", "exec", "inet", s.Root+"/build/bin/lab", "holding",
-			world.VPNAddress+":"+port, peerAddress, fmt.Sprintf("%x", sha1.Sum([]byte("announce-http"))), "120s")
+			world.VPNAddress+":"+port, peerAddress, fmt.Sprintf("%x", sha1.Sum([]byte("announce-http"))), "180s")
 		ended <- err
 	}()
 	heard := func() (n int) {

@@ -95,7 +95,7 @@ func runGateway(ctx context.Context, flags *flag.FlagSet, args []string, _, errs
 		state := keeper.State()
 		state.Lost = truth.Lost()
 		if c := current.Load(); c != nil {
-			state.Link, state.Exit, state.Country, state.Listed, state.Refused = tunnel.Look(c.Tunnel), c.Exit, c.Country, c.Listed, c.Refused
+			state.Link, state.Exit, state.Country, state.Listed, state.Refused = tunnel.Look(c.Tunnel), c.Exit, c.Country, c.Listed, c.Refused && active.Load()
 			if state.Link != nil && !chosen.Load() {
 				state.Link.Server = netip.Addr{}
 			}

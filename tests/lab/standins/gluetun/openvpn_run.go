@@ -25,7 +25,7 @@ const (
 	openvpnUser, openvpnUID = "nonrootuser", 1000
 )
 
-// completed is what OpenVPN says when its tunnel is there, refused when the account is not taken.
+// completed is what OpenVPN says when its tunnel is there.
 const completed = "Initialization Sequence Completed"
 
 // overOpenVPN runs OpenVPN itself until it ends, or the tunnel is unhealthy: as gluetun does, with what it takes from its provider's code or
