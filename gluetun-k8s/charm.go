@@ -339,10 +339,15 @@ func status(o Observed) hook.Status {
 	case o.Tunnel.Up:
 		return hook.Active("connected")
 	case known && !up:
-		return hook.Waiting(fmt.Sprintf("the VPN tunnel is down; see: kubectl -n %s logs %s -c %s", o.Model, strings.ReplaceAll(o.Name, "/", "-"), container))
+		return hook.Waiting("the VPN tunnel is down; see: " + itsLog(o))
 	default:
 		return hook.Waiting("waiting for the VPN tunnel")
 	}
+}
+
+// itsLog is the command that shows what gluetun says.
+func itsLog(o Observed) string {
+	return fmt.Sprintf("kubectl -n %s logs %s -c %s", o.Model, strings.ReplaceAll(o.Name, "/", "-"), container)
 }
 
 // notes are what the operator should know of other gateways and of the consumers. Whoever set what another gateway has is told,

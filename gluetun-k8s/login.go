@@ -51,6 +51,6 @@ func refusedLogin(env hook.Env, o Observed) bool {
 // otherAccount is what the operator can do about it.
 func otherAccount(o Observed) string {
 	_, id := o.Config.secretOption()
-	return fmt.Sprintf("the server of vpn-provider=%s refuses the account: juju update-secret %s %s; where it is right, see whether the subscription has ended or has too many connections, and: kubectl -n %s logs %s -c %s",
-		o.Config.Provider, id, o.Config.protocol().words(), o.Model, strings.ReplaceAll(o.Name, "/", "-"), container)
+	return fmt.Sprintf("the server of vpn-provider=%s refuses the account: juju update-secret %s %s; where it is right, see whether the subscription has ended or has too many connections, and: %s",
+		o.Config.Provider, id, o.Config.protocol().words(), itsLog(o))
 }
