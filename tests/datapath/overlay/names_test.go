@@ -27,9 +27,10 @@ const (
 	outsideResolver = "198.18.0.53:53"
 	service         = "kubernetes.default.svc.cluster.local."
 	tracker         = "tracker.example.com."
+	listed          = "tracker.example.com.svc.cluster.local." // what a search list makes of it
 )
 
-// resolver answers everything with one address, over UDP and TCP, and counts what it is asked.
+// resolver answers everything with one address, over UDP and TCP, but that there is a namespace named com, and counts what it is asked.
 func (s *stage) resolver(n *ns.NS, says string) *atomic.Int64 {
 	s.Helper()
 	asked := new(atomic.Int64)
@@ -38,6 +39,9 @@ func (s *stage) resolver(n *ns.NS, says string) *atomic.Int64 {
 		m := new(dns.Msg)
 		m.SetReply(q)
 		m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 5}, A: net.ParseIP(says)}}
+		if q.Question[0].Name == "com.svc.cluster.local." {
+			m.SetRcode(q, dns.RcodeNameError)
+		}
 		_ = w.WriteMsg(m)
 	})
 	require.NoError(s, n.Do(s.T, func() error {
@@ -100,7 +104,8 @@ func TestNamesAreSplit(t *testing.T) {
 	}
 	plain := s.join("10.42.0.77", "fd42::77")
 	require.Equal(t, "10.43.0.1", ask(plain, workload, "udp", clusterResolver, tracker), "without an agent the cluster hears everything")
-	require.EqualValues(t, 1, inside.Swap(0))
+	require.Equal(t, "10.43.0.1", ask(plain, workload, "udp", clusterResolver, listed))
+	require.EqualValues(t, 2, inside.Swap(0))
 
 	gateway := s.gatewayAgent("10.42.0.7", nil)
 	gateway.config.Gateway.Names, gateway.config.Gateway.Resolvers = 5300, []netip.AddrPort{netip.MustParseAddrPort(outsideResolver)}
@@ -132,7 +137,10 @@ func TestNamesAreSplit(t *testing.T) {
 		}
 	}
 	assert.Equal(t, "NXDOMAIN", ask(pod.NS, workload, "udp", clusterResolver, "tracker.example.com.downloads.svc.cluster.local."), "a search list's")
-	assert.EqualValues(t, asked+8, inside.Load())
+	assert.EqualValues(t, asked+8+1, inside.Load(), "and once whether there is such a namespace")
+	asked = inside.Load()
+	assert.Equal(t, "NXDOMAIN", ask(pod.NS, workload, "udp", clusterResolver, listed))
+	assert.EqualValues(t, asked+1, inside.Load(), "whether there is a namespace named com, and no more")
 	assert.Equal(t, before, outside.Load(), "LEAK: the world heard of a Service")
 	// Also from a port that the agent has just asked the same resolver from: no redirect is asked about a connection that is there.
 	before = outside.Load()
@@ -194,4 +202,31 @@ func TestAResolversPortThatIsTaken(t *testing.T) {
 	said, err := s.lookup(pod, 1000, "udp", clusterResolver, "kubernetes.default.svc.cluster.local.")
 	require.NoError(t, err)
 	require.Equal(t, "10.43.0.1", said)
+}
+
+// The overlay's network is given another while clients are there: the gateway answers them at its new address, and not at the old one.
+func TestNamesFollowTheOverlaysNetwork(t *testing.T) {
+	s := newWorld(t)
+	s.resolver(s.world, "198.51.100.7")
+	gateway := s.gatewayAgent("10.42.0.7", nil)
+	gateway.config.Gateway.Names, gateway.config.Gateway.Resolvers = 5300, []netip.AddrPort{netip.MustParseAddrPort(outsideResolver)}
+	gateway.Configure(gateway.config)
+	pod := s.clientAgent("10.42.0.5", way, qbittorrentKey)
+	s.through(pod.NS)
+	answers := func(at string) bool {
+		said, err := s.lookup(pod.NS, 0, "udp", at+":5300", tracker)
+		return err == nil && said == "198.51.100.7"
+	}
+	require.Eventually(t, func() bool { return answers("172.16.0.1") }, patience, moment)
+
+	anew := netip.MustParsePrefix("172.16.32.1/20")
+	g := *gateway.config.Gateway
+	g.Address, g.Blocks = anew, []overlay.Block{{Name: "qbittorrent", Addresses: netip.MustParsePrefix("172.16.32.16/28")}}
+	gateway.config.Gateway = &g
+	gateway.Configure(gateway.config)
+	c := way
+	c.Gateway, c.Address = anew.Addr(), netip.MustParsePrefix("172.16.32.18/20")
+	pod.config.Client, pod.config.Guard.Own = &c, c.Address.Addr()
+	pod.Configure(pod.config)
+	require.Eventually(t, func() bool { return answers("172.16.32.1") }, 25*time.Second, moment) // a file is read every ten seconds
 }

@@ -79,8 +79,10 @@ func direct(h route.Handle, c overlay.Client, device netlink.Link, family int) e
 	if err != nil {
 		return fmt.Errorf("cannot list the cluster's routes: %w", err)
 	}
-	if via == nil && slices.ContainsFunc(have, func(r netlink.Route) bool { return r.Gw != nil }) {
-		return nil // somebody has taken the CNI's route away; the router is where it was
+	if via == nil { // unless somebody has taken the CNI's route away: the router is where it was
+		if i := slices.IndexFunc(have, func(r netlink.Route) bool { return r.Gw != nil }); i >= 0 {
+			via = &have[i]
+		}
 	}
 	wanted := map[string]bool{}
 	for _, p := range c.Direct {

@@ -117,13 +117,30 @@ func resolve(ctx context.Context, log *slog.Logger, asked *names.Asked, current 
 		c := current()
 		return names.Upstream{Resolvers: c.Resolvers, Device: c.Tunnel}, true
 	}}
+	where := func() netip.AddrPort { // not valid: nowhere
+		if c := current(); c != nil && c.Names != 0 {
+			return netip.AddrPortFrom(c.Address.Addr(), c.Names)
+		}
+		return netip.AddrPort{}
+	}
+	const moment = 200 * time.Millisecond
 	said := ""
-	for ; ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
-		c := current()
-		if c == nil || c.Names == 0 {
+	for ; ctx.Err() == nil; pause(ctx, moment) {
+		at := where()
+		if !at.IsValid() {
 			continue
 		}
-		if err := resolver.Serve(ctx, netip.AddrPortFrom(c.Address.Addr(), c.Names)); err != nil && err.Error() != said {
+		// A socket stays at the address that it was bound to, when the overlay's network has long been another.
+		here, leave := context.WithCancel(ctx)
+		go func() {
+			for here.Err() == nil && where() == at {
+				pause(here, moment)
+			}
+			leave()
+		}()
+		err := resolver.Serve(here, at)
+		leave()
+		if err != nil && err.Error() != said {
 			said = err.Error()
 			log.Warn(said)
 		}

@@ -127,31 +127,33 @@ func (r *resident) names(outside func() bool) func(context.Context) error {
 		case <-ctx.Done():
 		case <-r.named:
 		}
-		for ctx.Err() == nil {
-			n := r.resolving.Load()
-			ends, stop := context.WithCancel(ctx)
-			var all sync.WaitGroup
-			for _, loopback := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
-				if loopback.Is6() && !route.HaveIPv6() {
-					continue
+		var all sync.WaitGroup
+		for _, loopback := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+			all.Go(func() {
+				for ; ctx.Err() == nil; pause(ctx, time.Second) {
+					r.resolve(ctx, loopback, outside)
 				}
-				resolver := names.Client(func() overlay.Names { return *r.resolving.Load() }, outside)
-				at := netip.AddrPortFrom(loopback, n.Port)
-				resolver.Asked = &r.asked
-				resolver.Listens = func() { r.unresolved.set(at, nil) }
-				all.Go(func() {
-					defer stop()
-					if err := resolver.Serve(ends, at); err != nil {
-						r.unresolved.set(at, err)
-						r.log.Error(err.Error())
-					}
-				})
-			}
-			all.Wait()
-			stop()
-			pause(ctx, time.Second)
+			})
 		}
+		all.Wait()
 		return nil
+	}
+}
+
+// resolve answers at one of the pod's loopback addresses, until ctx ends or it cannot any more. The other is nothing to it: where a pod
+// has no IPv6 on its loopback, nobody asks there.
+func (r *resident) resolve(ctx context.Context, loopback netip.Addr, outside func() bool) {
+	at := netip.AddrPortFrom(loopback, r.resolving.Load().Port)
+	if loopback.Is6() && !route.IPv6On("lo") {
+		r.unresolved.set(at, nil)
+		return
+	}
+	resolver := names.Client(func() overlay.Names { return *r.resolving.Load() }, outside)
+	resolver.Asked = &r.asked
+	resolver.Listens = func() { r.unresolved.set(at, nil) }
+	if err := resolver.Serve(ctx, at); err != nil {
+		r.unresolved.set(at, err)
+		r.log.Error(err.Error())
 	}
 }
 

@@ -25,17 +25,23 @@ const (
 // the cluster's that programs try as they are.
 var local = []string{"local", "localhost", "invalid", "onion", "home.arpa", "internal", "alt", "svc"}
 
-// SideOf says who is asked for a name, which is as a message has it, in any case.
-func SideOf(n overlay.Names, name string) Side {
+// SideOf says who is asked for a name, which is as a message has it, in any case; and what the cluster must have above it, the highest
+// first, for its resolver to be asked.
+func SideOf(n overlay.Names, name string) (s Side, above []string) {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	for _, z := range n.Zones {
 		if within(name, z) {
-			if strayed(strings.TrimSuffix(name, z)) {
-				return Nobody
+			if above, may := aboveIn(z, name); may {
+				return Cluster, above
 			}
-			return Cluster
+			return Nobody, nil
 		}
 	}
+	return beyond(n, name), nil
+}
+
+// beyond is who is asked for a name in none of the cluster's domains.
+func beyond(n overlay.Names, name string) Side {
 	if within(name, "in-addr.arpa") || within(name, "ip6.arpa") {
 		return reverse(n, name)
 	}
@@ -51,29 +57,6 @@ func SideOf(n overlay.Names, name string) Side {
 }
 
 func within(name, zone string) bool { return name == zone || strings.HasSuffix(name, "."+zone) }
-
-// strayed holds for what a search list makes of a name from outside, as far as it can be told, so that the cluster's resolver does
-// not hear it: below the cluster's domain stand svc and pod alone, and the domains of Services have no more than three labels
-// before the namespace, three only with underscores (the DNS specification of Kubernetes).
-func strayed(rest string) bool {
-	labels := strings.Split(strings.TrimSuffix(rest, "."), ".")
-	last := len(labels) - 1
-	switch labels[last] {
-	case "", "pod", "dns-version":
-		return false
-	case "svc":
-	default:
-		return true
-	}
-	switch names := labels[:max(0, last-1)]; { // before the namespace
-	case len(names) < 3:
-		return false
-	case len(names) == 3:
-		return !strings.HasPrefix(names[0], "_") || !strings.HasPrefix(names[1], "_")
-	default:
-		return true
-	}
-}
 
 // reverse is who is asked for the name of an address. Those of private networks that are not the cluster's are nobody's.
 func reverse(n overlay.Names, name string) Side {

@@ -35,7 +35,7 @@ func TestSideOf(t *testing.T) {
 		"tracker.example.com.cluster.local.":                       Nobody,
 		"svc.cluster.local.":                                       Cluster,
 		"dns-version.cluster.local.":                               Cluster,
-		"tracker.example.com.svc.cluster.local.":                   Cluster, // as a pod of the Service tracker in com: it cannot be told
+		"tracker.example.com.svc.cluster.local.":                   Cluster, // as a pod of the Service example in com, if there is one
 		"tracker.example.com.":                                     Outside,
 		"cluster.local.example.com.":                               Outside,
 		"notcluster.local.":                                        Nobody,
@@ -57,7 +57,8 @@ func TestSideOf(t *testing.T) {
 		"8.8.8.8." + strings.Repeat("0.", 20) + "0.6.8.4.1.0.0.2.ip6.arpa.":             Outside,
 		strings.Repeat("0.", 28) + "0.8.e.f.ip6.arpa.":                                  Nobody,
 	} {
-		assert.Equal(t, want, SideOf(pod, name), name)
+		side, _ := SideOf(pod, name)
+		assert.Equal(t, want, side, name)
 	}
 }
 
@@ -67,7 +68,7 @@ func FuzzSideOf(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		side := SideOf(pod, name)
+		side, _ := SideOf(pod, name)
 		end := strings.TrimSuffix(strings.ToLower(name), ".")
 		if inside := within(end, "cluster.local"); inside && side == Outside {
 			t.Errorf("%q would be asked outside", name)
@@ -78,21 +79,87 @@ func FuzzSideOf(f *testing.F) {
 	})
 }
 
-// server is a resolver that counts what it is asked.
-func server(t *testing.T, says string) (at netip.AddrPort, asked *atomic.Int64) {
-	asked = new(atomic.Int64)
+// What a search list makes of a tracker's name is not said to the cluster's resolver, whatever of it could be a Service's: it is asked for the
+// end first, which tells nothing.
+func TestWhatASearchListMakesIsNotHeard(t *testing.T) {
+	has := map[string]bool{}
+	for _, name := range []string{"downloads.svc", "redis.downloads.svc", "db.downloads.svc", "db-0.db.downloads.svc", "_http._tcp.redis.downloads.svc"} {
+		has[name+".cluster.local."] = true
+	}
+	var mu sync.Mutex
+	var heard []string
+	code := dns.RcodeNameError // of what is not there
+	cluster := resolver(t, func(q *dns.Msg) *dns.Msg {
+		mu.Lock()
+		defer mu.Unlock()
+		name := q.Question[0].Name
+		heard = append(heard, strings.TrimSuffix(name, ".cluster.local."))
+		if !has[name] {
+			return answer(q, code)
+		}
+		return answer(q, dns.RcodeSuccess)
+	})
+	n := pod
+	n.Cluster = []netip.AddrPort{cluster}
+	r := Client(func() overlay.Names { return n }, func() bool { return true })
+	ask := func(name string) (rcode int, said []string) {
+		q := new(dns.Msg)
+		q.SetQuestion(name+".cluster.local.", dns.TypeA)
+		rcode = r.Answer(context.Background(), q, "udp").Rcode
+		mu.Lock()
+		defer mu.Unlock()
+		said, heard = heard, nil
+		return rcode, said
+	}
+	none, there := dns.RcodeNameError, dns.RcodeSuccess
+	for _, c := range []struct {
+		name  string
+		rcode int
+		heard []string
+	}{
+		{"tracker.example.com.svc", none, []string{"com.svc"}},
+		{"example.com.svc", none, []string{"com.svc"}},
+		{"_sip._tcp.example.com.svc", none, []string{"com.svc"}},
+		{"example.com.downloads.svc", none, []string{"downloads.svc", "com.downloads.svc"}},
+		{"Example.ORG.downloads.svc", none, []string{"org.downloads.svc"}}, // it is remembered that the namespace is there
+		{"tracker.example.com", none, nil},
+		{"redis.downloads.svc", there, []string{"redis.downloads.svc"}},
+		{"db-0.db.downloads.svc", there, []string{"db.downloads.svc", "db-0.db.downloads.svc"}},
+		{"_http._tcp.redis.downloads.svc", there, []string{"redis.downloads.svc", "_http._tcp.redis.downloads.svc"}},
+		{"gone.downloads.svc", none, []string{"gone.downloads.svc"}},
+	} {
+		rcode, said := ask(c.name)
+		assert.Equal(t, c.rcode, rcode, c.name)
+		assert.Equal(t, c.heard, said, c.name)
+	}
+	mu.Lock()
+	code = dns.RcodeServerFailure // a resolver that has just begun knows of no namespace
+	mu.Unlock()
+	rcode, said := ask("example.net.svc")
+	assert.Equal(t, dns.RcodeServerFailure, rcode)
+	assert.Equal(t, []string{"net.svc"}, said, "and nothing more is said to it")
+}
+
+// resolver answers so.
+func resolver(t *testing.T, says func(q *dns.Msg) *dns.Msg) netip.AddrPort {
 	l, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := &dns.Server{PacketConn: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+	s := &dns.Server{PacketConn: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) { _ = w.WriteMsg(says(q)) })}
+	go func() { _ = s.ActivateAndServe() }()
+	t.Cleanup(func() { _ = s.Shutdown() })
+	return l.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// server is one that has everything, at one address, and counts what it is asked.
+func server(t *testing.T, says string) (at netip.AddrPort, asked *atomic.Int64) {
+	asked = new(atomic.Int64)
+	return resolver(t, func(q *dns.Msg) *dns.Msg {
 		asked.Add(1)
 		m := new(dns.Msg)
 		m.SetReply(q)
 		m.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 5}, A: net.ParseIP(says)}}
-		_ = w.WriteMsg(m)
-	})}
-	go func() { _ = s.ActivateAndServe() }()
-	t.Cleanup(func() { _ = s.Shutdown() })
-	return l.LocalAddr().(*net.UDPAddr).AddrPort(), asked
+		return m
+	}), asked
 }
 
 // Each resolver hears its own names only, and with the tunnel down the cluster's still answers, and the others fail at once.
@@ -103,6 +170,7 @@ func TestTwoResolvers(t *testing.T) {
 	n.Cluster, n.Outside = []netip.AddrPort{cluster}, []netip.AddrPort{outer}
 	up := true
 	r := Client(func() overlay.Names { return n }, func() bool { return up })
+	r.there.add("default.svc.cluster.local")
 	ask := func(name string) *dns.Msg {
 		q := new(dns.Msg)
 		q.SetQuestion(name, dns.TypeA)

@@ -21,6 +21,8 @@ type Upstream struct {
 	Resolvers []netip.AddrPort
 	Device    string // the only interface that questions may take, but for resolvers on the loopback; empty: as they are routed
 	Near      bool   // in the cluster, not behind a tunnel whose silence would hold up everything
+	// Above are names that must be there for the one that is asked for to be there, the highest first.
+	Above []string
 }
 
 // errNobody answers.
@@ -66,6 +68,7 @@ type Resolver struct {
 	Asked *Asked // nil: nobody counts
 
 	near, far slots
+	there     there
 }
 
 // slots are for questions on their way.
@@ -86,9 +89,9 @@ func (s *slots) give() { s.taken.Add(-1) }
 func Client(n func() overlay.Names, outside func() bool) *Resolver {
 	return &Resolver{Route: func(name string) (Upstream, bool) {
 		names := n()
-		switch SideOf(names, name) {
+		switch side, above := SideOf(names, name); side {
 		case Cluster:
-			return Upstream{Resolvers: names.Cluster, Near: true}, true
+			return Upstream{Resolvers: names.Cluster, Near: true, Above: above}, true
 		case Outside:
 			if !outside() {
 				return Upstream{}, true
@@ -149,6 +152,14 @@ func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string) *dn
 		return answer(q, dns.RcodeServerFailure)
 	}
 	defer on.give()
+	for _, name := range upstream.Above {
+		switch found, err := r.found(ctx, upstream, name); {
+		case err != nil:
+			return answer(q, dns.RcodeServerFailure)
+		case !found:
+			return answer(q, dns.RcodeNameError)
+		}
+	}
 	m, err := upstream.ask(ctx, q, transport)
 	if err != nil {
 		return answer(q, dns.RcodeServerFailure)

@@ -55,7 +55,7 @@ func elements(conn *nftables.Conn, name string, f nftables.TableFamily, without 
 	if err != nil {
 		return "", fmt.Errorf("cannot look at the firewall: %w", err)
 	}
-	var all []string // in no order of the kernel's
+	all := []string{fmt.Sprintf("flags %d\n", table.Flags)} // one that is dormant holds everything still, and heeds nothing
 	for _, s := range sets {
 		if slices.Contains(without, s.Name) {
 			continue
@@ -68,7 +68,7 @@ func elements(conn *nftables.Conn, name string, f nftables.TableFamily, without 
 			all = append(all, fmt.Sprintf("%s %x %t\n", s.Name, e.Key, e.IntervalEnd))
 		}
 	}
-	slices.Sort(all)
+	slices.Sort(all) // sets come in no order of the kernel's
 	return strings.Join(all, ""), nil
 }
 

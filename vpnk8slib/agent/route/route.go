@@ -41,6 +41,9 @@ func HaveIPv6() bool {
 	return err == nil
 }
 
+// IPv6On says whether an interface has IPv6: a kernel with it may be told to have none on some, or on all, and refuses their addresses then.
+func IPv6On(name string) bool { return sysctl("ipv6/conf/"+name+"/disable_ipv6") == "0" }
+
 // DeadEnd lays the route that is left in a table when its interface goes: nowhere, and at once.
 func (h Handle) DeadEnd(table int, to *net.IPNet) error {
 	family := netlink.FAMILY_V4

@@ -90,8 +90,7 @@ func (h Handle) know(link netlink.Link, as, a netip.Addr) error {
 
 // Carry6 gives an interface an address's twin; false: it takes too little at once, or has no IPv6.
 func (h Handle) Carry6(link netlink.Link, vni uint32, a netip.Addr) (bool, error) {
-	// A kernel with IPv6 may be told to have none on some interfaces, or on all: its addresses are refused then.
-	if sysctl("ipv6/conf/"+link.Attrs().Name+"/disable_ipv6") != "0" || link.Attrs().MTU < overlay.MinSix {
+	if !IPv6On(link.Attrs().Name) || link.Attrs().MTU < overlay.MinSix {
 		return false, nil
 	}
 	return true, h.bear(link, netip.PrefixFrom(overlay.Six(vni, a), 128), unix.IFA_F_NODAD)
