@@ -19,8 +19,7 @@ func TestAnAgentThatCannotReadItsFile(t *testing.T) {
 		s, folder := &store{}, t.TempDir()
 		first, second := resume(t, s, "gluetun-0", folder, true, nil), start(t, s, "gluetun-1", false, nil)
 		watch(t, time.Minute, first, second)
-		first.way.set(true)
-		first.stop()
+		first.way.set(true) // it renews no more
 
 		blind := &Keeper{Log: slog.New(slog.DiscardHandler), Pod: "gluetun-0", Folder: folder}
 		blind.Resume()
@@ -33,6 +32,7 @@ func TestAnAgentThatCannotReadItsFile(t *testing.T) {
 		assert.Equal(t, &overlay.StandbyState{Known: true, Error: errBlind.Error()}, blind.State(), "gluetun's start script may not take it for alone")
 		watch(t, time.Minute, second, unit{Keeper: blind})
 		assert.True(t, blind.Lost())
+		first.stop()
 		second.stop()
 
 		blind.Follow(nil, true)

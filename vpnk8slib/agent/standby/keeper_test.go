@@ -89,8 +89,12 @@ func start(t *testing.T, s *store, pod string, first bool, clients map[netip.Add
 
 // resume starts an agent in a pod that may have had one before.
 func resume(t *testing.T, s *store, pod, folder string, first bool, clients map[netip.Addr]netip.Addr) unit {
+	return by(t, &way{store: s}, pod, folder, first, clients)
+}
+
+// by is resume, of a pod that has its way to the API server, or none.
+func by(t *testing.T, w *way, pod, folder string, first bool, clients map[netip.Addr]netip.Addr) unit {
 	ctx, stop := context.WithCancel(t.Context())
-	w := &way{store: s}
 	k := &Keeper{Log: slog.New(slog.DiscardHandler), Pod: pod, Folder: folder, api: w, Held: func() overlay.Held { return overlay.Held{Tunnel: true, Clients: clients} }}
 	ended := make(chan struct{})
 	k.Resume()
@@ -235,8 +239,7 @@ func TestAnAgentStartsAnew(t *testing.T) {
 func TestAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{}
-		u := start(t, s, "gluetun-0", true, nil)
-		u.way.set(true)
+		u := by(t, &way{store: s, cut: true}, "gluetun-0", t.TempDir(), true, nil)
 		active, known := u.Follow(rule, true)
 		assert.False(t, active || known)
 		active, known = u.Follow(nil, true)
@@ -244,6 +247,7 @@ func TestAlone(t *testing.T) {
 		assert.Nil(t, u.State())
 		active, _ = u.Follow(nil, false)
 		assert.False(t, active || u.Active(), "the file names another pod")
+		synctest.Wait() // whoever had asked is waiting now
 		u.way.set(false)
 		time.Sleep(time.Minute)
 		assert.Zero(t, s.writes)
