@@ -3,8 +3,10 @@
 package guard
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -60,6 +62,18 @@ func TestTheAgentKeepsTheGuard(t *testing.T) {
 		return conn.Flush()
 	}))
 	a.Until("the hole is closed", func(r overlay.Report) bool { return standing(r) && r.Guard.Repairs == 2 })
+	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.1.1")) }))
+	assert.Zero(t, s.counted.Of("198.18.1.1"), "LEAK")
+	// Somebody has both tables stand as they are, and do nothing.
+	require.NoError(t, s.pod.Do(t, func() error {
+		for _, family := range []string{"inet", "netdev"} {
+			if out, err := exec.Command("nft", "add table "+family+" "+guard.Table+" { flags dormant; }").CombinedOutput(); err != nil {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+		}
+		return nil
+	}))
+	a.Until("it is awake", func(r overlay.Report) bool { return standing(r) && r.Guard.Repairs == 3 })
 	require.NoError(t, s.pod.Do(t, func() error { return udp(9000, nil)(netip.MustParseAddr("198.18.1.1")) }))
 	assert.Zero(t, s.counted.Of("198.18.1.1"), "LEAK")
 	before := a.Report().Guard.Dropped[guard.Out]

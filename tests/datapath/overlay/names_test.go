@@ -204,6 +204,32 @@ func TestAResolversPortThatIsTaken(t *testing.T) {
 	require.Equal(t, "10.43.0.1", said)
 }
 
+// Some pods have no IPv6 on their loopback, though their kernel has it: names are resolved all the same.
+func TestNamesWithoutIPv6OnTheLoopback(t *testing.T) {
+	s := newWorld(t)
+	s.resolver(s.node, "10.43.0.1")
+	pod := s.join("10.42.0.5", "fd42::5")
+	pod.Sysctl(t, "net/ipv6/conf/lo/disable_ipv6", "1")
+	a := agent.New(t, pod, "client")
+	client, g := way, rules
+	g.Names = 5301
+	a.Configure(overlay.Config{Guard: g, Client: &client, Names: &overlay.Names{
+		Port: 5301, Zones: []string{"cluster.local"}, Networks: way.Direct, Cluster: []netip.AddrPort{netip.MustParseAddrPort(clusterResolver)},
+	}})
+	a.Key("key", qbittorrentKey)
+	a.Init()
+	a.Start()
+	require.Eventually(t, func() bool {
+		said, err := s.lookup(pod, 1000, "udp", clusterResolver, service)
+		return err == nil && said == "10.43.0.1"
+	}, patience, moment)
+	time.Sleep(time.Second) // it was tried there again meanwhile, if it was at all
+	said, err := s.lookup(pod, 1000, "tcp", clusterResolver, service)
+	require.NoError(t, err)
+	assert.Equal(t, "10.43.0.1", said)
+	assert.Empty(t, a.Report().Names, "nothing is wrong")
+}
+
 // The overlay's network is given another while clients are there: the gateway answers them at its new address, and not at the old one.
 func TestNamesFollowTheOverlaysNetwork(t *testing.T) {
 	s := newWorld(t)
