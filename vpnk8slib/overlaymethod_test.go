@@ -134,6 +134,13 @@ func TestWhetherALeaseIsFree(t *testing.T) {
 		g.Standby = vpnk8slib.Standby{Units: []string{"gluetun/1"}, Asked: true, Token: true, Runs: test.runs, Heard: test.heard}
 		protect, _, err := vpnk8slib.GatewayPlans(g)
 		require.NoError(t, err)
+		gone := vpnk8slib.Step{Delete: vpnk8slib.Ref{Kind: "Lease", Name: "gluetun-vpn-standby", Namespace: "downloads"}}
+		was := test.before != nil && test.before.Standby == nil
+		assert.Equal(t, was, slices.ContainsFunc(protect, func(s vpnk8slib.Step) bool { return s.Apply == nil && s == gone }), "%s: one of an earlier time ends", test.summary)
+		if was {
+			require.Equal(t, gone, protect[0], "before it is laid anew")
+			protect = protect[1:]
+		}
 		config, err := overlay.ParseConfig([]byte(protect[5].Apply.Data["agent.json"]))
 		require.NoError(t, err)
 		assert.Equal(t, test.free, config.Gateway.Standby.Free, test.summary)

@@ -84,6 +84,11 @@ func (g Gateway) withStandby(p Plan, f fragment) Plan {
 	token.Type = "kubernetes.io/service-account-token"
 	token.Metadata.Annotations = map[string]string{"kubernetes.io/service-account.name": name}
 	var before, after Plan
+	if told := g.Leases.Before; told != nil && told.Standby == nil && g.agreement() != nil {
+		// The agents hear of it only now. What stands in it is of an earlier time of several units, and who comes would take it over from
+		// one of them, while the one that was alone since has the tunnel, and has not heard.
+		before = append(before, Step{Delete: Ref{"Lease", name, g.App.Namespace}})
+	}
 	for _, o := range []*Object{account, may, binding, token, lease} {
 		before = append(before, Step{Manager: managerStandby, Apply: o})
 	}
