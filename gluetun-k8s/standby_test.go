@@ -188,6 +188,44 @@ func TestTheHolderSaysWhatChanges(t *testing.T) {
 	assert.NotContains(t, Reconcile(holder).Units, units, "alone it says nothing")
 }
 
+// The provider refuses the account of a unit that does not lead: its own status says so, and the leader has it told by that unit's agent, which
+// reads what the leader lays.
+func TestTheHolderIsRefused(t *testing.T) {
+	const units = "units:0"
+	holder := several(t)
+	holder.Name, holder.Leader, holder.Consumers, holder.Peers = "gluetun/1", false, nil, []string{units}
+	holder.Pod.Address = heldBySecond.Held.Pod
+	holder.Pod.Agent.Gateway.Standby = &overlay.StandbyState{Known: true, Active: true, Holder: "gluetun-1"}
+	says := func(refused bool) string {
+		holder.Tunnel = Tunnel{Refused: refused}
+		return Reconcile(holder).Units[units][heldKey]
+	}
+	lays := func(said string, up bool) bool {
+		t.Helper()
+		o, p := several(t), heldBySecond
+		p.Held.Tunnel = up
+		o.Pod.Agent.Gateway.Standby = &p
+		o.followHolder()
+		o.heard(said)
+		for _, step := range Reconcile(o).Protect {
+			if step.Apply == nil || step.Apply.Data["agent.json"] == "" {
+				continue
+			}
+			config, err := overlay.ParseConfig([]byte(step.Apply.Data["agent.json"]))
+			require.NoError(t, err)
+			return config.Gateway.Refused
+		}
+		require.Fail(t, "it lays no file for agents")
+		return false
+	}
+	refused := says(true)
+	assert.Equal(t, "blocked", Reconcile(holder).Status.Kind)
+	assert.True(t, lays(refused, false))
+	assert.False(t, lays(says(false), false))
+	assert.False(t, lays(refused, true), "by the Lease its tunnel is up since")
+	assert.False(t, lays(strings.Replace(refused, "10.42.0.9", "10.42.0.8", 1), false), "an earlier pod of the unit has said it")
+}
+
 // The leader has other hooks until the token is there, of which nothing tells; and none where it is not asked for.
 func TestATokenIsWaitedFor(t *testing.T) {
 	o := several(t)
