@@ -5,6 +5,7 @@ package overlay
 import (
 	"net"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -255,4 +256,10 @@ func TestNamesFollowTheOverlaysNetwork(t *testing.T) {
 	pod.config.Client, pod.config.Guard.Own = &c, c.Address.Addr()
 	pod.Configure(pod.config)
 	require.Eventually(t, func() bool { return answers("172.16.32.1") }, 25*time.Second, moment) // a file is read every ten seconds
+	require.NoError(t, gateway.Do(t, func() error {
+		left, err := exec.Command("ip", "route", "show", "table", "all", "type", "unreachable").CombinedOutput()
+		assert.Contains(t, string(left), "172.16.32.0/20")
+		assert.NotContains(t, string(left), "172.16.0.0/20", "nothing is left of the earlier network")
+		return err
+	}))
 }

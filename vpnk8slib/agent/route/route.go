@@ -44,7 +44,8 @@ func HaveIPv6() bool {
 // IPv6On says whether an interface has IPv6: a kernel with it may be told to have none on some, or on all, and refuses their addresses then.
 func IPv6On(name string) bool { return sysctl("ipv6/conf/"+name+"/disable_ipv6") == "0" }
 
-// DeadEnd lays the route that is left in a table when its interface goes: nowhere, and at once.
+// DeadEnd lays the route that is left in a table when its interface goes: nowhere, and at once. Those of ours to elsewhere are what an
+// earlier configuration has left.
 func (h Handle) DeadEnd(table int, to *net.IPNet) error {
 	family := netlink.FAMILY_V4
 	if len(to.IP) == net.IPv6len {
@@ -53,6 +54,18 @@ func (h Handle) DeadEnd(table int, to *net.IPNet) error {
 	end := &netlink.Route{Family: family, Type: unix.RTN_UNREACHABLE, Table: table, Priority: Last, Protocol: Protocol, Dst: to}
 	if err := h.RouteReplace(end); err != nil {
 		return fmt.Errorf("cannot close the way to %s: %w", to, err)
+	}
+	have, err := h.RouteListFiltered(family, end, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_TYPE|netlink.RT_FILTER_PROTOCOL)
+	if err != nil {
+		return fmt.Errorf("cannot list the ways that are closed: %w", err)
+	}
+	for _, r := range have {
+		if r.Dst == nil || r.Dst.String() == to.String() {
+			continue
+		}
+		if err := h.RouteDel(&r); err != nil && !Absent(err) {
+			return fmt.Errorf("cannot take away the closed way to %s: %w", r.Dst, err)
+		}
 	}
 	return nil
 }
