@@ -46,7 +46,7 @@ func TestEnvironments(t *testing.T) {
 				continue
 			}
 			needs, _ := w.held()
-			values := []string{"provider=" + string(name), "type=" + by[0], "protocol=" + by[1], "method=overlay", "overrides=" + strings.Join(by[2:], "\n")}
+			values := []string{"provider=" + string(name), "type=" + by[0], "protocol=" + by[1], "method=overlay", "probe=1.1.1.1:443,9.9.9.9:443", "overrides=" + strings.Join(by[2:], "\n")}
 			secret := map[string]string{}
 			for _, word := range needs {
 				secret[word] = given[word]
@@ -62,7 +62,7 @@ func TestEnvironments(t *testing.T) {
 			one := start{string(name), by[0], by[1], map[string]string{}, map[string]string{}, nil}
 			for key, value := range environment(c, s, hooktest.Network(t)) {
 				kind, _, _ := strings.Cut(key, "_")
-				if value != "" && slices.Contains([]string{"VPN", "OPENVPN", "WIREGUARD", "SERVER", "DOT", "DNS", "PRIVATE"}, kind) {
+				if value != "" && slices.Contains([]string{"VPN", "OPENVPN", "WIREGUARD", "SERVER", "DOT", "DNS", "PRIVATE", "HEALTH"}, kind) {
 					one.Environment[key] = value
 				}
 			}

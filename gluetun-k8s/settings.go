@@ -60,10 +60,14 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 		return fmt.Errorf("wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config %s wireguard-addresses=<with the IPv4 address of your provider's file>", app)
 	}
 	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{c.overlay().Prefix(), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
-	for i, t := range c.ProbeTargets {
-		if i == 0 && !t.Addr().Is4() { // gluetun tries the first one itself, over tcp4 (internal/healthcheck)
-			return fmt.Errorf("probe-targets begins with %s, and gluetun tries its first target over IPv4 only: juju config %s probe-targets=1.1.1.1:443,%s", t, app, t)
-		}
+	switch four := c.ProbeTargets.four(); {
+	case len(four) > healthTargets: // the last ones alone would answer for this charm, and not for gluetun
+		return fmt.Errorf("probe-targets has %d IPv4 addresses, and gluetun tries %d before it takes the tunnel for dead: juju config %s probe-targets=%s",
+			len(four), healthTargets, app, joined(four[:healthTargets], netip.AddrPort.String))
+	case len(four) == 0 && len(c.ProbeTargets) > 0:
+		return fmt.Errorf("probe-targets has no IPv4 address, and gluetun tries no others: juju config %s probe-targets=1.1.1.1:443,%s", app, joined(c.ProbeTargets, netip.AddrPort.String))
+	}
+	for _, t := range c.ProbeTargets {
 		if inside.Contains(t.Addr()) {
 			return fmt.Errorf("probe-targets has %s, which is reached beside the tunnel: juju config %s probe-targets=1.1.1.1:443,9.9.9.9:443", t, app)
 		}
@@ -170,13 +174,14 @@ func endpoint(c Config) vpnk8slib.Endpoint {
 	return e
 }
 
-// environment is gluetun's, in names that v3.40, v3.41 and later read alike; none of them is a secret.
+// environment is gluetun's, but for health in names that v3.40, v3.41 and later read alike; none of them is a secret.
 func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 	env := map[string]string{
 		"VPN_SERVICE_PROVIDER": string(c.Provider), "VPN_TYPE": c.Type, "VPN_INTERFACE": tunnelDevice,
 		"HTTP_CONTROL_SERVER_ADDRESS": control, "HTTP_CONTROL_SERVER_LOG": "off", "HTTP_CONTROL_SERVER_AUTH_CONFIG_FILEPATH": authFile,
-		"HEALTH_SERVER_ADDRESS": "127.0.0.1:9999", "HEALTH_TARGET_ADDRESS": c.ProbeTargets[0].String(), "HEALTH_ICMP_TARGET_IPS": hosts(c.ProbeTargets),
-		"HEALTH_RESTART_VPN": "on", "PUBLICIP_ENABLED": "on", "VERSION_INFORMATION": "off", "UPDATER_PERIOD": "0",
+		"HEALTH_SERVER_ADDRESS": "127.0.0.1:9999", "PUBLICIP_ENABLED": "on", "VERSION_INFORMATION": "off", "UPDATER_PERIOD": "0",
+		// Without the rates, which its own image has, it ends in a panic (internal/pprof).
+		"PPROF_ENABLED": "off", "PPROF_BLOCK_PROFILE_RATE": "0", "PPROF_MUTEX_PROFILE_RATE": "0",
 		// Its own resolver listens on port 53 of every address, where the overlay's has to. It asks the cluster's.
 		"DOT": "off", "DNS_ADDRESS": n.DNS[0].String(), "BLOCK_MALICIOUS": "off", "BLOCK_SURVEILLANCE": "off", "BLOCK_ADS": "off",
 		// What this pod reaches beside the tunnel: the cluster, and what Juju's agent in it talks to.
@@ -185,6 +190,7 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 	for _, name := range retired {
 		env[name] = ""
 	}
+	maps.Copy(env, health(c))
 	own := usable(c.Addresses, n).String()
 	if s["addresses"] != "" { // in a file
 		own = ""
@@ -217,14 +223,6 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 	}
 	maps.Copy(env, c.Overrides)
 	return env
-}
-
-func hosts(t targets) string {
-	var out []string
-	for _, a := range t {
-		out = append(out, a.Addr().String())
-	}
-	return strings.Join(out, ",")
 }
 
 // inputPorts are the overlay's, of its heartbeats too, those at which the kubelet asks the two Pebbles for their health, and the agent's

@@ -202,7 +202,13 @@ func TestSettings(t *testing.T) {
 		{summary: "a target without port", options: []string{"provider=nordvpn", "probe=1.1.1.1"}, wrong: "set addresses with their ports"},
 		{summary: "a target by name", options: []string{"provider=nordvpn", "probe=example.org:443"}, wrong: "set addresses with their ports"},
 		{summary: "a target with a zone", options: []string{"provider=nordvpn", "probe=[fe80::1%x]:443"}, wrong: "set addresses with their ports"},
-		{summary: "two targets", options: []string{"provider=nordvpn", "probe=203.0.113.2:80, 203.0.113.3:443"}, env: []string{"HEALTH_TARGET_ADDRESS=203.0.113.2:80", "HEALTH_ICMP_TARGET_IPS=203.0.113.2,203.0.113.3"}},
+		{summary: "two targets", options: []string{"provider=nordvpn", "probe=203.0.113.2:80, 203.0.113.3:443"},
+			env: []string{"HEALTH_TARGET_ADDRESS=", "HEALTH_TARGET_ADDRESSES=203.0.113.2:80,203.0.113.3:443", "HEALTH_ICMP_TARGET_IPS=203.0.113.2,203.0.113.3", "-HEALTH_VPN_DURATION_INITIAL"}},
+		{summary: "two targets and one that gluetun cannot use, for master", options: []string{"provider=nordvpn", "image=gluetun:latest", "probe=[2620:fe::fe]:443,203.0.113.2:80,203.0.113.3:443"},
+			env: []string{"HEALTH_TARGET_ADDRESS=", "HEALTH_TARGET_ADDRESSES=203.0.113.2:80,203.0.113.3:443", "HEALTH_ICMP_TARGET_IPS=203.0.113.2,203.0.113.3"}},
+		{summary: "two targets, for a gluetun that knows one", options: []string{"provider=nordvpn", "image=qmcgaw/gluetun:v3.40.4", "probe=[2620:fe::fe]:443,203.0.113.2:80,203.0.113.3:443"},
+			env: []string{"HEALTH_TARGET_ADDRESS=203.0.113.2:80", "HEALTH_VPN_DURATION_INITIAL=2m", "-HEALTH_TARGET_ADDRESSES"}},
+		{summary: "an image of gluetun's program without its environment", options: []string{"provider=nordvpn"}, env: []string{"PPROF_ENABLED=off", "PPROF_BLOCK_PROFILE_RATE=0", "PPROF_MUTEX_PROFILE_RATE=0"}},
 
 		{summary: "servers by their names", options: []string{"provider=nordvpn", "hostnames=se1.nordvpn.com, se2.nordvpn.com"}, env: []string{"SERVER_HOSTNAMES=se1.nordvpn.com,se2.nordvpn.com"}},
 		{summary: "an override", options: []string{"provider=nordvpn", "overrides=SERVER_CATEGORIES=p2p\n WIREGUARD_MTU=1400 \n"}, env: []string{"SERVER_CATEGORIES=p2p", "WIREGUARD_MTU=1400"}},
@@ -229,6 +235,7 @@ func TestSettings(t *testing.T) {
 					continue
 				}
 				name, value, _ := strings.Cut(want, "=")
+				require.Contains(t, env, name)
 				assert.Equal(t, value, env[name], name)
 			}
 		})
@@ -358,8 +365,10 @@ func TestFits(t *testing.T) {
 		{"a target outside", "probe=9.9.9.9:443", v4, "", ""},
 		{"a target inside the tunnel", "probe=10.2.0.1:53", v4, "", ""},
 		{"a second target over IPv6", "probe=9.9.9.9:443,[2620:fe::fe]:443", dual, "", ""},
-		{"gluetun's own target over IPv6", "probe=[2620:fe::fe]:443,9.9.9.9:443", dual,
-			"probe-targets begins with [2620:fe::fe]:443, and gluetun tries its first target over IPv4 only: juju config gluetun probe-targets=1.1.1.1:443,[2620:fe::fe]:443", ""},
+		{"a first target over IPv6", "probe=[2620:fe::fe]:443,9.9.9.9:443", dual, "", ""},
+		{"targets over IPv6 only", "probe=[2620:fe::fe]:443,[2620:fe::9]:443", dual,
+			"probe-targets has no IPv4 address, and gluetun tries no others: juju config gluetun probe-targets=1.1.1.1:443,[2620:fe::fe]:443,[2620:fe::9]:443", ""},
+		{"as many targets as gluetun tries", "probe=9.9.9.9:443,1.1.1.1:443,8.8.8.8:443,[2620:fe::fe]:443", dual, "", ""},
 		{"a target that is a Service", "probe=9.9.9.9:443,10.43.0.10:53", v4, "probe-targets has 10.43.0.10:53, which is reached beside the tunnel", ""},
 		{"a target that is the API server", "probe=10.44.0.1:6443", v4, "which is reached beside the tunnel", ""},
 		{"a target in the overlay", "probe=172.16.0.1:53", v4, "probe-targets has 172.16.0.1:53, which is reached beside the tunnel", ""},

@@ -28,7 +28,7 @@ type settings struct {
 	controlAddress     string
 	authFile           string
 	healthAddress      string
-	healthTarget       string
+	healthTargets      []string
 	dns                netip.Addr
 	dot                bool
 	publicIP           bool
@@ -74,6 +74,7 @@ var retired = map[string][]string{
 	"OPENVPN_ENDPOINT_IP":       {"OPENVPN_TARGET_IP", "VPN_ENDPOINT_IP"},
 	"OPENVPN_ENDPOINT_PORT":     {"PORT", "OPENVPN_PORT", "VPN_ENDPOINT_PORT"},
 	"FIREWALL_OUTBOUND_SUBNETS": {"EXTRA_SUBNETS"},
+	"HEALTH_TARGET_ADDRESSES":   {"HEALTH_ADDRESS_TO_PING", "HEALTH_TARGET_ADDRESS"},
 
 	"VPN_PORT_FORWARDING":                               {"PORT_FORWARDING", "PRIVATE_INTERNET_ACCESS_VPN_PORT_FORWARDING"},
 	"VPN_PORT_FORWARDING_STATUS_FILE":                   {"PORT_FORWARDING_STATUS_FILE", "PRIVATE_INTERNET_ACCESS_VPN_PORT_FORWARDING_STATUS_FILE"},
@@ -200,7 +201,10 @@ func readSettings(env func(string) string, read func(string) ([]byte, error)) (s
 	s.controlAddress = r.get("HTTP_CONTROL_SERVER_ADDRESS", ":8000")
 	s.authFile = r.get("HTTP_CONTROL_SERVER_AUTH_CONFIG_FILEPATH", "/gluetun/auth/config.toml")
 	s.healthAddress = r.get("HEALTH_SERVER_ADDRESS", "127.0.0.1:9999")
-	s.healthTarget = r.get("HEALTH_TARGET_ADDRESS", r.get("HEALTH_TARGET_ADDRESSES", "cloudflare.com:443"))
+	s.healthTargets = r.list("HEALTH_TARGET_ADDRESSES")
+	if len(s.healthTargets) == 0 {
+		s.healthTargets = []string{"cloudflare.com:443", "github.com:443"}
+	}
 	s.dns = r.address("DNS_ADDRESS")
 	s.dot = r.boolean("DOT", true) && r.boolean("DNS_SERVER", true)
 	s.publicIP = r.boolean("PUBLICIP_ENABLED", true)

@@ -54,6 +54,19 @@ func TestTheCharmsEnvironments(t *testing.T) {
 	}
 }
 
+// Each target that the charm tries gluetun tries as well: by the list of today's name, before which it reads an older one.
+func TestItLooksAtTheCharmsTargets(t *testing.T) {
+	s := starts(t)[0]
+	judge := func() []string {
+		settings, err := readSettings(func(name string) string { return s.Environment[name] }, func(string) ([]byte, error) { return nil, os.ErrNotExist })
+		require.NoError(t, err)
+		return settings.healthTargets
+	}
+	require.Equal(t, []string{"1.1.1.1:443", "9.9.9.9:443"}, judge())
+	s.Environment["HEALTH_TARGET_ADDRESS"] = "192.0.2.1:443"
+	assert.Equal(t, []string{"192.0.2.1:443"}, judge())
+}
+
 // One that is unknown beside others is passed over, as gluetun does.
 func TestOneOfItsListIsEnough(t *testing.T) {
 	for _, s := range starts(t) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -165,9 +164,10 @@ func hexKey(key string) string {
 	return hex.EncodeToString(raw)
 }
 
-// watch checks as v3.41.1 does: once when the tunnel is up, then every minute, and a dead peer is told after minutes only.
+// watch checks as v3.41.1 does: once when the tunnel is up, then again and again, and a dead peer is told after minutes only.
 func (v *vpn) watch(ctx context.Context, h *health) error {
-	if err := dial(ctx, v.settings.healthTarget, 6*time.Second); err != nil {
+	targets := checked{v.settings.healthTargets, dial}
+	if err := targets.atOnce(ctx); err != nil {
 		h.set("startup check: all check tries failed: " + err.Error())
 		log.Println("INFO [vpn] restarting VPN because it failed to pass the healthcheck: startup check")
 		return errUnhealthy
@@ -179,34 +179,13 @@ func (v *vpn) watch(ctx context.Context, h *health) error {
 			v.forward(ctx)
 		}
 	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Minute):
-		}
-		failed := true
-		for _, patience := range []time.Duration{5, 5, 5, 10, 10, 10, 15, 15, 15, 30} {
-			if dial(ctx, v.settings.healthTarget, patience*time.Second) == nil {
-				failed = false
-				break
-			}
-		}
-		if failed && ctx.Err() == nil {
-			h.set("small periodic check failed")
-			log.Println("INFO [vpn] restarting VPN because it failed to pass the healthcheck")
-			return errUnhealthy
-		}
+	err := targets.lasting(ctx)
+	if ctx.Err() == nil {
+		h.set(err.Error())
+		log.Println("INFO [vpn] restarting VPN because it failed to pass the healthcheck:", err)
+		err = errUnhealthy
 	}
-}
-
-func dial(ctx context.Context, target string, patience time.Duration) error {
-	d := net.Dialer{Timeout: patience}
-	c, err := d.DialContext(ctx, "tcp4", target)
-	if err != nil {
-		return err
-	}
-	return c.Close()
+	return err
 }
 
 // askPublicIP asks once per tunnel, as PUBLICIP_API says: echoip#URL is an own service.
