@@ -183,6 +183,17 @@ func TestPorts(t *testing.T) {
 	status(connected + "; qbittorrent wants a port, which routing-method=overlay can have: juju config gluetun routing-method=overlay")
 }
 
+// What cannot be written to a relation is in the status: consumers go on with what they were told before.
+func TestWhatCannotBePublishedIsTold(t *testing.T) {
+	o := ready(t)
+	assert.Equal(t, hook.Active("connected, seen as 192.0.2.2"), Reconcile(o).Status, "what can be is not")
+	o.Config.VXLANPort = 53 // which the options refuse: their check is not the only one
+	d := Reconcile(o)
+	assert.Empty(t, d.Publish)
+	assert.Equal(t, "active", d.Status.Kind)
+	assert.Contains(t, d.Status.Message, "; cannot tell qbittorrent of this gateway: vxlan_port")
+}
+
 // What cannot be said anew was said before, and stays; how the tunnel is now is said in any case.
 func TestPublishTheTunnelAgain(t *testing.T) {
 	for summary, change := range map[string]func(*Observed){

@@ -27,6 +27,10 @@ func complete(c Config, app string) error {
 		return fmt.Errorf("dns-over-tls=true cannot be used with the routing method pod-gateway: some of its clients ask the cluster's resolver; juju config %s dns-over-tls=false", app)
 	case c.DNSOverTLS:
 		return fmt.Errorf("dns-over-tls=true is not supported yet: juju config %s dns-over-tls=false", app)
+	case vpnk8slib.PortTaken(c.VXLANPort):
+		return fmt.Errorf("vxlan-port=%d is where something else listens in the pods of the overlay: juju config %s vxlan-port=%d", c.VXLANPort, app, vpnk8slib.VXLANPort)
+	case c.PortServer.IsValid() && c.RoutingMethod != vpnk8slib.Overlay:
+		return fmt.Errorf("nat-pmp-server cannot be used with routing-method=%s, which leads no port to anybody: juju config %s --reset nat-pmp-server, or juju config %[2]s routing-method=overlay", c.RoutingMethod, app)
 	}
 	for _, o := range c.given() {
 		if o.set && !slices.Contains(o.by, c.Type) {
@@ -34,6 +38,10 @@ func complete(c Config, app string) error {
 		}
 		if o.set && o.filter != "" && !slices.Contains(p.chosenBy(), o.filter) {
 			return fmt.Errorf("%s cannot be used with vpn-provider=%s, whose servers are chosen by %s: juju config %s --reset %s", o.name, c.Provider, p.choice(), app, o.name)
+		}
+		// Over OpenVPN gluetun takes the name in a server's certificate from whichever it chose, and the address alone from here.
+		if o.set && o.filter != "" && c.EndpointIP.IsValid() && !(c.Type == "openvpn" && o.filter == "SERVER_HOSTNAMES") {
+			return fmt.Errorf("%s cannot be used with vpn-endpoint-ip, which is one server of vpn-provider=%s: juju config %s --reset %s, or juju config %[3]s --reset vpn-endpoint-ip", o.name, c.Provider, app, o.name)
 		}
 	}
 	switch {
@@ -43,6 +51,8 @@ func complete(c Config, app string) error {
 		return fmt.Errorf("openvpn-protocol=tcp cannot be used with vpn-provider=%s: juju config %s openvpn-protocol=udp", c.Provider, app)
 	case w.server && c.Type == "openvpn" && c.EndpointIP.IsValid():
 		return fmt.Errorf("vpn-endpoint-ip cannot be used with vpn-provider=%s vpn-type=openvpn, whose file names the server: juju config %s --reset vpn-endpoint-ip", c.Provider, app)
+	case !w.server && c.PublicKey != "":
+		return fmt.Errorf("wireguard-public-key cannot be used with vpn-provider=%s, whose servers' keys gluetun knows: juju config %s --reset wireguard-public-key", c.Provider, app)
 	case c.EndpointPort != 0 && l.choices != nil && len(l.choices) == 0:
 		return fmt.Errorf("vpn-endpoint-port cannot be used with vpn-provider=%s: juju config %s --reset vpn-endpoint-port", c.Provider, app)
 	case c.EndpointPort != 0 && l.choices != nil && !slices.Contains(l.choices, uint16(c.EndpointPort)):

@@ -3,14 +3,9 @@ package main
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"maps"
 	"net/netip"
-	"regexp"
-	"slices"
 	"strings"
 
-	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
@@ -45,16 +40,6 @@ type Config struct {
 
 	secretly bool   // Addresses are from the secret, and in no status
 	version  string // of gluetun, where it is not the table's
-}
-
-// hide takes the values out of what a status says of options into which somebody may have put a key: `juju status` is read
-// by more people than the options are.
-func hide(err error) {
-	for _, wrong := range hook.Refusals(err) {
-		if slices.Contains([]string{"custom-overrides", "wireguard-public-key", "wireguard-addresses"}, wrong.Name) {
-			wrong.Value = "(not shown)"
-		}
-	}
 }
 
 // words splits a list as people write it: by commas, with spaces around them.
@@ -130,7 +115,12 @@ type places []string
 // UnmarshalText reads names; the program's own list decides whether there are such servers.
 func (p *places) UnmarshalText(text []byte) error {
 	*p = words(string(text))
-	if strings.ContainsAny(string(text), "$`\"'\\\n\r=;|&<>") {
+	return notNames(string(text))
+}
+
+// notNames says why a text is no list of names, if so.
+func notNames(text string) error {
+	if strings.ContainsAny(text, "$`\"'\\\n\r=;|&<>") || keyLike.MatchString(text) {
 		return errors.New("set names separated by commas, such as Switzerland,Sweden")
 	}
 	return nil
@@ -169,98 +159,6 @@ func (r *resolvers) UnmarshalText(text []byte) error {
 			return errors.New("set addresses of resolvers outside the cluster, such as 1.1.1.1,9.9.9.9")
 		}
 		*r = append(*r, a)
-	}
-	return nil
-}
-
-// overrides are settings of gluetun's own that no option of the charm covers.
-type overrides map[string]string
-
-// override is a setting that may be given, and what it takes.
-type override struct {
-	value  *regexp.Regexp // nil: any
-	such   string
-	filter bool // servers are chosen by it: not every provider has data for it
-}
-
-var (
-	someNames = override{filter: true}
-	onOrOff   = override{regexp.MustCompile(`(?i)^(on|yes|true|enabled|off|no|false|disabled)$`), "on or off", false}
-	onlySome  = override{onOrOff.value, onOrOff.such, true}
-	aNumber   = regexp.MustCompile(`^[0-9]{1,5}$`)
-)
-
-// off holds for what gluetun takes for no.
-func off(value string) bool {
-	return slices.Contains([]string{"", "off", "no", "false", "disabled"}, strings.ToLower(value))
-}
-
-// mayOverride are those that neither the firewall, nor the routes, nor the keys, nor the way this charm learns how the
-// tunnel is, depend on. A list of what is allowed: what a later version adds is refused until somebody has looked at it.
-var mayOverride = map[string]override{
-	"FREE_ONLY": onlySome, "MULTIHOP_ONLY": onlySome, "OWNED_ONLY": onlySome, "PORT_FORWARD_ONLY": onlySome, "PREMIUM_ONLY": onlySome,
-	"SECURE_CORE_ONLY": onlySome, "STREAM_ONLY": onlySome, "TOR_ONLY": onlySome,
-	"ISP": someNames, "SERVER_CATEGORIES": someNames, "SERVER_NAMES": someNames,
-	"SERVER_NUMBER": {regexp.MustCompile(`^[0-9]{1,5}(,[0-9]{1,5})*$`), "numbers such as 12,345", true},
-	"LOG_LEVEL":     {regexp.MustCompile(`(?i)^(debug|info|warn|warning|error)$`), "debug, info, warning or error", false},
-	"OPENVPN_AUTH":  {}, "OPENVPN_CIPHERS": {},
-	"OPENVPN_MSSFIX":    {aNumber, "a number such as 1400", false},
-	"OPENVPN_VERBOSITY": {regexp.MustCompile(`^[0-6]$`), "a number from 0 to 6", false},
-	"OPENVPN_VERSION":   {regexp.MustCompile(`^2\.[56]$`), "2.5 or 2.6", false},
-	encryption:          {regexp.MustCompile(`^(normal|strong)$`), "normal or strong", false},
-	"PUBLICIP_API":      {}, "PUBLICIP_ENABLED": onOrOff, "TZ": {},
-	"UPDATER_PERIOD":           {regexp.MustCompile(`^([0-9]+h)?([0-9]+m)?([0-9]+s)?$|^0$`), "a time such as 24h", false},
-	forwarding:                 onOrOff,
-	"WIREGUARD_IMPLEMENTATION": {regexp.MustCompile(`^(auto|userspace|kernelspace)$`), "auto, userspace or kernelspace", false},
-	"WIREGUARD_MTU":            {aNumber, "a number such as 1400", false},
-	"WIREGUARD_PERSISTENT_KEEPALIVE_INTERVAL": {regexp.MustCompile(`^([0-9]+m)?([0-9]+s)?$|^0$`), "a time such as 25s", false},
-}
-
-// insteadOf is what gluetun's names are that have an option here, or belong into the secret.
-var insteadOf = map[string]string{
-	"VPN_SERVICE_PROVIDER": "set the option vpn-provider", "VPN_TYPE": "set the option vpn-type",
-	"SERVER_COUNTRIES": "set the option server-countries", "SERVER_REGIONS": "set the option server-regions", "SERVER_CITIES": "set the option server-cities",
-	"SERVER_HOSTNAMES":      "set the option server-hostnames",
-	"WIREGUARD_ENDPOINT_IP": "set the option vpn-endpoint-ip", "WIREGUARD_ENDPOINT_PORT": "set the option vpn-endpoint-port",
-	"OPENVPN_ENDPOINT_IP": "set the option vpn-endpoint-ip", "OPENVPN_ENDPOINT_PORT": "set the option vpn-endpoint-port",
-	"OPENVPN_PROTOCOL": "set the option openvpn-protocol", "WIREGUARD_PUBLIC_KEY": "set the option wireguard-public-key",
-	"WIREGUARD_PRIVATE_KEY":   inSecret("wireguard-private-key-secret", "private-key"),
-	"WIREGUARD_PRESHARED_KEY": inSecret("wireguard-private-key-secret", "preshared-key"),
-	"WIREGUARD_ADDRESSES":     inSecret("wireguard-private-key-secret", "addresses"),
-	"OPENVPN_USER":            inSecret("openvpn-secret", "user"), "OPENVPN_PASSWORD": inSecret("openvpn-secret", "password"),
-	"OPENVPN_CERT": inSecret("openvpn-secret", "certificate"), "OPENVPN_KEY": inSecret("openvpn-secret", "key"),
-	"OPENVPN_ENCRYPTED_KEY": inSecret("openvpn-secret", "encrypted-key"), "OPENVPN_KEY_PASSPHRASE": inSecret("openvpn-secret", "passphrase"),
-	"OPENVPN_CUSTOM_CONFIG": inSecret("openvpn-secret", "config"),
-}
-
-// inSecret says how a credential is given.
-func inSecret(option, word string) string {
-	return fmt.Sprintf("put it into the secret of %s (juju add-secret vpn-key %s)", option, credentials[word].example)
-}
-
-// UnmarshalText reads a NAME=VALUE for each line. Errors repeat no name that is none of gluetun's: it might be half of a key.
-func (o *overrides) UnmarshalText(text []byte) error {
-	*o = nil
-	for _, line := range strings.Split(string(text), "\n") {
-		if line = strings.TrimSpace(line); line == "" {
-			continue
-		}
-		name, value, ok := strings.Cut(line, "=")
-		may, can := mayOverride[name]
-		switch {
-		case insteadOf[name] != "":
-			return fmt.Errorf("for %s, %s", name, insteadOf[name])
-		case !ok || !can:
-			return fmt.Errorf("each line is NAME=VALUE, with a NAME among %s", strings.Join(slices.Sorted(maps.Keys(mayOverride)), ", "))
-		case strings.Contains(value, "-----BEGIN") || slices.ContainsFunc(words(value), isKey):
-			return fmt.Errorf("the value of %s looks like a key: %s", name, inSecret("wireguard-private-key-secret", "private-key"))
-		case may.value != nil && !may.value.MatchString(value):
-			return fmt.Errorf("the value of %s must be %s", name, may.such)
-		}
-		if *o == nil {
-			*o = overrides{}
-		}
-		(*o)[name] = value
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -36,6 +37,23 @@ func TestStatusRepeatsNoKey(t *testing.T) {
 		{"among the overrides", "custom-overrides", "WIREGUARD_PRIVATE_KEY=" + privateKey},
 		{"as the server's, without its last letter", "wireguard-public-key", privateKey[:43]},
 		{"as an address", "wireguard-addresses", privateKey},
+		{"as a country", "server-countries", "Sweden," + privateKey},
+		{"as a country, without its last letter", "server-countries", privateKey[:43]},
+		{"as a city, in part", "server-cities", privateKey[:30] + "="},
+		{"as a server's name", "server-hostnames", privateKey[:43]},
+		{"as the server's address", "vpn-endpoint-ip", privateKey},
+		{"as a target", "probe-targets", "1.1.1.1:443," + privateKey},
+		{"as a resolver", "dns-resolvers", privateKey},
+		{"as who grants ports", "nat-pmp-server", privateKey},
+		{"as the overlay's network, which its own error repeats", "vxlan-ip-network", privateKey},
+		{"as the cluster's network, which its own error repeats", "cluster-cidrs", "10.1.0.0/16," + privateKey},
+		{"as the provider", "vpn-provider", privateKey},
+		{"as the protocol", "vpn-type", privateKey},
+		{"as what OpenVPN goes by", "openvpn-protocol", privateKey},
+		{"as the routing method", "routing-method", privateKey},
+		{"as the device", "tun-device", privateKey},
+		{"as an image", "pod-gateway-image", privateKey},
+		{"as the agent's image", "vpn-agent-image", "ghcr.io/owner/" + privateKey},
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {
@@ -46,7 +64,8 @@ func TestStatusRepeatsNoKey(t *testing.T) {
 			status := Reconcile(o).Status
 			assert.Equal(t, "blocked", status.Kind)
 			assert.Contains(t, status.Message, "cannot use option "+test.option)
-			assert.NotContains(t, status.Message, privateKey[:43])
+			assert.NotContains(t, status.Message, privateKey[:30])
+			assert.NotContains(t, strings.ToLower(status.Message), strings.ToLower(privateKey[:30]))
 			assert.Contains(t, status.Message, `vxlan-port="0": the smallest allowed is 1: juju config`, "what is no secret is named")
 		})
 	}

@@ -154,11 +154,11 @@ func offered(c Config, all []vpnServer, unit string) error {
 			}
 			near := alike(w, have)
 			if len(near) == 0 {
-				return fmt.Errorf("%s has %s, and %s has no such server over %s; see: juju run %s list-servers", o.option, w, c.Provider, c.Type, unit)
+				return fmt.Errorf("%s has %s, and %s has no such server over %s; see: juju run %s list-servers", o.option, shown(w), c.Provider, c.Type, unit)
 			}
 			right := slices.Clone(o.wanted)
 			right[i] = near[0]
-			return fmt.Errorf("%s has %s, and %s has no such server over %s, but %s: juju config %s %s='%s'", o.option, w, c.Provider, c.Type, strings.Join(near, ", "), app, o.option, strings.Join(right, ","))
+			return fmt.Errorf("%s has %s, and %s has no such server over %s, but %s: juju config %s %s='%s'", o.option, shown(w), c.Provider, c.Type, strings.Join(near, ", "), app, o.option, strings.Join(right, ","))
 		}
 		if len(o.wanted) > 0 {
 			used = append(used, o.option)

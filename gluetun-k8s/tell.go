@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -33,8 +35,11 @@ func tell(o Observed, data vpnk8slib.ProviderData, stays bool, d *hook.Desired) 
 			mine.Port = vpnk8slib.PortOf(o.Pod.Agent, c)
 		}
 		if err == nil {
-			if databag, err := mine.Encode(); err == nil {
+			databag, unfit := mine.Encode()
+			if unfit == nil {
 				d.Publish[c.Relation] = databag
+			} else {
+				notes = append(notes, fmt.Sprintf("cannot tell %s of this gateway: %v", cmp.Or(c.Data.InstanceName, c.App), unfit))
 			}
 		}
 		switch key := o.Leases.Keys[vpnk8slib.LeaseName(c.Relation)]; {

@@ -177,6 +177,12 @@ func HeartbeatPort(vxlan int) int {
 	return vxlan + 1
 }
 
+// PortTaken says whether something else listens at a port of UDP in the pods of an overlay, which both methods' encapsulation would have on
+// every address: resolvers, and DHCP's two ends of pod-gateway's.
+func PortTaken(vxlan int) bool {
+	return slices.Contains([]int{53, 67, 68, GatewayNames, namesPort}, vxlan)
+}
+
 // first is a network's first address for a host: the gateway's.
 func first(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 
