@@ -1,11 +1,16 @@
 package main
 
 import (
+	"encoding/json"
+	"maps"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
 // An OpenVPN file is read as gluetun reads it: the firewall must name the server that gluetun then asks.
@@ -30,6 +35,57 @@ func TestReadOpenVPN(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, ovpn{netip.MustParseAddrPort(test.server), test.protocol, test.asks}, f)
 		})
+	}
+}
+
+// A file with another server makes the pod anew, because its firewalls name the server; one with other keys alone, and another user, do not.
+func TestWhichFilesRollThePod(t *testing.T) {
+	rotated := strings.NewReplacer(privateKey, presharedKey, presharedKey, privateKey)
+	openvpn := map[string]string{"config": "client\nproto udp\nremote 198.51.100.9 1194\nauth-user-pass\n", "user": "somebody", "password": "hunter2hunter2"}
+	with := func(word, value string) map[string]string {
+		out := maps.Clone(openvpn)
+		out[word] = value
+		return out
+	}
+	tests := []struct {
+		summary, kind string
+		first, second map[string]string
+		rolls         bool
+	}{
+		{"the same", "wireguard", map[string]string{"config": wg0}, map[string]string{"config": wg0}, false},
+		{"other keys", "wireguard", map[string]string{"config": wg0}, map[string]string{"config": rotated.Replace(wg0)}, false},
+		{"another server", "wireguard", map[string]string{"config": wg0}, map[string]string{"config": strings.ReplaceAll(wg0, "198.51.100.7:", "198.51.100.8:")}, true},
+		{"another port", "wireguard", map[string]string{"config": wg0}, map[string]string{"config": strings.ReplaceAll(wg0, ":51820", ":51821")}, true},
+		{"another password", "openvpn", openvpn, with("password", "hunter3hunter3"), false},
+		{"another certificate in it", "openvpn", openvpn, with("config", openvpn["config"]+"<cert>\nother\n</cert>\n"), false},
+		{"another server", "openvpn", openvpn, with("config", strings.ReplaceAll(openvpn["config"], "198.51.100.9", "198.51.100.10")), true},
+		{"TCP", "openvpn", openvpn, with("config", strings.ReplaceAll(openvpn["config"], "udp", "tcp")), true},
+	}
+	for _, method := range vpnk8slib.RoutingMethods() {
+		for _, test := range tests {
+			t.Run(method+" "+test.kind+" "+test.summary, func(t *testing.T) {
+				template := func(secret map[string]string) string {
+					o := ready(t)
+					c, s, errs := judged(t, secret, "provider=custom", "type="+test.kind, "overlay=192.168.77", "method="+method)
+					require.Empty(t, errs)
+					c.VXLANID, c.VXLANPort, c.PodGatewayImage, c.AgentImage, c.Resolvers = o.Config.VXLANID, o.Config.VXLANPort, o.Config.PodGatewayImage, o.Config.AgentImage, o.Config.Resolvers
+					o.Config, o.Secret = c, s
+					d := Reconcile(o)
+					for _, step := range d.Protect {
+						if step.Apply != nil && step.Apply.Kind == "StatefulSet" {
+							text, err := json.Marshal(step.Apply)
+							require.NoError(t, err)
+							return string(text)
+						}
+					}
+					require.Fail(t, "the pod's template is among what is laid", "%s", d.Status.Message)
+					return ""
+				}
+				first, second := template(test.first), template(test.second)
+				assert.Contains(t, first, "config-hash")
+				assert.Equal(t, test.rolls, first != second)
+			})
+		}
 	}
 }
 

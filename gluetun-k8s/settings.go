@@ -59,6 +59,9 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 		}
 		return fmt.Errorf("wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config %s wireguard-addresses=<with the IPv4 address of your provider's file>", app)
 	}
+	if m := mtu(c); c.Type == "wireguard" && m < overlay.MinSix && slices.ContainsFunc(usable(c.Addresses, n), six) { // the kernel takes no such address then
+		return fmt.Errorf("custom-overrides has WIREGUARD_MTU=%d, and IPv6 of the tunnel's addresses needs %d: juju config %s custom-overrides=<with WIREGUARD_MTU=%[2]d>", m, overlay.MinSix, app)
+	}
 	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{c.overlay().Prefix(), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 	switch four := c.ProbeTargets.four(); {
 	case len(four) > healthTargets: // the last ones alone would answer for this charm, and not for gluetun
@@ -250,9 +253,10 @@ func auth(s Secret) string {
 	return fmt.Sprintf("[[roles]]\nname = \"charm\"\nroutes = [\"GET /v1/publicip/ip\", \"GET /v1/vpn/status\"]\nauth = \"apikey\"\napikey = %q\n", apiKey(s))
 }
 
+func six(p netip.Prefix) bool { return p.Addr().Is6() }
+
 // firewallRules are run by gluetun at the end of its firewall's start. Where the tunnel has IPv6 the overlay carries it too.
 func firewallRules(c Config, n vpnk8slib.Network) string {
-	six := func(p netip.Prefix) bool { return p.Addr().Is6() }
 	switch {
 	case c.RoutingMethod != vpnk8slib.Overlay:
 		return postRules

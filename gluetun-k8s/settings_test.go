@@ -393,6 +393,19 @@ func TestFits(t *testing.T) {
 	}
 }
 
+// An interface whose packets are smaller than IPv6's least has no IPv6: gluetun would end on the address.
+func TestAnMTUForIPv6(t *testing.T) {
+	dual := hooktest.Network(t)
+	c, errs := options(t, "provider=nordvpn", "addresses=10.64.0.2/32,fc00:bbbb::2/128", "overrides=WIREGUARD_MTU=1279")
+	require.Empty(t, errs)
+	require.EqualError(t, fits(c, dual, "gluetun"), "custom-overrides has WIREGUARD_MTU=1279, and IPv6 of the tunnel's addresses needs 1280: juju config gluetun custom-overrides=<with WIREGUARD_MTU=1280>")
+	c.Overrides["WIREGUARD_MTU"] = "1280"
+	require.NoError(t, fits(c, dual, "gluetun"))
+	c.Overrides["WIREGUARD_MTU"] = "576"
+	c.Addresses = c.Addresses[:1]
+	require.NoError(t, fits(c, dual, "gluetun"))
+}
+
 // The overlay, the cluster and the other side of the tunnel each keep their own addresses. What does not go together is
 // refused before any pod is changed or any consumer told.
 func TestApart(t *testing.T) {

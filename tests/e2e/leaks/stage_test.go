@@ -282,7 +282,11 @@ func newStage(t *testing.T, method string, mesh bool) *stage {
 	if mesh {
 		require.NoError(t, s.Enroll(t.Context(), s.model))
 	}
-	require.NoError(t, s.deploy.App(t.Context(), s.model, "gluetun", "--config", "routing-method="+method, "--config", "nat-pmp-server=10.2.0.1"))
+	options := []string{"--config", "routing-method=" + method}
+	if method == "overlay" { // the other one leads no ports
+		options = append(options, "--config", "nat-pmp-server=10.2.0.1")
+	}
+	require.NoError(t, s.deploy.App(t.Context(), s.model, "gluetun", options...))
 	require.NoError(t, s.deploy.App(t.Context(), s.model, app, "--config", "want-port=true"))
 	s.must(s.Juju(t.Context(), "integrate", "-m", s.model, app, "gluetun:vpn-gateway"))
 	return s
