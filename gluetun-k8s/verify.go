@@ -10,7 +10,8 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
-// verify is of a gateway whose VPN client runs: what it says of itself is compared with what its packets show.
+// verify is of a gateway whose VPN client runs: what it says of itself is compared with what its packets show, and with the rules that
+// stand in its pod.
 func verify(ctx context.Context, env hook.Env) (v hook.Verifiable, err error) {
 	seen := time.Now() // the agent is asked first of all: who was heard since, was heard just now, however long the rest took
 	o, err := observe(ctx, env)
@@ -23,7 +24,13 @@ func verify(ctx context.Context, env hook.Env) (v hook.Verifiable, err error) {
 	if len(o.Config.Resolvers) == 0 {
 		return v, fmt.Errorf("nobody is asked for clients' names: juju config %s dns-resolvers=1.1.1.1", o.App)
 	}
-	return hook.Verifiable{Way: vpnk8slib.ByTunnel(o.Config.Resolvers[0]), Judge: func(e vpnk8slib.Egress) []vpnk8slib.Finding {
-		return vpnk8slib.VerifyTunnel(o.Pod, e, o.View.Network, o.Tunnel.Seen, seen)
+	run := func(command ...string) (string, error) {
+		return hook.Exec(ctx, env, container, hook.Look, hook.ExecAs{}, command...)
+	}
+	g, ports := gateway(o, published(o)), vpnk8slib.LeasedPorts(o.Pod.Agent)
+	return hook.Verifiable{Way: vpnk8slib.ByTunnel(o.Config.Resolvers[0]), Ports: ports, Judge: func(e vpnk8slib.Egress) []vpnk8slib.Finding {
+		s := vpnk8slib.TunnelSeen{Pod: o.Pod, Egress: e, Tables: g.ListTables(o.Pod, run), Ports: ports, Started: seen}
+		s.Names.Said, s.Names.Err = run("cat", "/etc/resolv.conf")
+		return g.VerifyTunnel(s)
 	}}, nil
 }

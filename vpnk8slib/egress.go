@@ -21,8 +21,8 @@ type EgressTargets struct {
 	Address6 string // the same over IPv6
 	Name     string // a name whose address is that of the resolver that asks for it
 	STUN     string // a server and its port, which answers a datagram with the caller's address
-	// Port is a URL that says whether a port of the caller's is reached, in the words of echoip (mpolden/echoip); empty: none is to be.
-	Port string
+	// Ports are URLs of which each says whether a port of the caller's is reached, in the words of echoip (mpolden/echoip).
+	Ports []string
 }
 
 // Way is how packets are to leave a pod.
@@ -48,11 +48,11 @@ type Answer struct {
 type Egress struct {
 	Address  Answer
 	Address6 Answer
-	Full     Answer // to a request that fills more than one packet
-	Resolver Answer // the address that Name has
-	UDP      Answer // the address that a datagram is seen to come from
-	Port     Answer // whether the port is reached: reached, or notReached
-	MTU      int    // of the interface, in bytes; 0: there is none
+	Full     Answer   // to a request that fills more than one packet
+	Resolver Answer   // the address that Name has
+	UDP      Answer   // the address that a datagram is seen to come from
+	Ports    []Answer // whether each port is reached, in their order: reached, or notReached
+	MTU      int      // of the interface, in bytes; 0: there is none
 }
 
 // What is said of a port.
@@ -81,8 +81,9 @@ func TryEgress(ctx context.Context, w Way, t EgressTargets, each time.Duration) 
 	try(&e.Full, get("ip4", t.Address, 2*e.MTU))
 	try(&e.Resolver, func(ctx context.Context) (string, error) { return lookUp(ctx, names, t.Name) })
 	try(&e.UDP, func(ctx context.Context) (string, error) { return w.stun(ctx, names, t.STUN) })
-	if t.Port != "" {
-		try(&e.Port, func(ctx context.Context) (string, error) { return w.port(ctx, names, t.Port) })
+	e.Ports = make([]Answer, len(t.Ports))
+	for i, url := range t.Ports {
+		try(&e.Ports[i], func(ctx context.Context) (string, error) { return w.port(ctx, names, url) })
 	}
 	all.Wait()
 	return e

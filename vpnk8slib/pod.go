@@ -34,6 +34,7 @@ type Pod struct {
 	// Agent is what the agent of this very pod answers; nil where there is none, or it does not answer.
 	Agent   *overlay.Report
 	Address netip.Addr // the pod's own; zero where it is not known
+	IPv6    bool       // the kernel knows IPv6 here
 }
 
 // Holds says whether nothing leaves this pod but by the overlay: its guard stands, or routes of ours say so.
@@ -57,6 +58,7 @@ func ReadPod() (Pod, error) {
 		return Pod{}, err
 	}
 	p := see(routes)
+	p.IPv6 = v6 != nil
 	p.Overlay = overlayUp()
 	p.Address = address(podInterface)
 	p.Agent = askAgent(overlay.Socket, patience)

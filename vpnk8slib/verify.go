@@ -1,6 +1,7 @@
 package vpnk8slib
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -28,13 +29,7 @@ type Finding struct {
 // VerifyEgress judges how this pod's traffic leaves: the protections of this pod and around it, and what its own packets have shown.
 func (c Client) VerifyEgress(v ClientView, p Pod, e Egress, now time.Time) []Finding {
 	six := p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6
-	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP, c.Network.Nodes), throughSix(e.Address6, six, c.Network.Nodes), names(e.Resolver), udp(e), full(e), c.portLeads(e.Port)}
-}
-
-// VerifyTunnel judges how a gateway's own traffic leaves, and that of its clients. Seen is the address that the VPN client says it has.
-func VerifyTunnel(p Pod, e Egress, n Network, seen netip.Addr, now time.Time) []Finding {
-	six := p.Agent != nil && p.Agent.Gateway != nil && p.Agent.Gateway.IPv6
-	return []Finding{tunnelStands(p, now), gatewayGuarded(p), seenAs(e.Address, seen, n.Nodes), throughSix(e.Address6, six, n.Nodes), names(e.Resolver), udp(e), full(e)}
+	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP, c.Network.Nodes), throughSix(e.Address6, six, c.Network.Nodes), names(e.Resolver), udp(e), full(e), c.portLeads(e)}
 }
 
 // Failed are the names of the checks that failed.
@@ -79,35 +74,6 @@ func (c Client) overlayStands(p Pod, now time.Time) Finding {
 	default:
 		return Finding{check, Pass, fmt.Sprintf("the gateway's pod %s was heard %s ago, and its tunnel is up", client.Peer, now.Sub(client.Heard).Round(10*time.Millisecond))}
 	}
-}
-
-func tunnelStands(p Pod, now time.Time) Finding {
-	const check = "tunnel"
-	if p.Agent == nil || p.Agent.Gateway == nil {
-		return Finding{check, Unknown, "the routing method's own programs do not say; see the other checks"}
-	}
-	gateway, heard := p.Agent.Gateway, 0
-	for _, c := range gateway.Clients {
-		if now.Sub(c.Heard) < time.Second {
-			heard++
-		}
-	}
-	switch {
-	case gateway.Error != "":
-		return Finding{check, Fail, gateway.Error}
-	case !gateway.Tunnel:
-		return Finding{check, Fail, "nothing comes back through " + tunnelInterface}
-	default:
-		return Finding{check, Pass, fmt.Sprintf("packets come back through %s, and %d clients are heard", tunnelInterface, heard)}
-	}
-}
-
-// gatewayGuarded leaves out a gateway whose routing method has no agent: its rules nobody in the pod tells of.
-func gatewayGuarded(p Pod) Finding {
-	if p.Agent == nil {
-		return Finding{"guard", Unknown, "with this routing method the rules of the gateway's pod are laid by a script, which does not tell of them"}
-	}
-	return guardStands(p)
 }
 
 func guardStands(p Pod) Finding {
@@ -203,17 +169,40 @@ func full(e Egress) Finding {
 	return Finding{"mtu", Pass, fmt.Sprintf("packets of %d bytes arrive", e.MTU)}
 }
 
-func (c Client) portLeads(a Answer) Finding {
-	const check = "port"
-	port := c.Link.Gateway.Port
-	switch {
-	case port == nil:
-		return Finding{check, Unknown, "no port of the provider's leads here"}
-	case a.Err != nil:
-		return Finding{check, Unknown, fmt.Sprintf("port %d leads here, and nobody says whether it is reached: %s", port.Number, a.Err)}
-	case a.Said != reached:
-		return Finding{check, Fail, fmt.Sprintf("port %d leads here, and is not reached from outside: does the application listen there?", port.Number)}
-	default:
-		return Finding{check, Pass, fmt.Sprintf("port %d is reached from outside", port.Number)}
+// portLeads is of the one port that may lead to a consumer.
+func (c Client) portLeads(e Egress) Finding {
+	if c.Link.Gateway.Port == nil {
+		return portsLead(nil, e)
 	}
+	return portsLead([]int{c.Link.Gateway.Port.Number}, e)
+}
+
+// portsLead says of each port what was answered for it; one that is not reached is the worst of all.
+func portsLead(ports []int, e Egress) Finding {
+	f := Finding{"port", Pass, "no port of the provider's leads here"}
+	if len(ports) == 0 {
+		f.Verdict = Unknown
+		return f
+	}
+	var said []string
+	for i, port := range ports {
+		a := Answer{Err: errors.New("nobody was asked")}
+		if i < len(e.Ports) {
+			a = e.Ports[i]
+		}
+		switch {
+		case a.Err != nil:
+			said = append(said, fmt.Sprintf("port %d leads here, and nobody says whether it is reached: %s", port, a.Err))
+			if f.Verdict == Pass {
+				f.Verdict = Unknown
+			}
+		case a.Said != reached:
+			said = append(said, fmt.Sprintf("port %d leads here, and is not reached from outside: does the application listen there?", port))
+			f.Verdict = Fail
+		default:
+			said = append(said, fmt.Sprintf("port %d is reached from outside", port))
+		}
+	}
+	f.Detail = strings.Join(said, "; ")
+	return f
 }

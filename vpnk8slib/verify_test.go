@@ -50,9 +50,11 @@ func TestVerifyEgress(t *testing.T) {
 		{"no datagrams", func(s *seen) { s.UDP = Answer{Err: broken} }, "udp", Fail, "no datagram"},
 		{"datagrams beside the tunnel", func(s *seen) { s.UDP.Said = "198.51.100.1" }, "udp", Fail, "datagrams are seen to come from 198.51.100.1, and connections from 192.0.2.2"},
 		{"full packets get lost", func(s *seen) { s.Full = Answer{Err: broken} }, "mtu", Fail, "1370"},
-		{"a port", func(s *seen) { s.Link.Gateway.Port, s.Egress.Port.Said = &Port{Number: 40000}, reached }, "port", Pass, "port 40000 is reached"},
-		{"a port at which nobody listens", func(s *seen) { s.Link.Gateway.Port, s.Egress.Port.Said = &Port{Number: 40000}, notReached }, "port", Fail, "port 40000 leads here, and is not reached"},
-		{"a port of which nobody says anything", func(s *seen) { s.Link.Gateway.Port, s.Egress.Port.Err = &Port{Number: 40000}, broken }, "port", Unknown, "nobody says whether it is reached: nobody answers"},
+		{"a port", func(s *seen) { s.Link.Gateway.Port, s.Egress.Ports = &Port{Number: 40000}, []Answer{{Said: reached}} }, "port", Pass, "port 40000 is reached"},
+		{"a port at which nobody listens", func(s *seen) {
+			s.Link.Gateway.Port, s.Egress.Ports = &Port{Number: 40000}, []Answer{{Said: notReached}}
+		}, "port", Fail, "port 40000 leads here, and is not reached"},
+		{"a port of which nobody says anything", func(s *seen) { s.Link.Gateway.Port, s.Egress.Ports = &Port{Number: 40000}, []Answer{{Err: broken}} }, "port", Unknown, "nobody says whether it is reached: nobody answers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := seen{
@@ -87,46 +89,4 @@ func TestTheTableIsForPeople(t *testing.T) {
 	all := []Finding{{"guard", Pass, "stands"}, {"address", Fail, "seen as 198.51.100.1"}, {"port", Unknown, "none"}}
 	assert.Equal(t, "guard    pass     stands\naddress  fail     seen as 198.51.100.1\nport     unknown  none", Table(all))
 	assert.Equal(t, []string{"address"}, Failed(all))
-}
-
-func TestVerifyTunnel(t *testing.T) {
-	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
-	seen := netip.MustParseAddr("192.0.2.2")
-	for _, c := range []struct {
-		name    string
-		change  func(p *Pod, e *Egress)
-		check   string
-		verdict Verdict
-		says    string
-	}{
-		{"all is well", func(*Pod, *Egress) {}, "tunnel", Pass, "1 clients are heard"},
-		{"a dead tunnel", func(p *Pod, _ *Egress) { p.Agent.Gateway.Tunnel = false }, "tunnel", Fail, "nothing comes back through tun0"},
-		{"an agent that cannot", func(p *Pod, _ *Egress) { p.Agent.Gateway.Error = "no vxlan0" }, "tunnel", Fail, "no vxlan0"},
-		{"no guard", func(p *Pod, _ *Egress) { p.Agent.Guard.Standing = false }, "guard", Fail, "does not stand"},
-		{"seen as the node", func(_ *Pod, e *Egress) { e.Address.Said, e.UDP.Said = "198.51.100.1", "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1, which is a node's own address"},
-		{"seen as somebody else", func(_ *Pod, e *Egress) { e.Address.Said, e.UDP.Said = "198.51.100.2", "198.51.100.2" }, "address", Fail, "seen as 198.51.100.2"},
-		{"IPv6 that should be", func(p *Pod, e *Egress) { p.Agent.Gateway.IPv6, e.Address6 = true, Answer{Err: errors.New("nobody")} }, "ipv6", Fail, "has IPv6"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			p := Pod{Agent: &overlay.Report{
-				Guard: overlay.GuardState{Standing: true, Raw: true, Since: now},
-				Gateway: &overlay.GatewayState{Tunnel: true, Clients: map[netip.Addr]overlay.ClientSeen{
-					netip.MustParseAddr("172.16.0.18"): {Heard: now}, netip.MustParseAddr("172.16.0.34"): {},
-				}},
-			}}
-			e := Egress{Address: Answer{Said: seen.String()}, Address6: Answer{Said: "2001:db8::2"}, UDP: Answer{Said: seen.String()}, MTU: 1420}
-			c.change(&p, &e)
-			for _, f := range VerifyTunnel(p, e, Network{Nodes: []netip.Addr{netip.MustParseAddr("198.51.100.1")}}, seen, now) {
-				want := Pass
-				if f.Check == c.check {
-					want = c.verdict
-					assert.Contains(t, f.Detail, c.says)
-				}
-				assert.Equal(t, want, f.Verdict, "%s: %s", f.Check, f.Detail)
-			}
-		})
-	}
-	for _, f := range VerifyTunnel(Pod{}, Egress{Address: Answer{Said: seen.String()}}, Network{}, seen, now)[:2] {
-		assert.Equal(t, Unknown, f.Verdict, "another routing method: %s", f.Check)
-	}
 }

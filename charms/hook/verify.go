@@ -21,24 +21,29 @@ type VerifyParams struct {
 	Address6 string `json:"address6-url" validate:"required,http_url"`
 	Name     string `json:"resolver-name" validate:"required,hostname_rfc1123"`
 	STUN     string `json:"stun-server" validate:"required,hostname_port"`
-	Timeout  int    `json:"timeout" validate:"min=1,max=60"` // seconds
+	Port     string `json:"port-url" validate:"required,http_url"` // a port's number goes behind it
+	Timeout  int    `json:"timeout" validate:"min=1,max=60"`       // seconds
 }
 
-// DrillParams are a consumer's, whose overlay can be taken down for a while, and to which a port may lead.
+// DrillParams are a consumer's, whose overlay can be taken down for a while.
 type DrillParams struct {
 	VerifyParams
-	Port  string `json:"port-url" validate:"required,http_url"` // the port's number goes behind it
-	Drill int    `json:"drill" validate:"min=0,max=30"`         // seconds; 0: it is left alone
+	Drill int `json:"drill" validate:"min=0,max=30"` // seconds; 0: it is left alone
 }
 
 // Verifiable is a unit whose egress can be verified: its way out, and what its own packets, with what stands around them, say of it.
 type Verifiable struct {
 	Way   vpnk8slib.Way
+	Ports []int // of the provider's, that lead here
 	Judge func(vpnk8slib.Egress) []vpnk8slib.Finding
 }
 
-func (p VerifyParams) targets() vpnk8slib.EgressTargets {
-	return vpnk8slib.EgressTargets{Address: p.Address, Address6: p.Address6, Name: p.Name, STUN: p.STUN}
+func (p VerifyParams) targets(ports ...int) vpnk8slib.EgressTargets {
+	t := vpnk8slib.EgressTargets{Address: p.Address, Address6: p.Address6, Name: p.Name, STUN: p.STUN}
+	for _, port := range ports {
+		t.Ports = append(t.Ports, p.Port+strconv.Itoa(port))
+	}
+	return t
 }
 
 // each is how long one check may take.
@@ -48,7 +53,7 @@ func (p VerifyParams) each() time.Duration { return time.Duration(p.Timeout) * t
 // reads what a hook of the charm reads; its error is why no packet is sent.
 func VerifyEgress(see func(context.Context, Env) (Verifiable, error)) Action {
 	return Seeing(cannot("verify egress", see), func(ctx context.Context, _ Env, p VerifyParams, unit Verifiable) (map[string]string, error) {
-		return findings(unit.Judge(vpnk8slib.TryEgress(ctx, unit.Way, p.targets(), p.each())))
+		return findings(unit.Judge(vpnk8slib.TryEgress(ctx, unit.Way, p.targets(unit.Ports...), p.each())))
 	})
 }
 
@@ -60,7 +65,7 @@ func VerifyVPN(see func(context.Context, Env) (VPN, error)) Action {
 		}
 		seen, targets := time.Now(), p.targets()
 		if port := v.client().Link.Gateway.Port; port != nil {
-			targets.Port = p.Port + strconv.Itoa(port.Number)
+			targets = p.targets(port.Number)
 		}
 		all := v.client().VerifyEgress(v.View, v.Pod, vpnk8slib.TryEgress(ctx, vpnk8slib.ByOverlay, targets, p.each()), seen)
 		if p.Drill > 0 {
