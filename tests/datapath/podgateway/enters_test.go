@@ -49,12 +49,12 @@ func newStage(t *testing.T) *stage {
 // at is the pod's address by an interface.
 var at = map[string][]string{"eth0": {"10.42.0.5", "fd42::5"}, "vxlan0": {"10.42.1.5", "fd42:1::5"}, "tun0": {"10.42.2.5", "fd42:2::5"}}
 
-// lay runs the script that a gateway's init container runs.
-func (s *stage) lay() {
+// gateway is what the rules are made from.
+func (s *stage) gateway() vpnk8slib.Gateway {
 	s.Helper()
 	overlay, err := vpnk8slib.ParseOverlayNetwork("172.16.0")
 	require.NoError(s, err)
-	protect, _, err := vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
+	return vpnk8slib.Gateway{
 		App: vpnk8slib.App{Name: "gluetun", Namespace: "vpn"}, Workload: "gluetun", Trials: vpnk8slib.Trials{Images: []string{vpnk8slib.PodGatewayImage}},
 		Data: vpnk8slib.ProviderData{RoutingMethod: "pod-gateway", GatewayDNSName: "gluetun-0.gluetun-endpoints.vpn.svc.cluster.local", VXLANID: 42, VXLANIPNetwork: overlay, VXLANPort: vpnk8slib.VXLANPort},
 		Network: vpnk8slib.Network{
@@ -63,7 +63,13 @@ func (s *stage) lay() {
 			APIServers: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.1:6443")}, Controllers: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.7:17070")},
 		},
 		Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{51820}},
-	})
+	}
+}
+
+// lay runs the script that a gateway's init container runs.
+func (s *stage) lay() {
+	s.Helper()
+	protect, _, err := vpnk8slib.GatewayPlans(s.gateway())
 	require.NoError(s, err)
 	dir := s.TempDir()
 	for name, text := range protect[0].Apply.Data {
