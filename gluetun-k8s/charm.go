@@ -64,7 +64,7 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	if o.Pod, err = vpnk8slib.ReadPod(); err != nil {
 		return o, fmt.Errorf("cannot read this pod's network: %w", err)
 	}
-	if o.Watchers, err = seeWatchers(); err != nil {
+	if o.Watchers, err = seeWatchers(o.Leader); err != nil {
 		return o, err
 	}
 	if o.Peers, err = hook.Joined(unitsEndpoint); err != nil {

@@ -30,25 +30,33 @@ var dashboard []byte
 // Watchers are relations with who watches this gateway. All of them are asked and answered over the pod's own interface: a tunnel that
 // is dead is what they are for.
 type Watchers struct {
-	Metrics, Dashboards []string
-	Loki                map[string]map[string]string // what each unit of a Loki says, by a name for it
-	Traces              []vpnk8slib.Relation         // with who takes traces of hooks
+	Metrics, Dashboards, Logs []string
+	Loki                      map[string]map[string]string // what each unit of a Loki says, by a name for it
+	Traces                    []vpnk8slib.Relation         // with who takes traces of hooks
+	Heard                     []vpnk8slib.Relation         // what the applications of the first three say of what the leader told them; read by the leader
 }
 
-func seeWatchers() (w Watchers, err error) {
-	for endpoint, ids := range map[string]*[]string{metricsEndpoint: &w.Metrics, dashboardEndpoint: &w.Dashboards} {
-		if *ids, err = hook.Joined(endpoint); err != nil {
+func seeWatchers(leader bool) (w Watchers, err error) {
+	for _, e := range []struct {
+		name string
+		ids  *[]string
+	}{{metricsEndpoint, &w.Metrics}, {dashboardEndpoint, &w.Dashboards}, {loggingEndpoint, &w.Logs}} {
+		if *e.ids, err = hook.Joined(e.name); err != nil {
 			return w, err
 		}
+		if !leader { // who told them nothing
+			continue
+		}
+		heard, err := hook.JoinedRelations(e.name)
+		if err != nil {
+			return w, err
+		}
+		w.Heard = append(w.Heard, heard...)
 	}
 	if w.Traces, err = hook.SeeTracing(); err != nil {
 		return w, err
 	}
-	loki, err := hook.Joined(loggingEndpoint)
-	if err != nil {
-		return w, err
-	}
-	for _, id := range loki {
+	for _, id := range w.Logs {
 		units, err := hook.RemoteUnits(id)
 		if err != nil {
 			return w, err
@@ -77,10 +85,34 @@ func watched(o Observed, d *hook.Desired) (notes []string) {
 		}
 		d.Publish[id] = said
 	}
+	for _, id := range o.Watchers.Logs {
+		said, err := relations.Logs(topology(o))
+		if err != nil {
+			return append(notes, err.Error())
+		}
+		d.Publish[id] = said
+	}
+	notes = append(notes, o.Watchers.refusals()...)
 	notes = append(notes, hook.Trace(o.Watchers.Traces, o.View.Network, topology(o), d))
 	for _, name := range slices.Sorted(maps.Keys(o.Watchers.Loki)) {
 		if _, err := loki(o, o.Watchers.Loki[name]); err != nil {
 			notes = append(notes, fmt.Sprintf("no logs are sent to %s: %s", name, err))
+		}
+	}
+	return notes
+}
+
+// refusals are what those who watch have against what they were told: rules or a dashboard that they cannot use would be missed by nobody.
+func (w Watchers) refusals() (notes []string) {
+	of := map[string]string{metricsEndpoint: "the alert rules or where to ask for metrics", dashboardEndpoint: "the dashboard", loggingEndpoint: "the rules over logs"}
+	for _, r := range w.Heard {
+		endpoint, _, _ := strings.Cut(r.ID, ":")
+		why, err := relations.Refusal(r.Remote)
+		switch {
+		case err != nil:
+			notes = append(notes, fmt.Sprintf("cannot read what %s says of %s: %s", r.App, of[endpoint], err))
+		case why != "":
+			notes = append(notes, fmt.Sprintf("%s does not take %s: %s", r.App, of[endpoint], why))
 		}
 	}
 	return notes

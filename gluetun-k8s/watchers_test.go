@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // watchedOver is a gateway that is ready, and that somebody watches.
@@ -27,6 +30,7 @@ func watchedOver(t *testing.T) Observed {
 	o.Consumers = nil
 	o.Watchers = Watchers{
 		Metrics: []string{"metrics-endpoint:4", "metrics-endpoint:9"}, Dashboards: []string{"grafana-dashboard:5"},
+		Logs: []string{"logging:6"},
 		Loki: map[string]map[string]string{"logging-6-loki-0": {"endpoint": `{"url": "http://loki-0.loki-endpoints.cos.svc.cluster.local:3100/loki/api/v1/push"}`}},
 	}
 	return o
@@ -43,6 +47,8 @@ func TestWatchersAreTold(t *testing.T) {
 		assert.Equal(t, "gluetun/0", d.Units[id]["prometheus_scrape_unit_name"])
 	}
 	assert.NotEmpty(t, d.Publish["grafana-dashboard:5"]["dashboards"])
+	assert.Equal(t, "{}", d.Publish["logging:6"]["alert_rules"])
+	assert.Contains(t, d.Publish["logging:6"]["metadata"], `"application":"gluetun"`)
 	assert.Equal(t, d, Reconcile(o), "the same in every hook: what changes wakes whoever reads it")
 
 	o.Leader, o.View, o.Name = false, vpnk8slib.GatewayView{}, "gluetun/1"
@@ -56,6 +62,50 @@ func TestWatchersAreTold(t *testing.T) {
 	told := Reconcile(watchedOver(t)).Protect[0].Apply.Data["agent.json"]
 	assert.Contains(t, told, `"exit":"192.0.2.2"`, "the agent tells of it")
 	assert.NotContains(t, Reconcile(o).Protect[0].Apply.Data["agent.json"], "exit")
+}
+
+// What whoever watches cannot use of what they were told is said in the status: an alert that there is not, nobody else would miss.
+func TestRefusalsAreSaid(t *testing.T) {
+	const connected = "connected, seen as 192.0.2.2"
+	heard := func(r ...vpnk8slib.Relation) Observed {
+		o := watchedOver(t)
+		o.Watchers.Heard = r
+		o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Gateway: &overlay.GatewayState{}}
+		return o
+	}
+	for event, says := range map[string]string{
+		"":                           "",
+		`{"errors": ""}`:             "",
+		`{"errors": "parse error"}`:  "; prometheus does not take the alert rules or where to ask for metrics: parse error",
+		"parse error":                "; cannot read what prometheus says of the alert rules or where to ask for metrics: event must be an object with errors: invalid character 'p' looking for beginning of value",
+		`{"scrape_job_errors": "x"}`: "; prometheus does not take the alert rules or where to ask for metrics: x",
+	} {
+		d := Reconcile(heard(vpnk8slib.Relation{ID: "metrics-endpoint:4", App: "prometheus", Remote: map[string]string{"event": event}}, vpnk8slib.Relation{ID: "logging:6", App: "loki"}))
+		assert.Equal(t, hook.Active(connected+says), d.Status, event)
+		assert.NotEmpty(t, d.Publish["metrics-endpoint:4"]["alert_rules"], "they are told all the same")
+	}
+	o := heard(vpnk8slib.Relation{ID: "grafana-dashboard:5", App: "grafana", Remote: map[string]string{"event": `{"errors": [{"dashboard_id": "file:gluetun", "error": "Incorrect padding"}]}`}})
+	assert.Equal(t, hook.Active(connected+"; grafana does not take the dashboard: file:gluetun: Incorrect padding"), Reconcile(o).Status)
+}
+
+// They are read by the leader, who told them; and asked of Juju where somebody watches.
+func TestRefusalsAreRead(t *testing.T) {
+	_, _ = inPod(t, "nameserver 10.43.0.10\n", nil)
+	tools := t.TempDir()
+	for name, body := range map[string]string{
+		"relation-ids":  `case $1 in grafana-dashboard) echo '["grafana-dashboard:5"]' ;; *) echo '[]' ;; esac`,
+		"relation-list": `echo '"grafana"'`, "relation-get": `echo '{"event":"{\"errors\":[]}"}'`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(tools, name), fmt.Appendf(nil, "#!/bin/sh\n%s\n", body), 0o700))
+	}
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	w, err := seeWatchers(true)
+	require.NoError(t, err)
+	assert.Equal(t, []vpnk8slib.Relation{{ID: "grafana-dashboard:5", App: "grafana", Remote: map[string]string{"event": `{"errors":[]}`}}}, w.Heard)
+	w, err = seeWatchers(false)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"grafana-dashboard:5"}, w.Dashboards)
+	assert.Empty(t, w.Heard)
 }
 
 // With the other routing method there is no agent that could be asked. The operator is told, and whoever asked before is not left to

@@ -10,6 +10,13 @@ import (
 	"strings"
 )
 
+// Logs is the interface loki_push_api (v1), from the side that has logs: the application's databag. Its alerts are over metrics: it has no
+// rules over its logs, and says so.
+func Logs(t Topology) (map[string]string, error) {
+	who, err := text(t)
+	return map[string]string{"metadata": who, "alert_rules": "{}"}, err
+}
+
 // LokiURL is where a unit of a Loki takes logs, by its databag of the interface loki_push_api (v1). Empty: it does not say yet.
 func LokiURL(databag map[string]string) (string, error) {
 	raw := databag["endpoint"]

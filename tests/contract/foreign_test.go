@@ -31,15 +31,19 @@ var foreign = map[string]struct {
 		app, err := s.Application()
 		require.NoError(t, err)
 		return map[string]map[string]string{"provider-application": app, "provider-unit": s.Unit("10.42.0.7", "gluetun-0.gluetun-endpoints.downloads.svc.cluster.local")}
-	}},
+	}, reads: map[string]func(map[string]string) error{"requirer-application": refusal}},
 	"grafana_dashboard/v0": {writes: func(t *testing.T) map[string]map[string]string {
 		text, err := os.ReadFile(filepath.Join(root, "gluetun-k8s", "dashboard.json"))
 		require.NoError(t, err)
 		app, err := relations.Dashboard{Topology: gluetun, Name: "gluetun", JSON: text}.Application()
 		require.NoError(t, err)
 		return map[string]map[string]string{"provider-application": app}
-	}},
-	"loki_push_api/v1": {reads: map[string]func(map[string]string) error{"provider-unit": func(databag map[string]string) error {
+	}, reads: map[string]func(map[string]string) error{"requirer-application": refusal}},
+	"loki_push_api/v1": {writes: func(t *testing.T) map[string]map[string]string {
+		app, err := relations.Logs(gluetun)
+		require.NoError(t, err)
+		return map[string]map[string]string{"requirer-application": app}
+	}, reads: map[string]func(map[string]string) error{"provider-application": refusal, "provider-unit": func(databag map[string]string) error {
 		_, err := relations.LokiURL(databag)
 		return err
 	}}},
@@ -52,6 +56,12 @@ var foreign = map[string]struct {
 			return err
 		}},
 	},
+}
+
+// refusal reads what they all say alike of what is written here.
+func refusal(databag map[string]string) error {
+	_, err := relations.Refusal(databag)
+	return err
 }
 
 var gluetun = relations.Topology{Model: "downloads", ModelUUID: "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", App: "gluetun", Unit: "gluetun/0", Charm: "gluetun-k8s"}
