@@ -121,7 +121,7 @@ func TestServersThatLeadPorts(t *testing.T) {
 	const list = `{"private internet access": {"servers": [
 		{"vpn": "openvpn", "region": "CA Toronto", "server_name": "toronto1", "hostname": "ca.example", "port_forward": true},
 		{"vpn": "openvpn", "region": "US Seattle", "server_name": "seattle1", "hostname": "us.example"}]}}`
-	all, err := readServers(strings.NewReader(list), "private internet access")
+	all, err := readServers(list, "private internet access")
 	require.NoError(t, err)
 	says := func(values ...string) error {
 		c, _ := pia(t, values...)

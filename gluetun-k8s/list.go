@@ -44,14 +44,14 @@ func listServers(_ context.Context, p hook.Params) (map[string]string, error) {
 		return nil, err
 	}
 	env := hook.Env{Pebble: hook.ContainerPebble}
-	seen, err := hook.SeeFile(env, container, serversFile)
+	l, err := findList(env, params.Provider)
 	if err != nil {
 		return nil, err
 	}
-	if seen.Size == 0 {
+	if !l.there() {
 		return nil, noList(c)
 	}
-	all, err := servers(env, params.Provider)
+	all, err := l.servers(env, params.Provider)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func listServers(_ context.Context, p hook.Params) (map[string]string, error) {
 
 // noList says why this unit has no list of servers, and which one has: where gluetun runs it has been written.
 func noList(c Config) error {
-	why := fmt.Sprintf("there is no list of servers in gluetun's container (%s): gluetun v3.40 and v3.41 write it when they start first, later ones write none there", serversFile)
+	why := fmt.Sprintf("there is no list of servers in gluetun's container (%s, or in %s): gluetun writes it when it starts first", serversFile, serversFolder)
 	o := Observed{Config: c}
 	var err error
 	if o.Unit, err = hook.ReadUnit(); err != nil {

@@ -13,6 +13,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
 // fileServer stands in for a Pebble whose container has one file, and counts how often it is read.
@@ -98,4 +101,37 @@ func TestObserveByTheProvidersServers(t *testing.T) {
 	list = serving(t, serversFile, serversJSON)
 	assert.NoError(t, see().ConfigErr)
 	assert.Zero(t, list.reads, "nothing is chosen")
+}
+
+// Later versions of gluetun write a file for each provider.
+func TestObserveByOneProvidersOwnFile(t *testing.T) {
+	const own = `{
+  "version": 2,
+  "timestamp": 1790000000,
+  "servers": [{"vpn": "wireguard", "country": "Switzerland", "city": "Zurich", "hostname": "ch-zrh-wg-001", "wgpubkey": "x", "ips": ["192.0.2.10"]}]
+}
+`
+	_, see := inPod(t, "nameserver 10.43.0.10\n", map[string]any{
+		"vpn-provider": "mullvad", "wireguard-private-key-secret": "secret:1", "wireguard-addresses": "10.64.0.2/32", "server-cities": "Zurick",
+	})
+	list := serving(t, "/gluetun/servers/mullvad.json", own)
+	for range 2 {
+		assert.EqualError(t, see().ConfigErr, "server-cities has Zurick, and mullvad has no such server over wireguard, but Zurich: juju config gluetun server-cities='Zurich'")
+	}
+	assert.Equal(t, 1, list.reads)
+
+	env := hook.Env{Pebble: hook.ContainerPebble}
+	found, err := findList(env, "mullvad")
+	require.NoError(t, err)
+	all, err := found.servers(env, "mullvad")
+	require.NoError(t, err)
+	assert.Equal(t, []vpnServer{{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001"}}, all)
+	o := Observed{Unit: hook.Unit{Leader: true}, Watchers: Watchers{Metrics: []string{"metrics-endpoint:4"}}, Config: Config{Provider: "mullvad", RoutingMethod: vpnk8slib.Overlay}}
+	assert.Equal(t, time.Unix(1790000000, 0).UTC(), listedAt(env, o))
+
+	found, err = findList(env, "nordvpn")
+	require.NoError(t, err)
+	assert.False(t, found.there(), "each provider has its own")
+	list.text, list.modified = own[:60], list.modified.Add(time.Hour)
+	assert.NoError(t, see().ConfigErr, "gluetun is writing it")
 }

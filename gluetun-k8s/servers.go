@@ -12,9 +12,41 @@ import (
 	"github.com/charmarr/charmarr-go/charms/hook"
 )
 
-// serversFile is where gluetun v3.40 and v3.41 write the servers that they choose from, all providers', at each start and before they
-// judge any setting. Later versions have a file for each provider elsewhere, and are not looked at.
-const serversFile = "/gluetun/servers.json"
+// Where gluetun writes the servers that it chooses from, at each start and before it judges any setting: v3.40 and v3.41 into one file, all
+// providers'; later ones into one for each, named like it (gluetun, internal/storage/flush.go), and they take the first one away.
+const (
+	serversFile   = "/gluetun/servers.json"
+	serversFolder = "/gluetun/servers/"
+)
+
+// serverList is the file that has the servers of a provider in this image.
+type serverList struct {
+	path string
+	own  bool // it has no other's
+	seen hook.FileSeen
+}
+
+// findList finds it; there may be none yet.
+func findList(env hook.Env, of providerName) (l serverList, err error) {
+	for _, l = range []serverList{{path: serversFile}, {path: serversFolder + string(of) + ".json", own: true}} {
+		if l.seen, err = hook.SeeFile(env, container, l.path); err != nil || l.seen.Size > 0 {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+func (l serverList) there() bool { return l.seen.Size > 0 }
+
+// read reads what it has of a provider.
+func (l serverList) read(env hook.Env, of providerName, own any) error {
+	return hook.ReadFile(env, container, l.path, func(r io.Reader) error {
+		if l.own {
+			return json.NewDecoder(r).Decode(own)
+		}
+		return readList(r, of, own)
+	})
+}
 
 // vpnServer is one of a provider's, as gluetun writes it: the part that is chosen by, and told.
 type vpnServer struct {
@@ -29,13 +61,6 @@ type vpnServer struct {
 
 // over says whether it is used by this protocol. Some are by both, and say nothing.
 func (s vpnServer) over(kind string) bool { return s.VPN == kind || s.VPN == "" || s.VPN == "both" }
-
-// readServers reads the servers of one provider out of the list of all; none where the list does not know it.
-func readServers(r io.Reader, of providerName) ([]vpnServer, error) {
-	var own struct{ Servers []vpnServer }
-	err := readList(r, of, &own)
-	return own.Servers, err
-}
 
 // readList reads what the list of all has of one provider; nothing where it does not know it. The others' are passed over, one provider at
 // a time: all of them are some megabytes.
@@ -60,16 +85,11 @@ func readList(r io.Reader, of providerName, own any) error {
 	return nil
 }
 
-// servers are those of a provider in this image; none where there is no list.
-func servers(env hook.Env, of providerName) (all []vpnServer, err error) {
-	if seen, err := hook.SeeFile(env, container, serversFile); err != nil || seen.Size == 0 {
-		return nil, err
-	}
-	err = hook.ReadFile(env, container, serversFile, func(r io.Reader) error {
-		all, err = readServers(r, of)
-		return err
-	})
-	return all, err
+// servers are those of a provider in it.
+func (l serverList) servers(env hook.Env, of providerName) ([]vpnServer, error) {
+	var own struct{ Servers []vpnServer }
+	err := l.read(env, of, &own)
+	return own.Servers, err
 }
 
 // chooses says by which of a server's properties the options choose.
@@ -108,17 +128,17 @@ func unknownServers(env hook.Env, c Config, unit string) (wrong, err error) {
 	if !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) {
 		return nil, nil
 	}
-	seen, err := hook.SeeFile(env, container, serversFile)
-	if err != nil || seen.Size == 0 {
+	list, err := findList(env, c.Provider)
+	if err != nil || !list.there() {
 		return nil, err
 	}
-	key := fmt.Sprint(seen.Size, seen.Modified.UnixNano(), c.Provider, c.Type, unit)
+	key := fmt.Sprint(list.seen.Size, list.seen.Modified.UnixNano(), c.Provider, c.Type, unit)
 	for _, o := range by {
 		key += fmt.Sprintf("%q", o.wanted)
 	}
 	key += fmt.Sprint(c.forwardingOnly())
 	says, err := hook.Found(".servers", key, func() (string, error) { // the list is too long for every hook
-		all, err := servers(env, c.Provider)
+		all, err := list.servers(env, c.Provider)
 		if err != nil {
 			return "", err
 		}

@@ -21,9 +21,16 @@ const serversJSON = `{
   "nordvpn": {"version": 5, "timestamp": 1, "servers": [{"vpn": "wireguard", "country": "Sweden", "region": "Europe", "city": "Stockholm", "hostname": "se1.example"}]}
 }`
 
+// readServers reads a provider's out of the list of all.
+func readServers(text string, of providerName) ([]vpnServer, error) {
+	var own struct{ Servers []vpnServer }
+	err := readList(strings.NewReader(text), of, &own)
+	return own.Servers, err
+}
+
 func mullvads(t *testing.T) []vpnServer {
 	t.Helper()
-	all, err := readServers(strings.NewReader(serversJSON), "mullvad")
+	all, err := readServers(serversJSON, "mullvad")
 	require.NoError(t, err)
 	require.Len(t, all, 4)
 	return all
@@ -31,11 +38,11 @@ func mullvads(t *testing.T) []vpnServer {
 
 func TestReadServers(t *testing.T) {
 	assert.Equal(t, vpnServer{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001"}, mullvads(t)[0])
-	none, err := readServers(strings.NewReader(serversJSON), "surfshark")
+	none, err := readServers(serversJSON, "surfshark")
 	require.NoError(t, err)
 	assert.Empty(t, none)
 	for _, text := range []string{"", "[]", `{"ivpn": {"servers": [`, `{"mullvad": {"servers": [{"vpn": 1}]}}`} {
-		_, err := readServers(strings.NewReader(text), "mullvad")
+		_, err := readServers(text, "mullvad")
 		assert.Error(t, err, "it is being written, or is none: %q", text)
 	}
 }
@@ -73,7 +80,7 @@ func TestOffered(t *testing.T) {
 	unknown, _ := options(t, "provider=mullvad", "countries=Atlantis")
 	assert.NoError(t, offered(unknown, nil, "gluetun/1"), "where there is no list gluetun judges by itself")
 	old, _ := options(t, "provider=nordvpn", "regions=Sweden")
-	nord, err := readServers(strings.NewReader(serversJSON), "nordvpn")
+	nord, err := readServers(serversJSON, "nordvpn")
 	require.NoError(t, err)
 	assert.NoError(t, offered(old, nord, "gluetun/1"), "gluetun takes a country for one of nordvpn's regions")
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -42,16 +41,14 @@ func listedAt(env hook.Env, o Observed) (at time.Time) {
 	if !watchesServer(o) {
 		return at
 	}
-	seen, err := hook.SeeFile(env, container, serversFile)
-	if err != nil || seen.Size == 0 {
+	list, err := findList(env, o.Config.Provider)
+	if err != nil || !list.there() {
 		return at
 	}
-	text, err := hook.Found(".listed", fmt.Sprint(seen.Size, seen.Modified.UnixNano(), o.Config.Provider), func() (text string, err error) {
-		err = hook.ReadFile(env, container, serversFile, func(r io.Reader) error {
-			text, err = readListed(r, o.Config.Provider)
-			return err
-		})
-		return text, err
+	text, err := hook.Found(".listed", fmt.Sprint(list.seen.Size, list.seen.Modified.UnixNano(), o.Config.Provider), func() (string, error) {
+		var own struct{ Timestamp int64 } // in seconds since 1970
+		err := list.read(env, o.Config.Provider, &own)
+		return strconv.FormatInt(own.Timestamp, 10), err
 	})
 	if err != nil { // gluetun is writing it
 		return at
@@ -60,11 +57,4 @@ func listedAt(env hook.Env, o Observed) (at time.Time) {
 		at = time.Unix(seconds, 0).UTC()
 	}
 	return at
-}
-
-// readListed reads when a provider's servers were asked for, in seconds since 1970.
-func readListed(r io.Reader, of providerName) (string, error) {
-	var own struct{ Timestamp int64 }
-	err := readList(r, of, &own)
-	return strconv.FormatInt(own.Timestamp, 10), err
 }
