@@ -191,7 +191,7 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// No rule and no panel looks at a number that nobody tells.
+// No rule and no panel looks at a number that nobody tells, nor does the README name one.
 func TestWhatIsLookedAtIsTold(t *testing.T) {
 	source, err := os.ReadFile("../vpnk8slib/agent/metrics/metrics.go")
 	require.NoError(t, err)
@@ -202,7 +202,9 @@ func TestWhatIsLookedAtIsTold(t *testing.T) {
 	require.Contains(t, told, "charmarr_vpn_gateway_tunnel_up")
 	panels, err := os.ReadFile("dashboard.json")
 	require.NoError(t, err)
-	for what, text := range map[string]string{"an alert": alertRules, "a panel": string(panels)} {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	for what, text := range map[string]string{"an alert": alertRules, "a panel": string(panels), "the README": string(readme)} {
 		all := regexp.MustCompile(`charmarr_vpn_\w+`).FindAllString(text, -1)
 		assert.Greater(t, len(all), 8)
 		for _, name := range all {
