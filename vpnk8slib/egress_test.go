@@ -29,9 +29,10 @@ func TestNothingIsTriedBesideTheOverlay(t *testing.T) {
 	for _, way := range []Way{ByOverlay, ByTunnel(netip.MustParseAddrPort("127.0.0.1:53"))} {
 		e := TryEgress(t.Context(), way, EgressTargets{
 			Address: server.URL, Address6: strings.Replace(server.URL, "127.0.0.1", "[::1]", 1), Name: "example.test",
-			STUN: "127.0.0.1:3478",
+			STUN: "127.0.0.1:3478", Ports: []string{server.URL + "/port/40001", server.URL + "/port/40002"},
 		}, time.Second)
-		for name, a := range map[string]Answer{"address": e.Address, "address6": e.Address6, "full": e.Full, "udp": e.UDP} {
+		require.Len(t, e.Ports, 2)
+		for name, a := range map[string]Answer{"address": e.Address, "address6": e.Address6, "full": e.Full, "udp": e.UDP, "port": e.Ports[0], "other port": e.Ports[1]} {
 			assert.ErrorContains(t, a.Err, "no such device", name)
 		}
 		assert.Error(t, e.Resolver.Err, "there is no agent, or no tunnel")

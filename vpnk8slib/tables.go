@@ -1,7 +1,7 @@
 package vpnk8slib
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -81,14 +81,14 @@ func (g Gateway) laid(t TableName, l ruleset) error {
 				return fmt.Errorf("the policy of %s is %q, not DROP", chain, policy)
 			}
 		}
-		return errors.Join(l.closed("FORWARD", true, inside), l.closed("OUTPUT", true, func(r tableRule) bool { return g.own(t, r) || answer(r) || g.encapsulated(r) }))
+		return cmp.Or(l.closed("FORWARD", true, inside), l.closed("OUTPUT", true, func(r tableRule) bool { return g.own(t, r) || answer(r) || g.encapsulated(r) }))
 	}
 	for _, hook := range []struct{ from, to string }{{"PREROUTING", "VPNK8S-IN"}, {"INPUT", "VPNK8S-POD"}, {"FORWARD", "VPNK8S-FWD"}, {"POSTROUTING", "VPNK8S-OUT"}} {
 		if all := l.chains[hook.from]; len(all) == 0 || all[0].odd || all[0].target != hook.to || len(all[0].words) > 0 {
 			return fmt.Errorf("the first rule of %s does not lead to %s", hook.from, hook.to)
 		}
 	}
-	return errors.Join(
+	return cmp.Or(
 		l.closed("VPNK8S-POD", false, func(tableRule) bool { return true }), l.closed("VPNK8S-FWD", false, inside),
 		l.closed("VPNK8S-OUT", false, func(r tableRule) bool { return g.own(t, r) || entered(r) }))
 }

@@ -95,7 +95,7 @@ func (g Gateway) holds(check, whose, table string, p Pod, t Tables) Finding {
 			families = "IPv4 and IPv6"
 		}
 		if err := g.held(one, t[one]); err != nil {
-			return Finding{check, Fail, err.Error()}
+			return Finding{check, Fail, strings.Join(strings.Fields(err.Error()), " ")} // what a program says may have many lines
 		}
 	}
 	return Finding{check, Pass, whose + " for " + families + ": nothing but the VPN's own packets leaves beside " + tunnelInterface + " and the cluster"}

@@ -116,7 +116,7 @@ func TestVerifyTunnel(t *testing.T) {
 		{"opened as gluetun does when a line of its own fails", "pod-gateway", func(g *inGateway) { g.listed[filter] = "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n" }, "firewall", vpnk8slib.Fail, "the policy of INPUT"},
 		{"for clients", "overlay", func(g *inGateway) { g.change(filter6, "-P FORWARD DROP", "-P FORWARD ACCEPT") }, "firewall", vpnk8slib.Fail, `IPv6's table filter: the policy of FORWARD is "ACCEPT"`},
 		{"nothing is said", "overlay", func(g *inGateway) { g.listed[filter] = "" }, "firewall", vpnk8slib.Fail, `the policy of INPUT is ""`},
-		{"it cannot be listed", "overlay", func(g *inGateway) { g.broken[filter6] = errors.New("exit status 3") }, "firewall", vpnk8slib.Fail, "cannot list IPv6's table filter: exit status 3"},
+		{"it cannot be listed", "overlay", func(g *inGateway) { g.broken[filter6] = errors.New("exit status 3: no\n table\n") }, "firewall", vpnk8slib.Fail, "cannot list IPv6's table filter: exit status 3: no table"},
 		{"no iptables at all", "overlay", func(g *inGateway) { g.listed[filter] = "sh: iptables: not found\n" }, "firewall", vpnk8slib.Fail, "cannot read IPv4's table filter"},
 		{"a kernel without IPv6", "overlay", func(g *inGateway) {
 			g.seen.Pod.IPv6, g.listed[filter6], g.broken[filter6] = false, "", errors.New("exit status 3")

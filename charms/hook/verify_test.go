@@ -48,3 +48,10 @@ func TestDrillNeedsTheAgentsOverlay(t *testing.T) {
 	v.Link = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated}
 	assert.ErrorContains(t, v.verifiable(true), "this unit is not routed")
 }
+
+// Each port is asked for by its number, behind the URL.
+func TestPortsAreAskedFor(t *testing.T) {
+	p := VerifyParams{Port: "http://203.0.113.200/port/"}
+	assert.Empty(t, p.targets().Ports)
+	assert.Equal(t, []string{"http://203.0.113.200/port/40001", "http://203.0.113.200/port/40002"}, p.targets(40001, 40002).Ports)
+}
