@@ -206,7 +206,12 @@ func (s *stage) connection(pod *ns.NS) connection {
 // say says something, and hears it.
 func (c connection) say() {
 	c.Helper()
-	require.NoError(c, c.SetDeadline(time.Now().Add(5*time.Second)))
+	c.sayWithin(5 * time.Second)
+}
+
+func (c connection) sayWithin(wait time.Duration) {
+	c.Helper()
+	require.NoError(c, c.SetDeadline(time.Now().Add(wait)))
 	_, err := c.Write([]byte("x"))
 	require.NoError(c, err)
 	_, err = c.Read(make([]byte, 1))

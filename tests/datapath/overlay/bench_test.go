@@ -110,13 +110,6 @@ func (s *stage) echo() {
 	}))
 }
 
-// Spread of a figure, in seconds.
-type Spread struct {
-	Median float64 `json:"median"`
-	Max    float64 `json:"max"`
-	N      int     `json:"n"`
-}
-
 func spread(all []time.Duration) Spread {
 	slices.Sort(all)
 	return Spread{all[len(all)/2].Seconds(), all[len(all)-1].Seconds(), len(all)}
@@ -138,41 +131,6 @@ func (s *stage) crowd(n int) (members []*member) {
 	return members
 }
 
-// Figures are bench.json's "overlay". What is said of twenty clients at once is of the last of them, too.
-type Figures struct {
-	// Recover is from the start of a new gateway's agent until a client is answered; in Away the gateway was gone for a minute.
-	Recover   Spread `json:"recover_s"`
-	Recover20 Spread `json:"recover_20_s"`
-	Away20    Spread `json:"recover_20_after_60s"`
-	Detect    Spread `json:"detect_gateway_s"`
-	// DetectTunnel is from the world's last answer until the client knows that the tunnel leads nowhere.
-	DetectTunnel Spread `json:"detect_tunnel_s"`
-	Reinit       Spread `json:"reinit_s"`
-	// Setup is from the start of a client's agent until it is answered, of twenty of the first one's.
-	Setup   Spread `json:"setup_s"`
-	Setup20 Spread `json:"setup_20_s"`
-	// VSVXLAN is the overlay's throughput to the world, over that of a VXLAN without a rule, the same way; the median of pairs.
-	VSVXLAN float64 `json:"vs_vxlan"`
-	// VSMasquerade is the same against a VXLAN whose gateway masquerades, and forwards nothing else: what any gateway must do.
-	VSMasquerade float64 `json:"vs_vxlan_masqueraded"`
-	// VSHandmade is that through an encrypted tunnel, and VSTunnel over what the gateway alone sends through it.
-	VSHandmade float64 `json:"vs_handmade"`
-	VSTunnel   float64 `json:"vs_tunnel"`
-	// Fragments are those of the encapsulation meanwhile, where pods have 1450 bytes.
-	Fragments int `json:"fragments"`
-	// Resets are how often one client was led to another pod in five minutes on a network that loses three packets of a hundred.
-	Resets int `json:"resets_at_loss"`
-	// Of fifty clients and their gateway, when nothing is sent.
-	ClientPrivate   float64 `json:"client_private_mib"`
-	GatewayPrivate  float64 `json:"gateway_private_mib"`
-	ClientResident  float64 `json:"client_resident_mib"`
-	GatewayResident float64 `json:"gateway_resident_mib"`
-	ClientCPU       float64 `json:"client_idle_cpu"` // of a core; the median client
-	ClientCPUMax    float64 `json:"client_idle_cpu_max"`
-	GatewayCPU      float64 `json:"gateway_idle_cpu"`
-	ImageMB         float64 `json:"image_mb"` // unpacked
-}
-
 func TestFigures(t *testing.T) {
 	var f Figures
 	of := func(what string, take func(t *testing.T)) { // whatever one has started ends before the next
@@ -186,7 +144,7 @@ func TestFigures(t *testing.T) {
 	of("50 clients", func(t *testing.T) { fifty(t, &f) })
 	of("silence", func(t *testing.T) { f.DetectTunnel = silence(t) })
 	of("a minute away", func(t *testing.T) { f.Away20 = away(t) })
-	of("loss", func(t *testing.T) { f.Resets = loss(t) })
+	of("loss", func(t *testing.T) { f.Resets = loss(t, 5*time.Minute) })
 	image, err := os.Stat("../../../build/images/vpn-agent.tar")
 	require.NoError(t, err)
 	f.ImageMB = float64(image.Size()) / 1e6
@@ -194,6 +152,9 @@ func TestFigures(t *testing.T) {
 	require.NoError(t, err)
 	t.Log("\n" + string(text))
 	require.NoError(t, add("../../../build/bench.json", text))
+	for _, miss := range missed(f) {
+		t.Error(miss)
+	}
 }
 
 // add makes figures the "overlay" of a report, beside what else it holds.
@@ -324,16 +285,23 @@ func throughput(t *testing.T, f *Figures) {
 }
 
 func encrypted(t *testing.T, f *Figures) {
-	world := func() *stage {
+	world := func(mtu int) *stage {
 		s := newWorld(t)
-		s.tunnel, s.mtu = s.wireguard, 1450
+		s.tunnel, s.mtu = s.wireguard(mtu), 1450
 		return s
 	}
-	ours, hand, alone := world().ours(), world().hand(true), world().hand(true)
+	ours, hand, alone := world(way.MTU).ours(), world(way.MTU).hand(true), world(way.MTU).hand(true)
 	alone.pod = alone.gateway // that sends for itself
 	r := against(t, ours, hand, alone)
 	f.VSHandmade, f.VSTunnel = r[0], r[1]
-	f.Fragments = fragments(t, ours.pod) + fragments(t, ours.node)
+	// Wherever an outer packet is made, or goes on: the client's of the overlay, the gateway's and the world's of the tunnel.
+	for _, n := range []*ns.NS{ours.pod, ours.gateway, ours.node, ours.world} {
+		f.Fragments += fragments(t, n)
+	}
+	wide := world(1420).hand(true) // with what encrypts it, a full packet is more than these pods take
+	require.Zero(t, fragments(t, wide.gateway))
+	wide.send(wide.gateway, time.Second)
+	require.Positive(t, fragments(t, wide.gateway), "they are counted")
 }
 
 // fragments counts those that were made inside a namespace.
@@ -518,17 +486,32 @@ func away(t *testing.T) Spread {
 	return spread(all)
 }
 
-// loss counts false alarms of five minutes. The name would lead to the same pod, so what counts is that nobody is led anywhere.
-func loss(t *testing.T) int {
+// loss counts false alarms of so long: that a client takes a gateway for lost that is there, or follows it elsewhere. A connection
+// is spoken through all the time.
+func loss(t *testing.T, last time.Duration) int {
 	s := newWorld(t)
-	s.gatewayAgent("10.42.0.7", nil)
+	gateway := s.gatewayAgent("10.42.0.7", nil)
 	client := s.clientAgent("10.42.0.5", way, qbittorrentKey)
 	s.through(client.NS)
+	c := s.connection(client.NS)
+	found := func() int { return client.Told("the gateway is heard") } // each time but the first it was lost before
+	first, index := found(), client.Index(t, "vxlan0")
+	require.Equal(t, 1, first)
 	s.node.Lose(t, 3)
-	index := client.Index(t, "vxlan0")
-	time.Sleep(5 * time.Minute)
+	for end := time.Now().Add(last); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		c.sayWithin(time.Minute)
+	}
 	require.Equal(t, index, client.Index(t, "vxlan0"))
 	report := client.Report()
 	require.Empty(t, report.Client.Error)
-	return report.Client.Moves + report.Guard.Repairs
+	resets := found() - first + report.Client.Moves + report.Guard.Repairs
+
+	before := found()
+	gateway.Kill()
+	client.Until("lost", func(r overlay.Report) bool { return r.Client.Lost })
+	gateway.Start()
+	client.Until("found", func(r overlay.Report) bool { return !r.Client.Lost })
+	require.Greater(t, found(), before, "one that is lost is counted")
+	c.sayWithin(time.Minute)
+	return resets
 }

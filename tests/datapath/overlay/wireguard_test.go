@@ -18,8 +18,12 @@ import (
 )
 
 // wireguard joins a gateway to the world by an encrypted tunnel, as VPN clients do where the kernel has none: both ends are
-// programs, and take the same processor as all else.
-func (s *stage) wireguard(gateway *ns.NS, name string) {
+// programs, and take the same processor as all else. So many bytes fit through it.
+func (s *stage) wireguard(mtu int) func(gateway *ns.NS, name string) {
+	return func(gateway *ns.NS, name string) { s.encrypt(gateway, name, mtu) }
+}
+
+func (s *stage) encrypt(gateway *ns.NS, name string, mtu int) {
 	s.Helper()
 	ns.Veth(s.T, s.node, name, s.world, name)
 	s.node.Addr(s.T, name, "192.0.2.1/30")
@@ -37,7 +41,7 @@ func (s *stage) wireguard(gateway *ns.NS, name string) {
 	for i, e := range ends {
 		other := ends[1-i].key.PublicKey().Bytes()
 		require.NoError(s, e.Do(s.T, func() error {
-			t, err := tun.CreateTUN(e.device, way.MTU)
+			t, err := tun.CreateTUN(e.device, mtu)
 			if err != nil {
 				return err
 			}

@@ -129,6 +129,9 @@ func (a *Agent) Report() (r overlay.Report) {
 	return r
 }
 
+// Told counts how often it has said something in its log.
+func (a *Agent) Told(what string) int { return strings.Count(a.said.String(), what) }
+
 // Until waits for a report.
 func (a *Agent) Until(what string, holds func(overlay.Report) bool) (r overlay.Report) {
 	a.Helper()
