@@ -16,5 +16,5 @@ const (
 )
 
 // Lost is after how long without a fresh beat the other end is lost: four in a row that did not come, where one in twenty gets
-// lost on the way.
-const Lost = 400 * time.Millisecond
+// lost on the way. Behind three the next comes after four beats, and is late by as much as a gateway gathers: so half a beat more.
+const Lost = 4*Every + Every/2
