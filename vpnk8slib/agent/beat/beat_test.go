@@ -205,24 +205,3 @@ func TestWhatAClientSays(t *testing.T) {
 	assert.Equal(t, overlay.Said{}, b.Said, "a gateway says nothing of the kind")
 	assert.True(t, b.Tunnel)
 }
-
-// Whatever comes from the network, it is heard, and only what was sealed is no foreigner.
-func FuzzHear(f *testing.F) {
-	client, _ := ends()
-	f.Add(client.Next())
-	f.Add(Beat{From: Gateway, Client: who, Number: 1, Echo: 1}.Seal(key, gatewayPod))
-	f.Add(Beat{From: Client, Client: who, Number: 1, Said: overlay.Said{Guard: overlay.Yes, Leaves: overlay.No}}.Seal(key, clientPod))
-	f.Add([]byte("cvpn"))
-	f.Fuzz(func(t *testing.T, packet []byte) {
-		_, gateway := ends()
-		gateway.Next()
-		b, v := gateway.Hear(packet, clientPod)
-		if v == Fresh {
-			t.Fatal("nobody has heard our number")
-		}
-		if v == Stale {
-			assert.Equal(t, packet, b.Seal(key, clientPod))
-		}
-		_, _ = About(packet)
-	})
-}

@@ -217,23 +217,3 @@ func TestASilentTunnelHoldsUpNobody(t *testing.T) {
 	_ = silent.Close()
 	waiting.Wait()
 }
-
-// Whatever a program sends, it gets an answer or none, and only one question goes on.
-func FuzzMessage(f *testing.F) {
-	q := new(dns.Msg)
-	q.SetQuestion("tracker.example.com.", dns.TypeA)
-	packed, _ := q.Pack()
-	f.Add(packed)
-	f.Add([]byte{})
-	f.Add([]byte("\x00\x01\x81\x80\x00\x02"))
-	r := Client(func() overlay.Names { return pod }, func() bool { return false })
-	f.Fuzz(func(t *testing.T, text []byte) {
-		q := new(dns.Msg)
-		if q.Unpack(text) != nil {
-			return // the server answers that of itself
-		}
-		m := r.Answer(context.Background(), q, "udp")
-		require.NotNil(t, m)
-		assert.Empty(t, m.Answer, "nobody was asked")
-	})
-}
