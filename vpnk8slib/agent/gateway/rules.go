@@ -104,18 +104,24 @@ func (g *Gateway) lay() error {
 		}
 	}
 	forwarded := begun.Set(table, "forwarded", nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService), nftables.Set{Concatenation: true}, ends)
+	toward := nft.Oif(g.config.Overlay)
+	// Most packets are of connections that have long begun. They are asked first, and nothing about what first segments need.
 	filter(forward, nftables.ChainHookForward, 0,
-		nft.Rule(from, out, known, nft.Accept()), // most are
-		nft.Rule(nft.Translated(), nft.Towards(unix.NFPROTO_IPV4, forwarded), tunnel, nft.Oif(g.config.Overlay), nft.Accept()),
+		nft.Rule(from, out, nft.Assured(), nft.Accept()),
+		nft.Rule(nft.AssuredTranslated(), nft.Towards(unix.NFPROTO_IPV4, forwarded), tunnel, toward, nft.Accept()),
+		nft.Rule(nft.Reply(), tunnel, toward, nft.Assured(), nft.Accept()),
+		// Either end is told in the other's what fits through both, the overlay and the tunnel.
+		nft.Rule(nft.Begins(), nft.Clamp()),
+		nft.Rule(from, out, known, nft.Accept()),
+		nft.Rule(nft.Translated(), nft.Towards(unix.NFPROTO_IPV4, forwarded), tunnel, toward, nft.Accept()),
 		// What was granted is not any more: whoever has its address now has asked for nothing.
 		drop(Unasked, nft.Translated(), nft.State(nft.New|nft.Established), nft.Original(), tunnel),
-		nft.Rule(tunnel, nft.Oif(g.config.Overlay), known, nft.Accept()),
+		nft.Rule(tunnel, toward, known, nft.Accept()),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV4, true, cluster[unix.NFPROTO_IPV4])),
 		drop(Beyond, from, nft.Within(unix.NFPROTO_IPV6, true, cluster[unix.NFPROTO_IPV6])),
 		drop(Beyond, nft.Proto(unix.IPPROTO_UDP), nft.Dport(natpmp.Port), from), // to have the provider take another's port away
-		nft.Rule(nft.Begins(), from, out, nft.Clamp()),
 		nft.Rule(from, out, nft.Accept()),
-		drop(Between, from, nft.Oif(g.config.Overlay)),
+		drop(Between, from, toward),
 		drop(Beyond, from),
 		drop(Unasked, tunnel),
 		drop(Forward))

@@ -294,7 +294,7 @@ func Redirect(port uint16) Words {
 // Ping is `icmp type echo-request`.
 func Ping() Words { return icmp(unix.NFPROTO_IPV4, 8) }
 
-// Begins is `tcp flags syn / syn,rst`: a segment that opens a connection.
+// Begins is `tcp flags syn / syn,rst`: a segment that opens a connection, or the answer to it.
 func Begins() Words {
 	const syn, rst = 0x02, 0x04
 	return Words{
@@ -314,12 +314,6 @@ func Clamp() Words {
 		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 2, Size: 2},
 		&expr.Exthdr{SourceRegister: 1, Type: maxseg, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
 	}
-}
-
-// Translated is `ct status dnat`: of a connection that was led elsewhere than it was for.
-func Translated() Words {
-	const ipsDstNAT = 1 << 5 // IPS_DST_NAT (linux/netfilter/nf_conntrack_common.h)
-	return some(&expr.Ct{Key: expr.CtKeySTATUS, Register: 1}, ipsDstNAT)
 }
 
 // LeadTo is `dnat ip to address:port`.
