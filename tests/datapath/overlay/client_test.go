@@ -3,9 +3,6 @@
 package overlay
 
 import (
-	"fmt"
-	"io"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -32,24 +29,24 @@ func TestTheWay(t *testing.T) {
 	_, err = s.ask(s.pod, "[2001:db8:113::1]:443", moment)
 	assert.ErrorIs(t, err, unix.EHOSTUNREACH, "there is no IPv6 in this overlay: it is refused, not lost")
 
-	// A kubelet asks from the node's own address, which no network of the cluster holds; so does a client of a NodePort.
-	s.pod.Listen(t, 8080, func(c net.Conn) {
-		fmt.Fprint(c, "pod")
-		_ = c.Close()
-	})
-	for _, from := range []string{"198.18.7.7", "169.254.1.1"} {
-		require.NoError(t, s.node.Do(t, func() error {
-			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: patience}
-			c, err := d.Dial("tcp", "10.42.0.5:8080")
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			_ = c.SetDeadline(time.Now().Add(patience))
-			b, err := io.ReadAll(c)
-			assert.Equal(t, "pod", string(b))
-			return err
-		}), from)
+	s.serves()
+	out := s.node.Count(t, "p0.5")
+	// A kubelet asks from the node's own address, which no network of the cluster holds, and so do clients of a NodePort.
+	for _, from := range append([]string{"169.254.1.1"}, callers...) {
+		require.NoError(t, s.call(from, patience), from)
+		assert.Positive(t, out.Of(from), "%s is answered where it asked", from)
+	}
+	s.pod.Delete(t, "vxlan0")
+	for _, from := range callers {
+		assert.NoError(t, s.call(from, patience), "%s, while there is no overlay", from)
+	}
+	s.pod.NoRule(t, replies)
+	for _, from := range callers {
+		assert.Error(t, s.call(from, moment), "%s, without the rule for answers", from)
+	}
+	s.set(s.pod, way)
+	for _, from := range callers {
+		assert.NoError(t, s.call(from, patience), from)
 	}
 }
 
@@ -108,22 +105,25 @@ func TestWhoAsksFromOutsideWhereTheFilterIsStrict(t *testing.T) {
 	for _, of := range []string{"all", "default", "eth0"} {
 		s.pod.Sysctl(t, "net/ipv4/conf/"+of+"/rp_filter", "1")
 	}
-	s.pod.Listen(t, 8080, func(c net.Conn) { _ = c.Close() })
-	ask := func(wait time.Duration) (err error) {
-		return s.node.Do(t, func() error {
-			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("198.18.7.7")}, Timeout: wait}
-			c, err := d.Dial("tcp", "10.42.0.5:8080")
-			if err == nil {
-				_ = c.Close()
+	s.serves()
+	all := func(wait time.Duration) (answered int) {
+		for _, from := range callers {
+			if s.call(from, wait) == nil {
+				answered++
 			}
-			return err
-		})
+		}
+		return answered
 	}
 	s.guarded(s.pod, way)
-	require.NoError(t, ask(patience))
+	require.Equal(t, len(callers), all(patience))
 	s.through(s.pod)
+	// Behind a mesh's redirect the port is not the one on which the pod is asked: the mark alone says that it is an answer.
+	s.asked(s.pod, way)
+	require.Equal(t, len(callers)-sixes, all(moment), "there is no IPv6 in this overlay")
 	s.pod.Sysctl(t, "net/ipv4/conf/eth0/rp_filter", "1")
-	require.Error(t, ask(moment), "this filter holds it")
+	require.Zero(t, all(moment), "this filter holds those of IPv4")
+	s.asked(s.pod, way)
+	require.Equal(t, len(callers)-sixes, all(time.Second))
 	s.set(s.pod, way)
-	require.NoError(t, ask(patience))
+	require.Equal(t, len(callers), all(patience))
 }

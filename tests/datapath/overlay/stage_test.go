@@ -177,13 +177,19 @@ func (s *stage) ask(n *ns.NS, to string, wait time.Duration) (said string, err e
 // set makes a pod a client.
 func (s *stage) set(pod *ns.NS, c overlay.Client) {
 	s.Helper()
+	s.asked(pod, c, rules.Inbound...)
+}
+
+// asked makes a pod a client that knows on which ports it is asked.
+func (s *stage) asked(pod *ns.NS, c overlay.Client, ports ...uint16) {
+	s.Helper()
 	require.NoError(s, pod.Do(s.T, func() error {
 		h, err := route.Here()
 		if err != nil {
 			return err
 		}
 		defer h.Close()
-		if err := client.SetUp(h, c, false); err != nil {
+		if err := client.SetUp(h, client.Config{Client: c, Inbound: ports}, false); err != nil {
 			return err
 		}
 		return client.Point(h, c, c.Peer)

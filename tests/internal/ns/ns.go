@@ -195,6 +195,19 @@ func (n *NS) NoRules(t *testing.T, name string) {
 	}
 }
 
+// NoRule takes away the rules of a priority, of both families; it is an error where either has none.
+func (n *NS) NoRule(t *testing.T, priority int) {
+	t.Helper()
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		rules, err := n.links.RuleListFiltered(family, &netlink.Rule{Priority: priority}, netlink.RT_FILTER_PRIORITY)
+		require.NoError(t, err)
+		require.NotEmpty(t, rules)
+		for _, r := range rules {
+			require.NoError(t, n.links.RuleDel(&r))
+		}
+	}
+}
+
 // Routers are those that IPv6's default routes lead to.
 func (n *NS) Routers(t *testing.T) (all []string) {
 	t.Helper()

@@ -19,7 +19,7 @@ import (
 // SetUp makes the interface, and the way to it. What is there already and right stays as it is, with its connections. It leads to
 // no pod yet: Point does, when one has proven to be the gateway. IPv6 goes the same way if the gateway's tunnel has it (six);
 // otherwise it is refused at once.
-func SetUp(h route.Handle, c overlay.Client, six bool) error {
+func SetUp(h route.Handle, c Config, six bool) error {
 	if err := c.Check(); err != nil {
 		return fmt.Errorf("cannot set up the overlay: %w", err)
 	}
@@ -38,10 +38,10 @@ func SetUp(h route.Handle, c overlay.Client, six bool) error {
 	if err != nil {
 		return fmt.Errorf("cannot make %s: %w", c.Overlay, err)
 	}
-	if err := way(h, c, link); err != nil {
+	if err := way(h, c.Client, link); err != nil {
 		return fmt.Errorf("cannot lay the way through %s: %w", c.Overlay, err)
 	}
-	if err := way6(h, c, link, six); err != nil {
+	if err := way6(h, c.Client, link, six); err != nil {
 		return fmt.Errorf("cannot lay the way of IPv6 through %s: %w", c.Overlay, err)
 	}
 	return nil
@@ -49,7 +49,7 @@ func SetUp(h route.Handle, c overlay.Client, six bool) error {
 
 // TakeDown takes the interface down, and keeps the pod closed: what is for outside finds the dead end behind it. Connections, and sockets that
 // are bound to the interface, stay; SetUp goes on from there.
-func TakeDown(h route.Handle, c overlay.Client) error {
+func TakeDown(h route.Handle, c Config) error {
 	device, err := h.LinkByName(c.Device)
 	if err == nil {
 		err = rules(h, c, device)

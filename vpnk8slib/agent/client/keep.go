@@ -21,7 +21,8 @@ import (
 // Config is what a client is made from.
 type Config struct {
 	overlay.Client
-	Key []byte // of the application's beats
+	Key     []byte   // of the application's beats
+	Inbound []uint16 // TCP ports on which the cluster asks the pod, as its guard has them
 }
 
 // Keeper keeps a pod a client: it lays the overlay, lays again what somebody takes away, and follows the gateway from pod to
@@ -172,9 +173,9 @@ func (k *Keeper) lay() error {
 		return k.unread
 	}
 	if k.drilling() {
-		return errors.Join(k.unread, TakeDown(k.Handle, k.config.Client))
+		return errors.Join(k.unread, TakeDown(k.Handle, k.config))
 	}
-	if err := SetUp(k.Handle, k.config.Client, k.state.IPv6); err != nil {
+	if err := SetUp(k.Handle, k.config, k.state.IPv6); err != nil {
 		return errors.Join(k.unread, err)
 	}
 	if !k.trusted() {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -30,7 +31,7 @@ const (
 )
 
 // rules lay the order in which tables are asked, for both families.
-func rules(h route.Handle, c overlay.Client, device netlink.Link) error {
+func rules(h route.Handle, c Config, device netlink.Link) error {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		if family == netlink.FAMILY_V6 && !route.HaveIPv6() {
 			continue
@@ -38,10 +39,10 @@ func rules(h route.Handle, c overlay.Client, device netlink.Link) error {
 		if err := h.DeadEnd(tableOverlay, route.Everything(family)); err != nil {
 			return err
 		}
-		if err := direct(h, c, device, family); err != nil {
+		if err := direct(h, c.Client, device, family); err != nil {
 			return err
 		}
-		if err := h.Order(family, order(c, family)...); err != nil {
+		if err := h.Order(family, append(order(c.Client, family), answers(h, c, device, family)...)...); err != nil {
 			return err
 		}
 	}
@@ -67,6 +68,23 @@ func order(c overlay.Client, family int) []*netlink.Rule {
 		own.Src = route.Host(overlay.Six(c.VNI, c.Address.Addr()))
 	}
 	return append(all, own)
+}
+
+// answers lead what the pod's own address says from a port that it is asked on where the marked answers go. The kernel makes none to whom
+// it finds no way to, and it looks for one before the guard can mark anything: there is none where the overlay is down, or has no IPv6.
+// What is no answer goes no further than to the guard.
+func answers(h route.Handle, c Config, device netlink.Link, family int) (all []*netlink.Rule) {
+	address, err := h.Address(device, family == netlink.FAMILY_V6)
+	own, ok := netip.AddrFromSlice(address)
+	if err != nil || !ok { // nobody asks it by this family
+		return nil
+	}
+	for _, port := range c.Inbound {
+		r := route.Rule(family, ruleReply, unix.RT_TABLE_MAIN)
+		r.Src, r.Sport = route.Host(own.Unmap()), netlink.NewRulePortRange(port, port)
+		all = append(all, r)
+	}
+	return all
 }
 
 // direct leads the cluster's networks by the pod's own interface, to the router that the CNI has named.

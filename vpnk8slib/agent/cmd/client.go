@@ -64,7 +64,7 @@ func runClient(ctx context.Context, flags *flag.FlagSet, args []string, _, errs 
 		said.policy.Store(uint32(own.Policy))
 		own.Policy = overlay.Unsaid // nothing is laid anew for it
 		key, err := r.key(clientKey)
-		return client.Config{Client: own, Key: key}, err
+		return client.Config{Client: own, Key: key, Inbound: c.Guard.Inbound}, err
 	}
 	r.guard.Keep(rules) // before anything is led anywhere
 	r.drill = keeper.Drill

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"syscall"
 
@@ -118,7 +119,7 @@ func same(a, b *netlink.Rule) bool {
 	}
 	return a.Priority == b.Priority && a.Protocol == b.Protocol && a.Table == b.Table && a.Invert == b.Invert &&
 		a.Mark == b.Mark && mask(a) == mask(b) && a.IifName == b.IifName && a.OifName == b.OifName &&
-		a.SuppressPrefixlen == b.SuppressPrefixlen && text(a.Src) == text(b.Src) && text(a.Dst) == text(b.Dst)
+		a.SuppressPrefixlen == b.SuppressPrefixlen && text(a.Src) == text(b.Src) && text(a.Dst) == text(b.Dst) && reflect.DeepEqual(a.Sport, b.Sport)
 }
 
 // Address is the one that an interface sends from, of a family.
