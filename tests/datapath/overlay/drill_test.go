@@ -13,7 +13,8 @@ import (
 )
 
 // A client's overlay is down for as long as somebody has asked for, and no longer, whatever becomes of who asked. Nothing leaves meanwhile,
-// and connections, with what is bound to the interface, go on after.
+// and connections, with what is bound to the interface, go on after. Who asks the pod from outside the cluster is answered all the time: the
+// kubelet in a mesh would end a pod that is silent.
 func TestDrill(t *testing.T) {
 	s := newWorld(t)
 	s.gatewayAgent("10.42.0.7", nil)
@@ -22,6 +23,8 @@ func TestDrill(t *testing.T) {
 	c := s.connection(pod.NS)
 	index := pod.Index(t, "vxlan0")
 	out := s.node.Count(t, "p0.5")
+	s.pod = pod.NS
+	s.serves()
 
 	drilling, err := overlay.Drill(t.Context(), pod.Socket(), 3) // and that is all that is heard of who asked
 	require.NoError(t, err)
@@ -35,6 +38,9 @@ func TestDrill(t *testing.T) {
 		said, err := s.ask(pod.NS, "10.43.0.1:443", patience)
 		require.NoError(t, err, "what is for the cluster goes on")
 		assert.Equal(t, "node sees 10.42.0.5", said)
+		for _, from := range callers {
+			assert.NoError(t, s.call(from, patience), from)
+		}
 	}
 	assert.Zero(t, out.Of("198.18.0.9"), "LEAK")
 	assert.Positive(t, out.Until("10.43.0.1"), "what leaves by the pod's own interface is seen")
