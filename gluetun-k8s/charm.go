@@ -166,7 +166,7 @@ func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (
 	}
 	o.Standby, view = vpnk8slib.ObserveStandby(ctx, env.Reader, app, o.Others)
 	p := o.place()
-	o.Standby.Runs, o.Standby.Heard = o.Container.Running, p != nil && p.Known
+	o.Standby.Runs, o.Standby.Heard = o.Container.Running, p != nil && p.Known && p.Holder != ""
 	return view, nil
 }
 

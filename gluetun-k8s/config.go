@@ -120,7 +120,7 @@ func (p *places) UnmarshalText(text []byte) error {
 
 // notNames says why a text is no list of names, if so.
 func notNames(text string) error {
-	if strings.ContainsAny(text, "$`\"'\\\n\r=;|&<>") || keyLike.MatchString(text) {
+	if strings.ContainsAny(text, "$`\"\\\n\r=;|&<>") || keyLike.MatchString(text) {
 		return errors.New("set names separated by commas, such as Switzerland,Sweden")
 	}
 	return nil

@@ -118,6 +118,9 @@ func (o *overrides) UnmarshalText(text []byte) error {
 			continue
 		}
 		name, value, ok := strings.Cut(line, "=")
+		if n := len(value) - 1; n > 0 && value[0] == value[n] && (value[0] == '"' || value[0] == '\'') { // as people write them for a shell
+			value = value[1:n]
+		}
 		may, can := mayOverride[name]
 		switch {
 		case insteadOf[name] != "":
@@ -129,6 +132,8 @@ func (o *overrides) UnmarshalText(text []byte) error {
 		case passwordLike.MatchString(value):
 			return fmt.Errorf("the value of %s looks as if it had a password or a token in it, which every reader of the options would see: leave that out; what the provider wants of you, %s",
 				name, inSecret("openvpn-secret", "password"))
+		case value == "": // as if it were not there, to gluetun too
+			continue
 		case !may.good(value):
 			return fmt.Errorf("the value of %s must be %s", name, may.such)
 		}

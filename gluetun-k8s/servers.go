@@ -178,7 +178,8 @@ func offered(c Config, all []vpnServer, unit string) error {
 			}
 			right := slices.Clone(o.wanted)
 			right[i] = near[0]
-			return fmt.Errorf("%s has %s, and %s has no such server over %s, but %s: juju config %s %s='%s'", o.option, shown(w), c.Provider, c.Type, strings.Join(near, ", "), app, o.option, strings.Join(right, ","))
+			command := strings.ReplaceAll(shown(strings.Join(right, ",")), "'", `'\''`) // Cote d'Ivoire
+			return fmt.Errorf("%s has %s, and %s has no such server over %s, but %s: juju config %s %s='%s'", o.option, shown(w), c.Provider, c.Type, strings.Join(near, ", "), app, o.option, command)
 		}
 		if len(o.wanted) > 0 {
 			used = append(used, o.option)

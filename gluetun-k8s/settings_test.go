@@ -211,6 +211,7 @@ func TestSettings(t *testing.T) {
 		{summary: "an image of gluetun's program without its environment", options: []string{"provider=nordvpn"}, env: []string{"PPROF_ENABLED=off", "PPROF_BLOCK_PROFILE_RATE=0", "PPROF_MUTEX_PROFILE_RATE=0"}},
 
 		{summary: "servers by their names", options: []string{"provider=nordvpn", "hostnames=se1.nordvpn.com, se2.nordvpn.com"}, env: []string{"SERVER_HOSTNAMES=se1.nordvpn.com,se2.nordvpn.com"}},
+		{summary: "overrides as a template writes them", options: []string{"provider=nordvpn", "overrides=SERVER_NAMES=\nTZ=\"Europe/Berlin\"\nWIREGUARD_MTU='1400'"}, env: []string{"-SERVER_NAMES", "TZ=Europe/Berlin", "WIREGUARD_MTU=1400"}},
 		{summary: "an override", options: []string{"provider=nordvpn", "overrides=SERVER_CATEGORIES=p2p\n WIREGUARD_MTU=1400 \n"}, env: []string{"SERVER_CATEGORIES=p2p", "WIREGUARD_MTU=1400"}},
 		{summary: "the firewall by an override", options: []string{"provider=nordvpn", "overrides=FIREWALL_ENABLED_DISABLING_IT_SHOOTS_YOU_IN_YOUR_FOOT=off"}, wrong: "with a NAME among"},
 		{summary: "the key by an override", options: []string{"provider=nordvpn", "overrides=WIREGUARD_PRIVATE_KEY=" + privateKey}, wrong: "for WIREGUARD_PRIVATE_KEY, put it into the secret of wireguard-private-key-secret (juju add-secret vpn-key private-key=<key>)"},

@@ -29,7 +29,7 @@ func verify(ctx context.Context, env hook.Env) (v hook.Verifiable, err error) {
 	}
 	g, ports := gateway(o, published(o)), vpnk8slib.LeasedPorts(o.Pod.Agent)
 	return hook.Verifiable{Way: vpnk8slib.ByTunnel(o.Config.Resolvers[0]), Ports: ports, Judge: func(e vpnk8slib.Egress) []vpnk8slib.Finding {
-		s := vpnk8slib.TunnelSeen{Pod: o.Pod, Egress: e, Tables: g.ListTables(o.Pod, run), Ports: ports, Started: seen}
+		s := vpnk8slib.TunnelSeen{Pod: o.Pod, Egress: e, Tables: g.ListTables(o.Pod, run), Ports: ports, Started: seen, Unsettled: unsettled(o)}
 		s.Names.Said, s.Names.Err = run("cat", "/etc/resolv.conf")
 		return g.VerifyTunnel(s)
 	}}, nil

@@ -112,7 +112,7 @@ func (w Watchers) refusals() (notes []string) {
 		case err != nil:
 			notes = append(notes, fmt.Sprintf("cannot read what %s says of %s: %s", r.App, of[endpoint], err))
 		case why != "":
-			notes = append(notes, fmt.Sprintf("%s does not take %s: %s", r.App, of[endpoint], why))
+			notes = append(notes, fmt.Sprintf("%s does not take %s: %s", r.App, of[endpoint], shown(why)))
 		}
 	}
 	return notes

@@ -74,10 +74,11 @@ func TestRefusalsAreSaid(t *testing.T) {
 		return o
 	}
 	for event, says := range map[string]string{
-		"":                           "",
-		`{"errors": ""}`:             "",
-		`{"errors": "parse error"}`:  "; prometheus does not take the alert rules or where to ask for metrics: parse error",
-		"parse error":                "; cannot read what prometheus says of the alert rules or where to ask for metrics: event must be an object with errors: invalid character 'p' looking for beginning of value",
+		"":                          "",
+		`{"errors": ""}`:            "",
+		`{"errors": "parse error"}`: "; prometheus does not take the alert rules or where to ask for metrics: parse error",
+		"parse error":               "; cannot read what prometheus says of the alert rules or where to ask for metrics: event must be an object with errors: invalid character 'p' looking for beginning of value",
+		`{"errors": "GET http://me:yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=@there"}`: "; prometheus does not take the alert rules or where to ask for metrics: GET http://me:(not shown)@there",
 		`{"scrape_job_errors": "x"}`: "; prometheus does not take the alert rules or where to ask for metrics: x",
 	} {
 		d := Reconcile(heard(vpnk8slib.Relation{ID: "metrics-endpoint:4", App: "prometheus", Remote: map[string]string{"event": event}}, vpnk8slib.Relation{ID: "logging:6", App: "loki"}))

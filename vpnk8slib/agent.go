@@ -99,8 +99,8 @@ func (n Network) rules(way string, port uint16, workloads int, ports []int) over
 }
 
 // split are the names: the cluster's own stay in it, and all others are asked for behind the overlay.
-func (n Network) split(outside ...netip.AddrPort) *overlay.Names {
-	names := &overlay.Names{Port: namesPort, Zones: []string{n.Domain}, Outside: outside, Networks: n.Cluster()}
+func (n Network) split(a App, outside ...netip.AddrPort) *overlay.Names {
+	names := &overlay.Names{Port: namesPort, Zones: []string{n.Domain}, Namespace: a.Namespace, Outside: outside, Networks: n.Cluster()}
 	for _, a := range n.DNS {
 		names.Cluster = append(names.Cluster, netip.AddrPortFrom(a, 53))
 	}

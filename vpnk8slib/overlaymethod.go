@@ -83,7 +83,7 @@ func (m byOverlay) client(c Client, d ProviderData) (fragment, error) {
 	if d.Overlay.Names != 0 {
 		resolvers = append(resolvers, netip.AddrPortFrom(d.Overlay.Gateway, d.Overlay.Names))
 	}
-	config := overlay.Config{Guard: guard, Client: &end, Names: c.Network.split(resolvers...)}
+	config := overlay.Config{Guard: guard, Client: &end, Names: c.Network.split(c.App, resolvers...)}
 	keys := map[string]string{}
 	if c.Key != "" {
 		keys[KeyField] = c.Key
@@ -137,7 +137,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 	}
 	config := overlay.Config{Guard: guard, Gateway: &overlay.Gateway{
 		Device: podInterface, Overlay: overlayInterface, Tunnel: tunnelInterface, Address: netip.PrefixFrom(first(network), network.Bits()),
-		Pod: g.App.pod(), VNI: uint32(g.Data.VXLANID), Port: uint16(g.Data.VXLANPort), Beats: guard.Beats, MTU: g.MTU, Probes: g.Probes,
+		Pod: g.begins(), VNI: uint32(g.Data.VXLANID), Port: uint16(g.Data.VXLANPort), Beats: guard.Beats, MTU: g.MTU, Probes: g.Probes,
 		Ports: g.Ports, Told: g.Told, Resolvers: g.Resolvers, Cluster: g.Network.Cluster(), Blocks: g.Leases.Blocks, Seen: g.Leases.Seen, Exit: g.Exit,
 		Country: g.Country, Listed: g.Listed, Refused: g.Refused,
 	}}
@@ -178,9 +178,10 @@ func HeartbeatPort(vxlan int) int {
 }
 
 // PortTaken says whether something else listens at a port of UDP in the pods of an overlay, which both methods' encapsulation would have on
-// every address: resolvers, and DHCP's two ends of pod-gateway's.
+// every address, or at the one beside it: resolvers, and DHCP's two ends of pod-gateway's.
 func PortTaken(vxlan int) bool {
-	return slices.Contains([]int{53, 67, 68, GatewayNames, namesPort}, vxlan)
+	taken := []int{53, 67, 68, GatewayNames, namesPort}
+	return slices.Contains(taken, vxlan) || slices.Contains(taken, HeartbeatPort(vxlan))
 }
 
 // first is a network's first address for a host: the gateway's.

@@ -124,6 +124,7 @@ func TestWhetherALeaseIsFree(t *testing.T) {
 		{"a second one, and the first has the tunnel", alone, true, false, false},
 		{"a second one, and the first has not begun", alone, false, false, true},
 		{"another pod was alone, which led before", &overlay.Gateway{Pod: "gluetun-1"}, false, false, false},
+		{"another pod was alone, and somebody has the lease by now", &overlay.Gateway{Pod: "gluetun-1"}, false, true, true},
 		{"the first has not heard of it yet", told(false), true, false, false},
 		{"it does not run, and may have a moment ago", told(false), false, false, false},
 		{"it has heard", told(false), true, true, true},
@@ -144,6 +145,11 @@ func TestWhetherALeaseIsFree(t *testing.T) {
 		config, err := overlay.ParseConfig([]byte(protect[5].Apply.Data["agent.json"]))
 		require.NoError(t, err)
 		assert.Equal(t, test.free, config.Gateway.Standby.Free, test.summary)
+		begins := "gluetun-0"
+		if test.before != nil && !test.heard {
+			begins = test.before.Pod
+		}
+		assert.Equal(t, begins, config.Gateway.Pod, "%s: who has the tunnel begins", test.summary)
 	}
 }
 

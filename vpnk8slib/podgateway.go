@@ -87,7 +87,7 @@ func (podGateway) client(c Client, d ProviderData) (fragment, error) {
 		init:       []container{onNode(script("vpn-route-init", c.Image, "client-init.sh", netAdmin()))},
 		containers: []container{onNode(script("vpn-route-sidecar", c.Image, "client-sidecar.sh", netAdmin()))},
 		workload:   unprivileged(),
-	}.withAgent(c.Network, c.AgentImage, "guard", overlay.Config{Guard: guard, Names: c.Network.split(resolvers...)}, nil)
+	}.withAgent(c.Network, c.AgentImage, "guard", overlay.Config{Guard: guard, Names: c.Network.split(c.App, resolvers...)}, nil)
 }
 
 // routable holds for an address that packets leave a pod for.

@@ -13,8 +13,8 @@ type Standby struct {
 	Units []string // of the application, the others; none: it is alone
 	Asked bool     // the token was asked for
 	Token bool     // it is there: before it is, the agents are told nothing
-	// Runs and Heard are of this pod: its VPN client runs, and its agent has had an answer about the Lease.
-	Runs, Heard bool
+	Runs  bool     // this pod's VPN client runs
+	Heard bool     // by this pod's agent somebody has had the Lease
 }
 
 const standbyVolume = "vpn-standby"
@@ -41,8 +41,17 @@ func (g Gateway) agreement() *overlay.Standby {
 	return &overlay.Standby{Namespace: g.App.Namespace, Lease: g.App.standby(), Free: g.free()}
 }
 
+// begins is the pod that takes a Lease which nobody has ever had, because it has the tunnel: this one, or the one that led before, until
+// somebody has had it.
+func (g Gateway) begins() string {
+	if before := g.Leases.Before; g.agreement() != nil && !g.Standby.Heard && before != nil && before.Pod != "" {
+		return before.Pod
+	}
+	return g.App.pod()
+}
+
 // free says whether no pod can have the tunnel that has not heard of the Lease. Such a one was told that it is alone, and this one has it, or
-// the one that led before. What the agents were told once stays, until this one's has an answer.
+// the one that led before. What the agents were told once stays, until somebody has had it.
 func (g Gateway) free() bool {
 	switch before := g.Leases.Before; {
 	case before == nil || g.Standby.Heard:

@@ -217,6 +217,11 @@ func parseRule(f []string) tableRule {
 	return r
 }
 
+// drops holds for a rule that lets nothing out, whatever else is in it.
+func (r tableRule) drops() bool {
+	return strings.HasSuffix(r.text, " -j DROP") && strings.Count(r.text, "-j") == 1
+}
+
 // closed says how a chain lets out what it should not: at its end nothing is let out, and before it only what may says. Dropped: its
 // policy does that.
 func (l ruleset) closed(chain string, dropped bool, may func(tableRule) bool) error {
@@ -224,7 +229,7 @@ func (l ruleset) closed(chain string, dropped bool, may func(tableRule) bool) er
 		switch {
 		case !r.odd && r.target == "DROP" && len(r.words) == 0:
 			return nil
-		case !r.odd && (r.target == "DROP" || r.target == "REJECT"):
+		case !r.odd && (r.target == "DROP" || r.target == "REJECT"), r.drops():
 		case !r.odd && (r.target == "ACCEPT" || r.target == "RETURN") && may(r):
 		default:
 			return fmt.Errorf("%s has the rule %q", chain, r.text)

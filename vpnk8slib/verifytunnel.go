@@ -18,6 +18,8 @@ type TunnelSeen struct {
 	Names   Answer    // resolv.conf of the VPN client's container
 	Ports   []int     // that lead to clients, as they were asked for in Egress
 	Started time.Time // when all this was begun
+	// Unsettled is why nothing can be laid now, if so: what stands was laid by options, or for a network, that are not known here.
+	Unsettled error
 }
 
 // VerifyTunnel judges how a gateway's own traffic leaves, and that of its clients.
@@ -25,7 +27,7 @@ func (g Gateway) VerifyTunnel(s TunnelSeen) []Finding {
 	p, e := s.Pod, s.Egress
 	six := p.Agent != nil && p.Agent.Gateway != nil && p.Agent.Gateway.IPv6
 	return []Finding{
-		g.tunnelStands(p, s.Started), g.firewallStands(p, s.Tables), g.guarded(p, s.Tables), seenAs(e.Address, g.Exit, g.Network.Nodes),
+		g.tunnelStands(p, s.Started), g.firewallStands(s), g.guarded(s), seenAs(e.Address, g.Exit, g.Network.Nodes),
 		throughSix(e.Address6, six, g.Network.Nodes), g.names(e.Resolver, s.Names), udp(e), full(e), portsLead(s.Ports, e),
 	}
 }
@@ -73,28 +75,35 @@ func (g Gateway) tunnelStands(p Pod, now time.Time) Finding {
 }
 
 // firewallStands is of one layer: what the VPN client lays by itself.
-func (g Gateway) firewallStands(p Pod, t Tables) Finding {
-	return g.holds("firewall", "the VPN client's own stands", "filter", p, t)
+func (g Gateway) firewallStands(s TunnelSeen) Finding {
+	f := g.holds("firewall", "the VPN client's own stands", "filter", s)
+	if f.Verdict == Fail { // the VPN client takes away nothing that an earlier start of it has laid
+		f.Detail += fmt.Sprintf("; a new pod has it laid anew: kubectl -n %s delete pod %s", g.App.Namespace, g.App.pod())
+	}
+	return f
 }
 
 // guarded is of the other, which is ours: by an agent, or where the routing method has none by a script.
-func (g Gateway) guarded(p Pod, t Tables) Finding {
+func (g Gateway) guarded(s TunnelSeen) Finding {
 	if g.Data.RoutingMethod != podGatewayName {
-		return guardStands(p)
+		return guardStands(s.Pod)
 	}
-	return g.holds("guard", "the drop rules stand", "mangle", p, t)
+	return g.holds("guard", "the drop rules stand", "mangle", s)
 }
 
-func (g Gateway) holds(check, whose, table string, p Pod, t Tables) Finding {
+func (g Gateway) holds(check, whose, table string, s TunnelSeen) Finding {
+	if s.Unsettled != nil {
+		return Finding{check, Unknown, "it goes on as it was laid, and what was laid is not known: " + s.Unsettled.Error()}
+	}
 	families := "IPv4, and the pod has no IPv6"
-	for _, one := range g.tables(p) {
+	for _, one := range g.tables(s.Pod) {
 		if one.Name != table {
 			continue
 		}
 		if one.V6 {
 			families = "IPv4 and IPv6"
 		}
-		if err := g.held(one, t[one]); err != nil {
+		if err := g.held(one, s.Tables[one]); err != nil {
 			return Finding{check, Fail, strings.Join(strings.Fields(err.Error()), " ")} // what a program says may have many lines
 		}
 	}

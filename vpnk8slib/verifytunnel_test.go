@@ -28,7 +28,7 @@ func gatewaySeen(t *testing.T, method string) *inGateway {
 	t.Helper()
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 	g := &inGateway{Gateway: gateway(t), listed: map[string]string{}, broken: map[string]error{}}
-	g.Data.RoutingMethod, g.Exit = method, netip.MustParseAddr("192.0.2.2")
+	g.App.Unit, g.Data.RoutingMethod, g.Exit = "gluetun/0", method, netip.MustParseAddr("192.0.2.2")
 	g.Network.Nodes = []netip.Addr{netip.MustParseAddr("198.51.100.1")}
 	g.seen.Pod.IPv6, g.seen.Started = true, now
 	if method == vpnk8slib.Overlay {
@@ -121,7 +121,15 @@ func TestVerifyTunnel(t *testing.T) {
 		{"a kernel without IPv6", "overlay", func(g *inGateway) {
 			g.seen.Pod.IPv6, g.listed[filter6], g.broken[filter6] = false, "", errors.New("exit status 3")
 		}, "firewall", vpnk8slib.Pass, "the pod has no IPv6"},
-		{"everything beside the tunnel", "overlay", func(g *inGateway) { g.add(filter, "-A OUTPUT -o eth0 -j ACCEPT") }, "firewall", vpnk8slib.Fail, `OUTPUT has the rule "-o eth0 -j ACCEPT"`},
+		{"a drop that somebody has laid for a moment", "overlay", func(g *inGateway) {
+			g.add(filter, "-A OUTPUT -p tcp -m tcp --tcp-flags RST RST -m mark ! --mark 0x1 -j DROP")
+		}, "firewall", vpnk8slib.Pass, "nothing but the VPN's own"},
+		{"what reads like one", "overlay", func(g *inGateway) { g.add(filter, `-A OUTPUT -j ACCEPT -m comment --comment "x -j DROP`) }, "firewall", vpnk8slib.Fail, "OUTPUT has the rule"},
+		{"it is not known by what it was laid", "overlay", func(g *inGateway) {
+			g.add(filter, "-A OUTPUT -o eth0 -j ACCEPT")
+			g.seen.Unsettled = errors.New("cannot reach the API server")
+		}, "firewall", vpnk8slib.Unknown, "what was laid is not known: cannot reach the API server"},
+		{"everything beside the tunnel", "overlay", func(g *inGateway) { g.add(filter, "-A OUTPUT -o eth0 -j ACCEPT") }, "firewall", vpnk8slib.Fail, `OUTPUT has the rule "-o eth0 -j ACCEPT"; a new pod has it laid anew: kubectl -n downloads delete pod gluetun-0`},
 		{"whatever it is", "overlay", func(g *inGateway) { g.add(filter, "-A OUTPUT -j ACCEPT") }, "firewall", vpnk8slib.Fail, "OUTPUT has"},
 		{"the world but itself", "overlay", func(g *inGateway) { g.add(filter, "-A OUTPUT ! -o tun0 -j ACCEPT") }, "firewall", vpnk8slib.Fail, "OUTPUT has"},
 		{"a network that is wider than the cluster's", "overlay", func(g *inGateway) { g.add(filter, "-A OUTPUT -s 10.42.0.7/32 -d 10.0.0.0/8 -o eth0 -j ACCEPT") }, "firewall", vpnk8slib.Fail, "10.0.0.0/8"},

@@ -29,6 +29,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/gruyaume/goops"
 
@@ -342,8 +343,15 @@ func setPorts(ports []int) error {
 	return nil
 }
 
+// setStatus makes one line of a message: what comes from others may hold anything, and a command takes no NUL.
 func setStatus(s Status) error {
-	if err := goops.SetUnitStatus(goops.StatusName(s.Kind), s.Message); err != nil {
+	message := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s.Message)
+	if err := goops.SetUnitStatus(goops.StatusName(s.Kind), message); err != nil {
 		return fmt.Errorf("cannot set the status: %w", err)
 	}
 	return nil

@@ -310,3 +310,10 @@ func TestActions(t *testing.T) {
 		})
 	}
 }
+
+// A status is one line that a terminal shows as it is, whatever somebody else has written into it.
+func TestAStatusIsOneLine(t *testing.T) {
+	after := juju(t, model{}, "start")
+	require.NoError(t, setStatus(Active("in Zürich they say: a\x00b\nc\x1b]0;d\u202e")))
+	assert.Equal(t, []string{"active", "in Zürich they say: a b c ]0;d "}, after().Status)
+}

@@ -13,6 +13,8 @@ type Names struct {
 	Zones   []string         `json:"zones"`             // the cluster's domains, such as cluster.local
 	Cluster []netip.AddrPort `json:"cluster"`           // the cluster's resolvers, for its domains
 	Outside []netip.AddrPort `json:"outside,omitempty"` // resolvers behind the overlay, for all else; none: all else fails
+	// Namespace is the pod's own, of which nobody is asked whether it is there. Empty: it is not known.
+	Namespace string `json:"namespace,omitempty"`
 	// Networks are the cluster's: the names of their addresses are the cluster's too.
 	Networks []netip.Prefix `json:"networks,omitempty"`
 }
@@ -24,6 +26,9 @@ func (n Names) Check() error {
 	}
 	if len(n.Zones) == 0 {
 		return errors.New("zones must hold the cluster's domain, such as cluster.local")
+	}
+	if n.Namespace != "" && !fileName(n.Namespace) {
+		return fmt.Errorf("namespace must be the name of one, not %q", n.Namespace)
 	}
 	for _, z := range n.Zones {
 		if !domain(z) {

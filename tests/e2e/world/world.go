@@ -126,16 +126,23 @@ func (w World) run(ctx context.Context, program string, args []string) (string, 
 	return out.String(), nil
 }
 
-// both is what a program prints on both of its outputs, as it comes.
+// both is what a program prints on both of its outputs, as it comes. The buffer has a name: by its own ReadFrom it would be filled without
+// the lock.
 type both struct {
-	mu sync.Mutex
-	bytes.Buffer
+	mu  sync.Mutex
+	all bytes.Buffer
 }
 
 func (b *both) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
+	return b.all.Write(p)
+}
+
+func (b *both) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
 }
 
 // pause is between two looks: looking must not be most of what a machine does.

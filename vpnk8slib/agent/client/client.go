@@ -1,7 +1,8 @@
 // Package client is a pod's end of the overlay: the interface, and the rules by which the pod's traffic takes it.
 //
 // Routing fails closed by itself. What is not answered over the pod's own interface, and not to the cluster, is looked up in a
-// table whose last route drops it; the routes that the CNI laid are asked for nothing else any more, whoever changes them.
+// table whose last route drops it; the routes that the CNI laid are asked for nothing else any more, whoever changes them. But for what says
+// from the pod's own address, and a port on which the cluster asks it: the guard knows which of it are answers.
 package client
 
 import (

@@ -25,19 +25,19 @@ const (
 // the cluster's that programs try as they are.
 var local = []string{"local", "localhost", "invalid", "onion", "home.arpa", "internal", "alt", "svc"}
 
-// SideOf says who is asked for a name, which is as a message has it, in any case; and what the cluster must have above it, the highest
-// first, for its resolver to be asked.
-func SideOf(n overlay.Names, name string) (s Side, above []string) {
+// SideOf says who is asked for a name, which is as a message has it, in any case; and what the cluster must have above it for its resolver to
+// be asked.
+func SideOf(n overlay.Names, name string) (Side, Above) {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	for _, z := range n.Zones {
 		if within(name, z) {
-			if above, may := aboveIn(z, name); may {
+			if above, may := aboveIn(z, n.Namespace, name); may {
 				return Cluster, above
 			}
-			return Nobody, nil
+			return Nobody, Above{}
 		}
 	}
-	return beyond(n, name), nil
+	return beyond(n, name), Above{}
 }
 
 // beyond is who is asked for a name in none of the cluster's domains.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,7 +84,7 @@ func FuzzSideOf(f *testing.F) {
 // end first, which tells nothing.
 func TestWhatASearchListMakesIsNotHeard(t *testing.T) {
 	has := map[string]bool{}
-	for _, name := range []string{"downloads.svc", "redis.downloads.svc", "db.downloads.svc", "db-0.db.downloads.svc", "_http._tcp.redis.downloads.svc"} {
+	for _, name := range []string{"default.svc", "downloads.svc", "redis.downloads.svc", "db.downloads.svc", "db-0.db.downloads.svc", "_http._tcp.redis.downloads.svc"} {
 		has[name+".cluster.local."] = true
 	}
 	var mu sync.Mutex
@@ -117,8 +118,8 @@ func TestWhatASearchListMakesIsNotHeard(t *testing.T) {
 		rcode int
 		heard []string
 	}{
-		{"tracker.example.com.svc", none, []string{"com.svc"}},
-		{"example.com.svc", none, []string{"com.svc"}},
+		{"tracker.example.com.svc", none, []string{"com.svc", "default.svc"}}, // where it is nowhere: does this resolver tell of any?
+		{"example.com.svc", none, []string{"com.svc"}},                        // it is remembered that default is there
 		{"_sip._tcp.example.com.svc", none, []string{"com.svc"}},
 		{"example.com.downloads.svc", none, []string{"downloads.svc", "com.downloads.svc"}},
 		{"Example.ORG.downloads.svc", none, []string{"org.downloads.svc"}}, // it is remembered that the namespace is there
@@ -216,4 +217,84 @@ func TestASilentTunnelHoldsUpNobody(t *testing.T) {
 	stop()
 	_ = silent.Close()
 	waiting.Wait()
+}
+
+// Resolvers of clusters are not all alike: no name of a Service is lost by that, and no more said than need be.
+func TestOtherClustersResolvers(t *testing.T) {
+	zone := func(name string) string { return name + ".cluster.local." }
+	soa := func(of string) dns.RR {
+		return &dns.SOA{Hdr: dns.RR_Header{Name: of, Rrtype: dns.TypeSOA, Class: dns.ClassINET}, Ns: of, Mbox: of}
+	}
+	for summary, c := range map[string]struct {
+		says  func(q *dns.Msg, name string) *dns.Msg
+		rcode map[string]int
+		heard []string
+	}{
+		"kube-dns tells of no namespace by itself": {
+			func(q *dns.Msg, name string) *dns.Msg {
+				if name == zone("redis.media.svc") {
+					return answer(q, dns.RcodeSuccess)
+				}
+				return answer(q, dns.RcodeNameError)
+			},
+			map[string]int{"redis.media.svc": dns.RcodeSuccess, "gone.media.svc": dns.RcodeNameError},
+			nil,
+		},
+		"autopath goes through the search list, and fails on its beginning": {
+			func(q *dns.Msg, name string) *dns.Msg {
+				switch name {
+				case zone("downloads.svc"):
+					return answer(q, dns.RcodeServerFailure)
+				case zone("com.downloads.svc"):
+					m := answer(q, dns.RcodeSuccess)
+					m.Answer = []dns.RR{&dns.CNAME{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET}, Target: "com."}}
+					m.Ns = []dns.RR{soa("com.")}
+					return m
+				case zone("org.downloads.svc"):
+					m := answer(q, dns.RcodeSuccess)
+					m.Ns = []dns.RR{soa("org.")}
+					return m
+				}
+				m := answer(q, dns.RcodeSuccess)
+				m.Ns = []dns.RR{soa("cluster.local.")}
+				return m
+			},
+			map[string]int{"redis.downloads.svc": dns.RcodeSuccess, "example.com.downloads.svc": dns.RcodeNameError, "example.org.downloads.svc": dns.RcodeNameError, "db-0.db.media.svc": dns.RcodeSuccess},
+			[]string{zone("example.com.downloads.svc"), zone("example.org.downloads.svc"), zone("downloads.svc")},
+		},
+	} {
+		t.Run(summary, func(t *testing.T) {
+			var mu sync.Mutex
+			heard := map[string]bool{}
+			n := pod
+			n.Namespace = "downloads"
+			n.Cluster = []netip.AddrPort{resolver(t, func(q *dns.Msg) *dns.Msg {
+				mu.Lock()
+				defer mu.Unlock()
+				heard[q.Question[0].Name] = true
+				return c.says(q, q.Question[0].Name)
+			})}
+			r := Client(func() overlay.Names { return n }, func() bool { return true })
+			for name, want := range c.rcode {
+				q := new(dns.Msg)
+				q.SetQuestion(zone(name), dns.TypeA)
+				assert.Equal(t, want, r.Answer(context.Background(), q, "udp").Rcode, name)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, name := range c.heard {
+				assert.NotContains(t, heard, name)
+			}
+		})
+	}
+}
+
+// Whatever a resolver has, what is remembered of it does not grow without end.
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	var there there
+	for i := range 3000 {
+		there.add(strconv.Itoa(i))
+	}
+	assert.True(t, there.has("2999"))
+	assert.LessOrEqual(t, len(there.until), 1000)
 }

@@ -21,8 +21,7 @@ type Upstream struct {
 	Resolvers []netip.AddrPort
 	Device    string // the only interface that questions may take, but for resolvers on the loopback; empty: as they are routed
 	Near      bool   // in the cluster, not behind a tunnel whose silence would hold up everything
-	// Above are names that must be there for the one that is asked for to be there, the highest first.
-	Above []string
+	Above     Above  // what must be there for the name that is asked for to be there
 }
 
 // errNobody answers.
@@ -152,13 +151,14 @@ func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string) *dn
 		return answer(q, dns.RcodeServerFailure)
 	}
 	defer on.give()
-	for _, name := range upstream.Above {
-		switch found, err := r.found(ctx, upstream, name); {
-		case err != nil:
-			return answer(q, dns.RcodeServerFailure)
-		case !found:
-			return answer(q, dns.RcodeNameError)
-		}
+	// All of it together takes no longer than one question may: programs do not wait for more.
+	ctx, cancel := context.WithTimeout(ctx, patience*time.Duration(max(1, len(upstream.Resolvers))))
+	defer cancel()
+	switch stands, err := r.stands(ctx, upstream, upstream.Above); {
+	case err != nil:
+		return answer(q, dns.RcodeServerFailure)
+	case !stands:
+		return answer(q, dns.RcodeNameError)
 	}
 	m, err := upstream.ask(ctx, q, transport)
 	if err != nil {
