@@ -52,7 +52,7 @@ func TestNobodyLeavesFromThePortThatHeIsAskedOn(t *testing.T) {
 			before := s.dropped(s.pod, guard.Out)
 			assert.ErrorIs(t, send(from, net.JoinHostPort(to, "9000")), unix.EPERM)
 			assert.Zero(t, out.Of(to), "LEAK")
-			assert.Equal(t, before+1, s.dropped(s.pod, guard.Out), "the guard holds it")
+			assert.Greater(t, s.dropped(s.pod, guard.Out), before, "the guard holds it") // and what the kernel says of itself, now and then
 		}
 	}
 	require.NoError(t, send("10.42.0.5:8080", "10.43.0.10:9000"))
