@@ -56,26 +56,18 @@ var scenarios = []scenario{
 	// By pod-gateway nobody comes: the gateway lets nothing out of the tunnel but answers.
 	{name: "a peer has connected; then the interface is deleted, and a default route put back", play: func(s *stage) { s.peered() }, only: "overlay"},
 	{name: "agent killed", play: func(s *stage) { s.kill("/agent client", "/agent guard") }},
-	{name: "guard deleted by hand, the interface too, and a default route put back", play: func(s *stage) {
-		s.inside("nft", "delete", "table", "inet", "charmarr-vpn-guard")
-		s.inside("nft", "delete", "table", "netdev", "charmarr-vpn-guard")
-		s.open()
-	}},
+	{name: "guard deleted by hand, the interface too, and a default route put back", play: func(s *stage) { s.unguarded() }},
 	{name: "NetworkPolicy deleted by hand, the interface too, and a default route put back",
 		play: func(s *stage) {
 			s.must(s.Kubectl(s.Context(), "-n", s.model, "delete", "networkpolicy", "qbittorrent-vpn-killswitch"))
-			s.open()
-			s.pass(5 * time.Second)
+			require.NoError(s, s.GuardAlone(s.Context(), s.client(), 5*time.Second))
 		},
 		mend: func(s *stage) { // by the next hook
 			s.must(s.Juju(s.Context(), "config", "-m", s.model, app, "timezone=Europe/Berlin"))
 			s.must(s.Kubectl(s.Context(), "-n", s.model, "wait", "--for=create", "networkpolicy/qbittorrent-vpn-killswitch", "--timeout=60s"))
 		}},
-	{name: "a mesh's mark on every packet",
-		play: func(s *stage) {
-			s.inside("nft", "add table inet wrong; add chain inet wrong out { type route hook output priority -200; }; add rule inet wrong out meta mark set 0x539")
-			s.pass(5 * time.Second)
-		},
+	{name: "a mark on every packet that leads it out, and is a mesh's too; the interface deleted, and a default route put back",
+		play: func(s *stage) { s.marked() },
 		mend: func(s *stage) { s.inside("nft", "delete", "table", "inet", "wrong") }},
 	{name: "raw sockets and whole frames", play: func(s *stage) { s.around() }},
 	{name: "a router advertises itself, and the pod listens",
@@ -302,14 +294,10 @@ setsid -f "${command[@]}" >/dev/null 2>&1 </dev/null`
 // open leads the client's pod out of its own interface, by hand: without the overlay, and by routes of either family.
 func (s *stage) open() {
 	s.Helper()
-	s.inside("ip", "link", "del", "vxlan0")
-	s.inside("ip", "route", "replace", "default", "via", "10.42.0.1", "dev", "eth0")
-	s.inside("ip", "-6", "route", "replace", "default", "via", "fd42::1", "dev", "eth0", "metric", "3")
-	s.inside("ip", "rule", "add", "priority", "10", "lookup", "main")
-	s.inside("ip", "-6", "rule", "add", "priority", "10", "lookup", "main")
+	back, err := s.Astray(s.Context(), s.client())
+	require.NoError(s, err)
 	s.pass(3 * time.Second)
-	s.inside("ip", "rule", "del", "priority", "10")
-	s.inside("ip", "-6", "rule", "del", "priority", "10")
+	require.NoError(s, back())
 }
 
 // gateway runs a command in the gateway pod's network, as root.

@@ -24,7 +24,7 @@ import (
 var kinds = []string{"tcp4", "udp4", "icmp4", "tcp6", "udp6", "dns"}
 
 const (
-	control = "default/plain" // a pod that nothing protects, which sends the same
+	control = world.Plain
 	pod     = "qbittorrent-0"
 	app     = "qbittorrent"
 )
@@ -38,7 +38,8 @@ type stage struct {
 	deploy        world.Deploy
 	names         map[string]*names // by pod
 	announcer     announcer
-	said          string // by the gateway, before it talked rubbish
+	said          string         // by the gateway, before it talked rubbish
+	excused       map[string]int // packets, by kind, that left the client's pod in this scenario because its guard was taken away
 }
 
 func (s *stage) client() string { return s.model + "/" + pod }
@@ -59,7 +60,8 @@ func (s *stage) inside(command ...string) {
 type count struct {
 	Sent    int            // by its sender now: a new one begins with 0
 	Began   time.Time      // when that one did, nearly; zero: there is none, or one for all time
-	Beside  int            // packets, or questions, that left outside of the tunnel: the pod or the node
+	Beside  int            // packets, or questions, that left the node outside of the tunnel
+	Pod     int            // packets that left the pod so
 	Arrived map[string]int // by the source that was seen
 }
 
@@ -80,7 +82,7 @@ func (s *stage) counts(of string) map[string]count {
 	}
 	began := time.Now().Add(-time.Duration(sender.Seconds * float64(time.Second)))
 	for kind, k := range seen {
-		out[kind] = count{Sent: sender.Kinds[kind].Sent, Began: began, Beside: max(k.Uplink, k.Pod), Arrived: k.Arrived}
+		out[kind] = count{Sent: sender.Kinds[kind].Sent, Began: began, Beside: k.Uplink, Pod: k.Pod, Arrived: k.Arrived}
 	}
 	c := count{Arrived: map[string]int{}}
 	c.Sent = s.names[of].asked()
@@ -103,6 +105,8 @@ func domain(namespace, name string) string { return name + "." + namespace + ".l
 
 // names asks for names in a pod, again after each end of it.
 type names struct {
+	asking sync.Mutex // held while it may
+
 	mu   sync.Mutex
 	last int // of the process that runs
 	sum  int // of those before it
@@ -131,6 +135,8 @@ func (s *stage) ask(of, container string) {
 	s.names[of] = n
 	namespace, name, _ := strings.Cut(of, "/")
 	s.again(200*time.Millisecond, func(ctx context.Context) {
+		n.asking.Lock()
+		defer n.asking.Unlock()
 		// A pod whose workload may not run yet asks for nothing, and would be heard: its policy admits the cluster's resolver.
 		if _, err := s.Sender(ctx, of, container); err != nil {
 			return
@@ -232,6 +238,7 @@ func (s *stage) look() (own, plain map[string]count) {
 // observe plays a scenario until the client is back, and says what was seen of each probe meanwhile, and of the control's.
 func (s *stage) observe(name string, play func()) (records []Record) {
 	s.Helper()
+	s.excused = nil
 	own, plain := s.look()
 	began := time.Now()
 	play()
@@ -246,7 +253,7 @@ func (s *stage) observe(name string, play func()) (records []Record) {
 		if ownNow[kind].Began.Sub(own[kind].Began) > 2*time.Second { // of another sender
 			r.Sent = ownNow[kind].Sent
 		}
-		r.Uplink = ownNow[kind].Beside - own[kind].Beside
+		r.Uplink = max(ownNow[kind].Beside-own[kind].Beside, ownNow[kind].Pod-own[kind].Pod-s.excused[kind])
 		for source, n := range ownNow[kind].Arrived {
 			if !world.FromVPN(source) {
 				r.Wrong += n - own[kind].Arrived[source]

@@ -188,11 +188,19 @@ func (w World) Arrivals(ctx context.Context, log string) (all []Arrival, err err
 	return all, err
 }
 
+// Count is of packets outside the tunnel.
+type Count struct {
+	Uplink int `json:"uplink"` // that left the node
+	Pod    int `json:"pod"`    // that left the pod
+}
+
+// less is what was counted since.
+func (c Count) less(before Kind) Count { return Count{c.Uplink - before.Uplink, c.Pod - before.Pod} }
+
 // Kind is what the world knows of one kind that a pod's sender sends (tests/lab/internal/sender).
 type Kind struct {
+	Count
 	Dst     string         `json:"dst"`
-	Uplink  int            `json:"uplink"`  // packets that left the node outside the tunnel
-	Pod     int            `json:"pod"`     // packets that left the pod outside the tunnel
 	Arrived map[string]int `json:"arrived"` // at the far end, by the source that it saw
 }
 

@@ -49,7 +49,7 @@ func (w World) Reached(ctx context.Context, pod string, also ...uint16) (inside,
 	if inside, err = w.answered(ctx, pod, at, ports); err != nil {
 		return nil, nil, err
 	}
-	outside, err = w.answered(ctx, "default/plain", at, ports)
+	outside, err = w.answered(ctx, Plain, at, ports)
 	return inside, outside, err
 }
 
