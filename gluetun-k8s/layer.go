@@ -9,6 +9,8 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
+// tunnelCheck tells the charm that the tunnel is down, when nothing has come back for two probes in a row: four to six seconds after it fell
+// silent. Consumers are to know of it within ten, and the hooks of both sides come after this. One answer in two seconds, and it is up.
 const tunnelCheck = "tunnel"
 
 // lastingCheck fails when nothing has come back through the tunnel for half a minute. gluetun is then started again, by Pebble, with
@@ -41,17 +43,20 @@ func workload(c Config, s Secret, n vpnk8slib.Network) hook.Workload {
 				Summary: "gluetun, the VPN client", Override: "replace", Command: startFile, Startup: "enabled",
 				Environment: environment(c, s, n),
 				KillDelay:   "10s", // it takes its routes away, for which it allows itself five
+				// So long clients wait at most for one that was killed again and again.
+				BackoffLimit: "10s",
 
 				OnCheckFailure: map[string]string{lastingCheck: "restart"},
 			}},
-			Checks: map[string]hook.Check{tunnelCheck: probed("3s", 2), lastingCheck: probed("5s", 7)},
+			Checks: map[string]hook.Check{tunnelCheck: probed("2s", "2s", 2), lastingCheck: probed("5s", "3s", 7)},
 		},
 	}
 }
 
-// probed is a check that fails when so many probes in a row have.
-func probed(every string, times int) hook.Check {
-	return hook.Check{Override: "replace", Period: every, Timeout: "3s", Threshold: times, Exec: &hook.ExecCheck{Command: probeFile}}
+// probed is a check that fails when so many probes in a row have. None may take longer than its period: Pebble would end it then, whatever
+// limit is named.
+func probed(every, limit string, times int) hook.Check {
+	return hook.Check{Override: "replace", Period: every, Timeout: limit, Threshold: times, Exec: &hook.ExecCheck{Command: probeFile}}
 }
 
 // overlayCheck brings the hook that starts gluetun, when this end of the overlay is there.

@@ -27,3 +27,16 @@ func TestADeadTunnelIsReconnected(t *testing.T) {
 	assert.GreaterOrEqual(t, first, 30*time.Second, "a tunnel that is silent for a moment is left alone")
 	assert.Less(t, last, 50*time.Second)
 }
+
+// What a consumer is told within ten seconds comes by two hooks, after this check has turned; and one probe in vain turns nothing.
+func TestADownTunnelIsToldSoon(t *testing.T) {
+	c, _ := options(t, "provider=nordvpn")
+	check := workload(c, Secret{}, hooktest.Network(t)).Layer.Checks[tunnelCheck]
+	period, err := time.ParseDuration(check.Period)
+	require.NoError(t, err)
+	timeout, err := time.ParseDuration(check.Timeout)
+	require.NoError(t, err)
+	assert.LessOrEqual(t, timeout, period, "Pebble waits no longer than that")
+	assert.Greater(t, check.Threshold, 1)
+	assert.LessOrEqual(t, time.Duration(check.Threshold)*period+timeout, 6*time.Second)
+}

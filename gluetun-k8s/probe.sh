@@ -1,6 +1,7 @@
 #!/bin/sh
 # Ends with 0 while a packet comes back through the tunnel. Some providers answer no ping, so a connection counts as well:
-# beside the tunnel none gets out of this pod. All targets at once: a silent one takes two seconds, the check waits for five.
+# beside the tunnel none gets out of this pod. All targets at once: a silent one takes two seconds, and then the check
+# gives up.
 [ -d /sys/class/net/tun0 ] || exit 1
 try() {
   # What is bound to an interface needs no route there; gluetun's own packets do, and by pod-gateway clients' too. They have gone when the

@@ -79,6 +79,9 @@ type Service struct {
 	WorkingDir  string            `yaml:"working-dir,omitempty"`
 	KillDelay   string            `yaml:"kill-delay,omitempty"`
 	OnFailure   string            `yaml:"on-failure,omitempty"`
+	// BackoffLimit is how long Pebble waits at most before it starts a service again that has ended: twice as long each time, from half a
+	// second on, until it has run for that long; 30s where nothing is said.
+	BackoffLimit string `yaml:"backoff-limit,omitempty"`
 	// OnCheckFailure is what happens when a check has failed as often in a row as its threshold says, by its name: restart. It happens
 	// once; not again before the check has succeeded.
 	OnCheckFailure map[string]string `yaml:"on-check-failure,omitempty"`

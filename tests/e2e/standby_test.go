@@ -53,42 +53,6 @@ func (w *teller) takesOver(ts *testscript.TestScript, _ bool, a []string) {
 	}
 }
 
-// told tells of what a consumer hears from its gateway.
-//
-// told SECONDS MODEL UNIT TEXT lab|juju|kubectl ARG...: runs a command, and waits until what the unit's relations say holds the text; from the
-// command on it may not take longer
-func (w *teller) told(ts *testscript.TestScript, _ bool, a []string) {
-	ctx := context.Background()
-	limit, err := strconv.Atoi(a[0])
-	ts.Check(err)
-	model, unit, text, command := a[1], a[2], a[3], a[4:]
-	hears := func() string {
-		out, err := w.Juju(ctx, "show-unit", "-m", model, unit)
-		if err != nil {
-			return err.Error()
-		}
-		if !strings.Contains(out, text) {
-			return unit + " is not told " + text
-		}
-		return ""
-	}
-	if hears() == "" {
-		ts.Fatalf("%s is told %s already", unit, text)
-	}
-	if command[0] == "lab" {
-		command = command[1:]
-	}
-	began := time.Now()
-	_, err = w.Lab(ctx, command...)
-	ts.Check(err)
-	ts.Check(world.Until(ctx, time.Minute, hears))
-	took := time.Since(began)
-	ts.Logf("%s is told %s after %.1f s", unit, text, took.Seconds())
-	if took > time.Duration(limit)*time.Second {
-		ts.Fatalf("%s is told %s after %.1f s, not within %d", unit, text, took.Seconds(), limit)
-	}
-}
-
 // outsideAgain says when the first packet of the pod's sender, which sends without end, arrived outside since a moment: by the tunnel.
 func (w *teller) outsideAgain(ts *testscript.TestScript, pod string, since time.Time) (first time.Time) {
 	ctx := context.Background()

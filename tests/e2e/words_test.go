@@ -101,12 +101,14 @@ func (w *teller) words() map[string]word {
 				return ""
 			}))
 		},
-		// killed MODEL/POD CONTAINER N: its first process is killed so often, each time when it has come back
+		// killed MODEL/POD CONTAINER N MODEL/POD CONTAINER: the first one's first process is killed so often, each time when it has come back
+		// and the other one's packets leave by the VPN again
 		"killed": func(ts *testscript.TestScript, _ bool, a []string) {
 			n, err := strconv.Atoi(a[2])
 			ts.Check(err)
 			for range n {
 				ts.Check(w.Kill(ctx, a[0], a[1]))
+				w.external(ts, a[3], a[4], w.outside.Next, world.VPNAddress)
 			}
 		},
 		// scrape MODEL/POD MODEL/POD LINE: waits until one pod reads a line among the metrics of another
@@ -142,9 +144,17 @@ func (w *teller) words() map[string]word {
 				return ""
 			}))
 		},
+		// policyalone MODEL/POD: the pod's guard is taken away, and its packets are led out of its own interface, while nobody repairs anything:
+		// each kind of them leaves the pod, and none the node. It asks for no names meanwhile: those the policy lets go to the cluster's resolver
+		"policyalone": func(ts *testscript.TestScript, _ bool, a []string) {
+			left, err := w.PolicyAlone(ctx, a[0], 5*time.Second)
+			ts.Check(err)
+			w.excused = map[string]map[string]int{a[0]: left}
+		},
 		"takesover": w.takesOver,
 		"reached":   w.reached,
 		"told":      w.told,
+		"shown":     w.shown,
 		// rolls MODEL APP N: the template has changed N times since Juju made it
 		"rolls": func(ts *testscript.TestScript, _ bool, a []string) {
 			n, err := deploy.Rolls(ctx, a[0], a[1])
