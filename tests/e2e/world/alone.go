@@ -32,8 +32,8 @@ done
 
 const (
 	first = "10" // a rule before everybody's
-	// One behind the overlay's own for what bears its address. That is its to hold, of a connection from before: the kernel sends it on, of
-	// IPv6, when the address has gone, and not every enforcer of policies looks at what bears no pod's.
+	// One behind the overlay's own rule, which holds what bears the overlay's address. A connection from before goes on sending that, by IPv6
+	// also when the interface has gone with it, and not every enforcer of policies looks at what bears no pod's address.
 	behindOwn = "4790"
 )
 
