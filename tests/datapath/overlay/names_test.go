@@ -176,6 +176,21 @@ func TestNamesAreSplit(t *testing.T) {
 	assert.Zero(t, inside.Load(), "LEAK: without its agent a pod asks nobody")
 }
 
+// resolving starts a client's agent that resolves names.
+func resolving(t *testing.T, pod *ns.NS) *agent.Agent {
+	t.Helper()
+	a := agent.New(t, pod, "client")
+	client, g := way, rules
+	g.Names = 5301
+	a.Configure(overlay.Config{Guard: g, Client: &client, Names: &overlay.Names{
+		Port: g.Names, Zones: []string{"cluster.local"}, Networks: way.Direct, Cluster: []netip.AddrPort{netip.MustParseAddrPort(clusterResolver)},
+	}})
+	a.Key("key", qbittorrentKey)
+	a.Init()
+	a.Start()
+	return a
+}
+
 // Somebody in the pod has the port of the agent's resolver: the agent says so, and resolves when it is free.
 func TestAResolversPortThatIsTaken(t *testing.T) {
 	s := newWorld(t)
@@ -185,15 +200,7 @@ func TestAResolversPortThatIsTaken(t *testing.T) {
 		taken, err = net.Listen("tcp", "127.0.0.1:5301")
 		return err
 	}))
-	a := agent.New(t, pod, "client")
-	client, g := way, rules
-	g.Names = 5301
-	a.Configure(overlay.Config{Guard: g, Client: &client, Names: &overlay.Names{
-		Port: 5301, Zones: []string{"cluster.local"}, Networks: way.Direct, Cluster: []netip.AddrPort{netip.MustParseAddrPort(clusterResolver)},
-	}})
-	a.Key("key", qbittorrentKey)
-	a.Init()
-	a.Start()
+	a := resolving(t, pod)
 	a.Until("it says so", func(r overlay.Report) bool {
 		return strings.Contains(r.Names, "127.0.0.1:5301") && strings.Contains(r.Names, "in use") && r.Guard.Standing
 	})
@@ -211,15 +218,7 @@ func TestNamesWithoutIPv6OnTheLoopback(t *testing.T) {
 	s.resolver(s.node, "10.43.0.1")
 	pod := s.join("10.42.0.5", "fd42::5")
 	pod.Sysctl(t, "net/ipv6/conf/lo/disable_ipv6", "1")
-	a := agent.New(t, pod, "client")
-	client, g := way, rules
-	g.Names = 5301
-	a.Configure(overlay.Config{Guard: g, Client: &client, Names: &overlay.Names{
-		Port: 5301, Zones: []string{"cluster.local"}, Networks: way.Direct, Cluster: []netip.AddrPort{netip.MustParseAddrPort(clusterResolver)},
-	}})
-	a.Key("key", qbittorrentKey)
-	a.Init()
-	a.Start()
+	a := resolving(t, pod)
 	require.Eventually(t, func() bool {
 		said, err := s.lookup(pod, 1000, "udp", clusterResolver, service)
 		return err == nil && said == "10.43.0.1"
