@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -347,7 +346,7 @@ func status(o Observed) hook.Status {
 
 // itsLog is the command that shows what gluetun says.
 func itsLog(o Observed) string {
-	return fmt.Sprintf("kubectl -n %s logs %s -c %s", o.Model, strings.ReplaceAll(o.Name, "/", "-"), container)
+	return fmt.Sprintf("kubectl -n %s logs %s -c %s", o.Model, o.podName(), container)
 }
 
 // notes are what the operator should know of other gateways and of the consumers. Whoever set what another gateway has is told,

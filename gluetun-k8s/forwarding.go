@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
@@ -104,7 +103,7 @@ func portNote(o Observed, c vpnk8slib.Consumer) string {
 func portHelp(o Observed) string {
 	switch {
 	case o.Config.forwards(): // it asks once when the tunnel is up, and never again
-		return fmt.Sprintf("have it ask again: juju run %s reconnect; why: kubectl -n %s logs %s -c %s", o.Name, o.Model, strings.ReplaceAll(o.Name, "/", "-"), container)
+		return fmt.Sprintf("have it ask again: juju run %s reconnect; why: %s", o.Name, itsLog(o))
 	case o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid():
 		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
 	}

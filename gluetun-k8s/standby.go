@@ -83,8 +83,11 @@ func (o Observed) holder() string {
 	if p := o.another(); p != nil {
 		return p.Holder
 	}
-	return strings.ReplaceAll(o.Name, "/", "-")
+	return o.podName()
 }
+
+// podName is the pod of this unit.
+func (o Observed) podName() string { return strings.ReplaceAll(o.Name, "/", "-") }
 
 // unitOf is the unit of a pod.
 func (o Observed) unitOf(pod string) string { return o.App + "/" + strings.TrimPrefix(pod, o.App+"-") }

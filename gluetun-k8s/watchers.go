@@ -135,7 +135,7 @@ func scraped(o Observed, d *hook.Desired) (note string) {
 	if err != nil {
 		return err.Error()
 	}
-	unit := scrape.Unit(o.Pod.Address.String(), inCluster(o, strings.ReplaceAll(o.Name, "/", "-")))
+	unit := scrape.Unit(o.Pod.Address.String(), inCluster(o, o.podName()))
 	if o.Config.RoutingMethod != vpnk8slib.Overlay {
 		app, unit = relations.Withdrawn(app), relations.Withdrawn(unit)
 		note = fmt.Sprintf("there are metrics with routing-method=overlay only: juju config %s routing-method=overlay", o.App)

@@ -123,9 +123,8 @@ func resolve(ctx context.Context, log *slog.Logger, asked *names.Asked, current 
 		}
 		return netip.AddrPort{}
 	}
-	const moment = 200 * time.Millisecond
 	said := ""
-	for ; ctx.Err() == nil; pause(ctx, moment) {
+	for ; ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
 		at := where()
 		if !at.IsValid() {
 			continue
@@ -134,7 +133,7 @@ func resolve(ctx context.Context, log *slog.Logger, asked *names.Asked, current 
 		here, leave := context.WithCancel(ctx)
 		go func() {
 			for here.Err() == nil && where() == at {
-				pause(here, moment)
+				pause(here, time.Second) // the file is read more seldom than that
 			}
 			leave()
 		}()

@@ -28,7 +28,7 @@ var local = []string{"local", "localhost", "invalid", "onion", "home.arpa", "int
 // SideOf says who is asked for a name, which is as a message has it, in any case; and what the cluster must have above it for its resolver to
 // be asked.
 func SideOf(n overlay.Names, name string) (Side, Above) {
-	name = strings.TrimSuffix(strings.ToLower(name), ".")
+	name = canonical(name)
 	for _, z := range n.Zones {
 		if within(name, z) {
 			if above, may := aboveIn(z, n.Namespace, name); may {
@@ -55,6 +55,9 @@ func beyond(n overlay.Names, name string) Side {
 	}
 	return Outside
 }
+
+// canonical is a name in one case, without the dot at its end.
+func canonical(name string) string { return strings.TrimSuffix(strings.ToLower(name), ".") }
 
 func within(name, zone string) bool { return name == zone || strings.HasSuffix(name, "."+zone) }
 

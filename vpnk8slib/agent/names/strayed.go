@@ -121,7 +121,7 @@ func (r *Resolver) found(ctx context.Context, u Upstream, zone, name string) (bo
 // elsewhere says whether an answer is about another domain: with autopath CoreDNS goes through the search list by itself, and answers for com
 // where it was asked for com.downloads.svc.cluster.local.
 func elsewhere(m *dns.Msg, zone string) bool {
-	outside := func(name string) bool { return !within(strings.TrimSuffix(strings.ToLower(name), "."), zone) }
+	outside := func(name string) bool { return !within(canonical(name), zone) }
 	return slices.ContainsFunc(slices.Concat(m.Answer, m.Ns), func(r dns.RR) bool {
 		alias, is := r.(*dns.CNAME)
 		return outside(r.Header().Name) || is && outside(alias.Target)
