@@ -175,6 +175,9 @@ func (s *stage) back() error {
 				return "nothing of " + kind + " is sent"
 			}
 		}
+		if now["dns"].Sent <= before["dns"].Sent { // who asks tells of it a moment after the answer
+			return "nobody has asked for a name since"
+		}
 		through := map[string]string{"tcp4": world.VPNAddress, "udp4": world.VPNAddress, "dns": world.VPNAddress}
 		if s.method == "overlay" { // the other one carries no IPv6
 			through["tcp6"], through["udp6"] = world.VPNAddress6, world.VPNAddress6
