@@ -61,9 +61,9 @@ func (w *teller) words() map[string]word {
 				return err
 			}))
 		},
-		// external MODEL/POD CONTAINER: waits until outside traffic leaves with the VPN's address, and saw no other
+		// external MODEL/POD CONTAINER [ADDRESS]: waits until outside traffic leaves with the VPN's address, or its other server's, and saw no other
 		"external": func(ts *testscript.TestScript, _ bool, a []string) {
-			w.external(ts, a[0], a[1], w.outside.Next, world.VPNAddress)
+			w.external(ts, a[0], a[1], w.outside.Next, append(a, world.VPNAddress)[2])
 		},
 		// external6 is the same over IPv6
 		"external6": func(ts *testscript.TestScript, _ bool, a []string) {

@@ -39,13 +39,14 @@ func (w World) Probe(ctx context.Context, pod, container, kind, dst string) (See
 // What the far end sees of traffic through the tunnel, and of a leak.
 const (
 	VPNAddress   = "192.0.2.2"
+	VPNOther     = "192.0.2.3" // by the provider's other server
 	VPNAddress6  = "2001:db8:192::2"
 	NodeAddress  = "198.51.100.1"
 	NodeAddress6 = "2001:db8:51::1"
 )
 
 // FromVPN says whether what the far end sees has come out of the tunnel.
-func FromVPN(source string) bool { return source == VPNAddress || source == VPNAddress6 }
+func FromVPN(source string) bool { return source == VPNAddress || source == VPNOther || source == VPNAddress6 }
 
 // Target is what a probe asks, and where.
 type Target struct{ Kind, Dst string }

@@ -42,6 +42,7 @@ func init() {
 		"sent":      {"NS/POD", "print what was seen outside of a pod's sender, as JSON", sent},
 		"strangers": {"", "print which pods' packets left the node outside the tunnel, but for the unprotected pod's and the resolver's, as JSON", strangers},
 		"tunnel":    {"up|down", "make the VPN provider answer, or not", tunnel},
+		"exit":      {"first|second", "have what comes out of the VPN seen as 192.0.2.2, or by IPv4 as 192.0.2.3, as by another of the provider's servers", exit},
 		"grant":     {"PORT|none", "have the VPN provider grant this port to whoever asks by NAT-PMP; none: it does not answer", grant},
 		"peer":      {"ADDRESS:PORT", "connect from the pretend internet as torrent clients do, by TCP and by UDP, and print what answered as JSON", peer},
 		"logs":      {"NAME", "print a log: dns (queries outside), inet (arrivals outside), or a program's", logs},

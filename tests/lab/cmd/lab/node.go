@@ -129,6 +129,22 @@ func tunnel(ctx context.Context, lab where.Lab, args []string) error {
 	if args[0] == "down" {
 		rule += fmt.Sprintf("; add rule inet provider down meta l4proto { tcp, udp } th dport { %d, %d, %d } drop", where.VPNPort, where.OpenVPNUDP, where.OpenVPNTCP)
 	}
+	return provider(ctx, lab, rule)
+}
+
+func exit(ctx context.Context, lab where.Lab, args []string) error {
+	if len(args) != 1 || (args[0] != "first" && args[0] != "second") {
+		return errors.New("usage: lab exit first|second")
+	}
+	rule := "flush chain inet provider server"
+	if args[0] == "second" {
+		rule += "; add rule inet provider server oifname eth0 ip saddr 10.2.0.0/24 snat ip to " + where.VPNOtherExit
+	}
+	return provider(ctx, lab, rule)
+}
+
+// provider changes the rules of the provider's host.
+func provider(ctx context.Context, lab where.Lab, rule string) error {
 	cmd, err := node.Enter(ctx, lab, "ip", "netns", "exec", "vpn", "nft", rule)
 	if err != nil {
 		return err

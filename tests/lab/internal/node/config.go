@@ -25,7 +25,7 @@ type values struct {
 	NodePods, NodePods6, PodGateway, PodGateway6                  string
 	Services, Services6, ClusterDNS, UplinkIP, UplinkIP6          string
 	InetIP, InetIP6, Resolver, World, World6, Probes, VPNEndpoint string
-	VPNExit, VPNExit6, VPNEndpoint6                               string
+	VPNExit, VPNOtherExit, VPNExit6, VPNEndpoint6                 string
 }
 
 func valuesOf(lab where.Lab) values {
@@ -33,7 +33,7 @@ func valuesOf(lab where.Lab) values {
 		where.NodeIP, where.NodeIP6, where.APIServer, where.PodCIDR, where.PodCIDR6,
 		where.NodePods, where.NodePods6, where.PodGateway, where.PodGateway6,
 		where.Services, where.Services6, where.ClusterDNS, where.UplinkIP, where.UplinkIP6,
-		where.InetIP, where.InetIP6, where.Resolver, where.World, where.World6, where.Probes, where.VPNEndpoint, where.VPNExit, where.VPNExit6, where.VPNEndpoint6}
+		where.InetIP, where.InetIP6, where.Resolver, where.World, where.World6, where.Probes, where.VPNEndpoint, where.VPNExit, where.VPNOtherExit, where.VPNExit6, where.VPNEndpoint6}
 }
 
 // fill returns one of the files with its values.

@@ -44,6 +44,7 @@ const (
 	VPNClient, VPNClient6        = "10.2.0.2", "fd10:2::2"
 	VPNSecond, VPNSecond6        = "10.2.0.3", "fd10:2::3"        // of another subscription
 	VPNExit, VPNExit6            = "192.0.2.2", "2001:db8:192::2" // what the world sees of traffic through the tunnel
+	VPNOtherExit                 = "192.0.2.3"                    // and, of IPv4, where the provider's other server stands for its first
 )
 
 // Juju's own images, which the lab makes from the same programs.

@@ -38,6 +38,7 @@ ip -n inet route add local {{.World}} dev lo
 ip -n inet route add local {{.Probes}} dev lo
 ip -n inet -6 route add local {{.World6}} dev lo
 ip -n inet route add {{.VPNExit}}/32 via {{.VPNEndpoint}}
+ip -n inet route add {{.VPNOtherExit}}/32 via {{.VPNEndpoint}}
 ip -n inet route add {{.VPNExit6}}/128 via {{.VPNEndpoint6}}
 ip netns exec inet sysctl -qw net.ipv6.ip_nonlocal_bind=1 net.ipv4.ip_nonlocal_bind=1
 
@@ -47,6 +48,7 @@ ip -n vpn link set eth0 up
 ip -n vpn addr add {{.VPNEndpoint}}/24 dev eth0
 ip -n vpn addr add {{.VPNEndpoint6}}/64 dev eth0 nodad
 ip -n vpn addr add {{.VPNExit}}/32 dev lo
+ip -n vpn addr add {{.VPNOtherExit}}/32 dev lo
 ip -n vpn addr add {{.VPNExit6}}/128 dev lo nodad
 ip netns exec vpn sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 ip -n vpn route add default via {{.InetIP}}
@@ -56,7 +58,8 @@ table inet provider {
   chain down { type filter hook input priority 0; policy accept; }
   map granted { type inet_proto . inet_service : ipv4_addr . inet_service; flags timeout; }
   chain granted { type nat hook prerouting priority dstnat; ip daddr {{.VPNExit}} dnat ip to meta l4proto . th dport map @granted; }
-  chain exit { type nat hook postrouting priority srcnat; oifname eth0 ip saddr 10.2.0.0/24 snat ip to {{.VPNExit}}; oifname eth0 ip6 saddr fd10:2::/64 snat ip6 to {{.VPNExit6}}; }
+  chain server { }
+  chain exit { type nat hook postrouting priority srcnat; jump server; oifname eth0 ip saddr 10.2.0.0/24 snat ip to {{.VPNExit}}; oifname eth0 ip6 saddr fd10:2::/64 snat ip6 to {{.VPNExit6}}; }
 }
 NFT
 
