@@ -87,7 +87,7 @@ func (o Observed) holder() string {
 }
 
 // podName is the pod of this unit.
-func (o Observed) podName() string { return strings.ReplaceAll(o.Name, "/", "-") }
+func (o Observed) podName() string { return vpnk8slib.App{Unit: o.Name}.Pod() }
 
 // unitOf is the unit of a pod.
 func (o Observed) unitOf(pod string) string { return o.App + "/" + strings.TrimPrefix(pod, o.App+"-") }

@@ -20,8 +20,8 @@ type App struct {
 	Unit string
 }
 
-// pod is the name that Juju gives the unit's pod.
-func (a App) pod() string { return strings.ReplaceAll(a.Unit, "/", "-") }
+// Pod is the name that Juju gives the unit's pod.
+func (a App) Pod() string { return strings.ReplaceAll(a.Unit, "/", "-") }
 
 // KillSwitchName is the name of an application's NetworkPolicy.
 func KillSwitchName(app string) string { return app + "-vpn-killswitch" }

@@ -106,7 +106,7 @@ func (f fragment) hash() string {
 // wake tells the kubelet of new files: it looks at a pod's volumes when the pod changes, else once a minute or so.
 func (f fragment) wake(a App) *Object {
 	return &Object{APIVersion: "v1", Kind: "Pod", Metadata: Metadata{
-		Name: a.pod(), Namespace: a.Namespace, Annotations: map[string]string{liveHashKey: hash(f.live, f.keys)},
+		Name: a.Pod(), Namespace: a.Namespace, Annotations: map[string]string{liveHashKey: hash(f.live, f.keys)},
 	}}
 }
 

@@ -47,7 +47,7 @@ func (g Gateway) begins() string {
 	if before := g.Leases.Before; g.agreement() != nil && !g.Standby.Heard && before != nil && before.Pod != "" {
 		return before.Pod
 	}
-	return g.App.pod()
+	return g.App.Pod()
 }
 
 // free says whether no pod can have the tunnel that has not heard of the Lease. Such a one was told that it is alone, and this one has it, or
@@ -59,7 +59,7 @@ func (g Gateway) free() bool {
 	case before.Standby != nil:
 		return before.Standby.Free
 	default:
-		return before.Pod == g.App.pod() && !g.Standby.Runs
+		return before.Pod == g.App.Pod() && !g.Standby.Runs
 	}
 }
 

@@ -78,7 +78,7 @@ func (g Gateway) tunnelStands(p Pod, now time.Time) Finding {
 func (g Gateway) firewallStands(s TunnelSeen) Finding {
 	f := g.holds("firewall", "the VPN client's own stands", "filter", s)
 	if f.Verdict == Fail { // the VPN client takes away nothing that an earlier start of it has laid
-		f.Detail += fmt.Sprintf("; a new pod has it laid anew: kubectl -n %s delete pod %s", g.App.Namespace, g.App.pod())
+		f.Detail += fmt.Sprintf("; a new pod has it laid anew: kubectl -n %s delete pod %s", g.App.Namespace, g.App.Pod())
 	}
 	return f
 }

@@ -51,7 +51,7 @@ func ownPod(ctx context.Context, r Reader, a App) (p seenPod, err error) {
 	if a.Unit == "" {
 		return p, nil
 	}
-	err = r.Get(ctx, Ref{"Pod", a.pod(), a.Namespace}, &p)
+	err = r.Get(ctx, Ref{"Pod", a.Pod(), a.Namespace}, &p)
 	if notServed(err) {
 		return seenPod{}, nil
 	}

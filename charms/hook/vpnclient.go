@@ -220,7 +220,7 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 }
 
 func (v VPN) unanswered() Status {
-	return Waiting(fmt.Sprintf("waiting for the guard of this pod to answer; see: kubectl -n %s logs %s -c vpn-agent", v.App.Namespace, strings.ReplaceAll(v.App.Unit, "/", "-")))
+	return Waiting(fmt.Sprintf("waiting for the guard of this pod to answer; see: kubectl -n %s logs %s -c vpn-agent", v.App.Namespace, v.App.Pod()))
 }
 
 // Port is the port of the provider's on which peers come to the workload, which is to listen on it; 0: there has been none. It is the

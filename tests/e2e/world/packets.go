@@ -46,7 +46,9 @@ const (
 )
 
 // FromVPN says whether what the far end sees has come out of the tunnel.
-func FromVPN(source string) bool { return source == VPNAddress || source == VPNOther || source == VPNAddress6 }
+func FromVPN(source string) bool {
+	return source == VPNAddress || source == VPNOther || source == VPNAddress6
+}
 
 // Target is what a probe asks, and where.
 type Target struct{ Kind, Dst string }
