@@ -18,6 +18,7 @@ const (
 	keysVolume   = "vpn-keys"
 	keysMount    = "/keys"
 	socketVolume = "vpn-agent"
+	ownWireGuard = "vpn-wireguard"
 	residentName = "vpn-agent"
 	charmName    = "charm" // the container that Juju runs the charm in
 	namesPort    = 4793    // of the agent's resolver, on a pod's loopback
@@ -52,6 +53,7 @@ func (f fragment) withAgent(n Network, image, command string, c overlay.Config, 
 		once = append(once, "--root-asks") // the next containers look for the gateway by its name
 	}
 	guard, resident := agent("vpn-guard", image, once...), agent(residentName, image, command)
+	resident.VolumeMounts = append(resident.VolumeMounts, f.shared...)
 	f.volumes = append(f.volumes, volume{Name: socketVolume, EmptyDir: &struct{}{}})
 	if f.keysName != "" {
 		// Optional: without it the agent closes the pod and says so; a pod that waits for it could not be repaired from inside.

@@ -34,6 +34,7 @@ type fragment struct {
 	keysName   string
 	volumes    []volume      // beside those that every patch of ours has
 	charm      []volumeMount // of the charm's own container
+	shared     []volumeMount // of each workload container and of the agent that stays
 }
 
 // plan applies the settings, then the whole template patch in one go and always in the same order. With the *TrialError of an image the
@@ -75,7 +76,7 @@ func (f fragment) statefulSet(a App, config string, workloads []string) *Object 
 		spec.InitContainers = append(spec.InitContainers, mounted(c))
 	}
 	for _, name := range workloads {
-		spec.Containers = append(spec.Containers, container{Name: name, SecurityContext: f.workload, Resources: limited(f.limits), VolumeMounts: []volumeMount{noToken}})
+		spec.Containers = append(spec.Containers, container{Name: name, SecurityContext: f.workload, Resources: limited(f.limits), VolumeMounts: append([]volumeMount{noToken}, f.shared...)})
 	}
 	for _, c := range f.containers {
 		spec.Containers = append(spec.Containers, mounted(c))

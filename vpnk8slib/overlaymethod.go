@@ -153,6 +153,10 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 		unlinked: true, // a VPN client reads its settings there: by a Service named openvpn it would hear of an OPENVPN_PORT
 		labels:   outsideTheMesh(),
 	}
+	if g.TUN != "" { // else it can have the kernel's WireGuard alone
+		f.volumes = append(f.volumes, volume{Name: ownWireGuard, EmptyDir: &struct{}{}})
+		f.shared = append(f.shared, volumeMount{ownWireGuard, overlay.WireGuardDir, false})
+	}
 	config.Gateway.Standby = g.agreement()
 	f, err := f.withAgent(g.Network, g.AgentImage, "gateway", config, g.Leases.Keys)
 	return f.withToken(g.App), err

@@ -19,6 +19,10 @@ const (
 	Socket    = SocketDir + "/agent.sock"
 )
 
+// WireGuardDir is where a WireGuard that is not the kernel's is asked about its devices: wireguard-go makes a socket there for each of them
+// (ipc/uapi_unix.go). A gateway's VPN client and the agent share it.
+const WireGuardDir = "/var/run/wireguard"
+
 // PodVariable is the environment variable with the name of the agent's pod.
 const PodVariable = "POD_NAME"
 

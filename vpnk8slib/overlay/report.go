@@ -92,9 +92,9 @@ type TunnelLink struct {
 	MTU       int        `json:"mtu"`
 	Received  uint64     `json:"received"` // bytes, since the interface was made
 	Sent      uint64     `json:"sent"`
-	WireGuard bool       `json:"wireguard,omitempty"` // it is the kernel's
-	Shaken    time.Time  `json:"handshake,omitzero"`  // the last handshake of the kernel's WireGuard; zero: none, or another VPN client's
-	Server    netip.Addr `json:"server,omitzero"`     // whom that one talks to; zero: not known, or not chosen by the VPN client
+	WireGuard bool       `json:"wireguard,omitempty"` // the kernel's, or the VPN client's own
+	Shaken    time.Time  `json:"handshake,omitzero"`  // WireGuard's last handshake; zero: none, or it is none of WireGuard's
+	Server    netip.Addr `json:"server,omitzero"`     // whom WireGuard talks to; zero: not known, or not chosen by the VPN client
 }
 
 // How a tunnel was lost.

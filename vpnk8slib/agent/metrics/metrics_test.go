@@ -143,7 +143,7 @@ func TestWhatClientsSay(t *testing.T) {
 
 	text = ask(overlay.Report{Gateway: &overlay.GatewayState{Country: "Sweden", Link: &overlay.TunnelLink{Server: netip.MustParseAddr("198.51.100.7")}}})
 	assert.NotContains(t, text, "server_info", "a tunnel that is down leads nowhere")
-	assert.NotContains(t, text, "server_answered", "only the kernel's WireGuard tells")
+	assert.NotContains(t, text, "server_answered", "only WireGuard tells")
 	assert.NotContains(t, text, "list_age")
 	text = ask(overlay.Report{Gateway: &overlay.GatewayState{Tunnel: true, Link: &overlay.TunnelLink{WireGuard: true, Shaken: time.Now()}}})
 	assert.Contains(t, text, "charmarr_vpn_gateway_tunnel_server_answered 1\n")

@@ -1,6 +1,8 @@
 package tunnel
 
 import (
+	"path/filepath"
+
 	"github.com/vishvananda/netlink"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -16,9 +18,12 @@ func Look(device string) *overlay.TunnelLink {
 	if s := link.Attrs().Statistics; s != nil {
 		out.Received, out.Sent = s.RxBytes, s.TxBytes
 	}
-	if link.Type() == "wireguard" {
-		s := server(device)
-		out.WireGuard, out.Shaken, out.Server = true, s.shaken, s.at
+	s, is := peer{}, link.Type() == "wireguard"
+	if is {
+		s = server(device)
+	} else {
+		s, is = own(filepath.Join(overlay.WireGuardDir, device+".sock"))
 	}
+	out.WireGuard, out.Shaken, out.Server = is, s.shaken, s.at
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
+	"golang.zx2c4.com/wireguard/ipc"
 	"golang.zx2c4.com/wireguard/tun"
 )
 
@@ -30,6 +32,7 @@ type vpn struct {
 	status   string // running says that the interface is configured, not that anything passes
 	publicIP string // asked for once per tunnel, and kept while a peer is silently dead
 	device   *device.Device
+	asked    net.Listener // who asks for the device's state; nil: nobody can
 	ports    []uint16 // of the provider's, that lead here
 	// obtain has them granted, for so long; those that it had, if it can.
 	obtain func(ctx context.Context, had []uint16) ([]uint16, time.Duration, error)
@@ -115,6 +118,9 @@ func (v *vpn) overWireGuard(ctx context.Context, h *health) error {
 	if err := v.device.Up(); err != nil {
 		return err
 	}
+	if err := v.answerAbout(s.wireguardInterface); err != nil {
+		return err
+	}
 	for _, a := range s.addresses {
 		if err := command("ip", "address", "add", a.String(), "dev", s.wireguardInterface); err != nil {
 			return err
@@ -138,8 +144,37 @@ func (v *vpn) overWireGuard(ctx context.Context, h *health) error {
 	return v.watch(ctx, h)
 }
 
+// answerAbout lets the device be asked for its state, as wireguard-go's own program does, and gluetun.
+func (v *vpn) answerAbout(name string) error {
+	file, err := ipc.UAPIOpen(name)
+	if err != nil {
+		return fmt.Errorf("cannot open UAPI socket: %w", err)
+	}
+	defer file.Close() // the listener has its own
+	asked, err := ipc.UAPIListen(name, file)
+	if err != nil {
+		return fmt.Errorf("cannot listen on UAPI socket: %w", err)
+	}
+	v.asked = asked
+	device := v.device
+	go func() {
+		for {
+			c, err := asked.Accept()
+			if err != nil {
+				return
+			}
+			go device.IpcHandle(c)
+		}
+	}()
+	return nil
+}
+
 func (v *vpn) down() {
 	v.unforward()
+	if v.asked != nil {
+		_ = v.asked.Close()
+		v.asked = nil
+	}
 	if v.device != nil {
 		v.device.Close()
 		v.device = nil
