@@ -204,6 +204,9 @@ func (s *stage) change(gateway string) {
 	require.NoError(s, s.deploy.Subscribe(s.Context(), s.model, gateway, 1))
 	s.leave()
 	s.integrate(gateway)
+	// The other method makes the pod anew for it. The old one may be led by the first gateway until then, and is not meant.
+	require.NoError(s, s.WaitStatus(s.Context(), 3*time.Minute, s.model, app+"/0", "active", "through gateway "+gateway))
+	s.must(s.Kubectl(s.Context(), "-n", s.model, "rollout", "status", "statefulset/"+app, "--timeout=3m"))
 }
 
 // integrate relates the client to a gateway, once its last relation is gone on both sides.
