@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Keys of the state's ConfigMap.
@@ -65,6 +67,20 @@ func (c Client) route(d ProviderData) (Plan, error) {
 		return nil, err
 	}
 	return f.plan(c.App, c.App.clientConfig(), c.Workloads, c.Trials)
+}
+
+// HeardURL is what answers with 200, in this pod alone, while the gateway is heard and says that its tunnel is up, and with 503 while it is
+// not; empty: by this routing method nobody knows.
+func (c Client) HeardURL() string {
+	d := c.Link.Gateway
+	if c.Link.Err != nil && c.Last != nil {
+		d = c.Last.Gateway
+	}
+	m, err := methodOf(d.RoutingMethod)
+	if err != nil || m.heard() == "" {
+		return ""
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d%s", overlay.MetricsPort, m.heard())
 }
 
 // Port is the provider's that leads here, or the last that did by this relation; 0: there was none.

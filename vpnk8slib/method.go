@@ -17,6 +17,8 @@ type method interface {
 	gateway(g Gateway) (fragment, error)
 	// offer is what the gateway publishes to one consumer; see Gateway.Offer.
 	offer(g Gateway, c Consumer, secret string) (ProviderData, error)
+	// heard is where the agent of a consumer's pod answers, on the loopback, whether its gateway is heard; empty: it does not know.
+	heard() string
 	// claims is what the files of a gateway's ConfigMap say of its overlay; zero where they are another method's.
 	claims(files map[string]string) (vxlanID int, network netip.Prefix)
 }

@@ -37,6 +37,8 @@ type byOverlay struct{}
 
 func (byOverlay) name() string { return Overlay }
 
+func (byOverlay) heard() string { return overlay.HeardPath }
+
 func (byOverlay) check(d ProviderData) error {
 	if d.Overlay == nil {
 		return errors.New("overlay is required with routing_method overlay")

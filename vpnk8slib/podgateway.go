@@ -26,6 +26,8 @@ type podGateway struct{}
 
 func (podGateway) name() string { return podGatewayName }
 
+func (podGateway) heard() string { return "" }
+
 //go:embed podgateway/*.sh
 var podGatewayScripts embed.FS
 

@@ -40,6 +40,8 @@ func SeeConsumer[C interface{ vpn() VPNOptions }](ctx context.Context, env Env, 
 		}
 	}
 	o.VPN, err = SeeVPN(ctx, env, o.Unit, o.Config.vpn())
+	heard, checked := o.Container.Checks[GatewayCheck]
+	o.VPN.Unheard = checked && !heard
 	return o, err
 }
 

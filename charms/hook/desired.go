@@ -103,6 +103,15 @@ type Check struct {
 // check says so before the next update-status.
 const OverlayCheck = "overlay"
 
+// GatewayCheck is the name of the check that tells the charm likewise when the gateway is not heard any more, or says that its tunnel is
+// down, and when it is back: a gateway whose pod is gone tells nobody by the relation. It is laid where the routing method knows, and takes
+// a gateway that moves for one that is there.
+const GatewayCheck = "gateway"
+
+func gatewayCheck(url string) Check {
+	return Check{Override: "replace", Period: "3s", Timeout: "1s", Threshold: 2, HTTP: &HTTPCheck{URL: url}}
+}
+
 // OverlayInterface is the interface that the route to the gateway leaves by.
 const OverlayInterface = "vxlan0"
 

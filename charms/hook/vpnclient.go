@@ -35,6 +35,7 @@ type VPN struct {
 	View       vpnk8slib.ClientView
 	ViewErr    error         // why the view could not be had: no trust, no answer, or a network that has to be told (cluster-cidrs)
 	Pod        vpnk8slib.Pod // this pod's own network
+	Unheard    bool          // GatewayCheck fails
 	Key        string        // of the gateway's overlay; empty where there is none, or it may not be read yet
 }
 
@@ -151,6 +152,9 @@ func (v VPN) undecided(c vpnk8slib.Client) bool { return v.Breaking && c.State()
 func (v VPN) checks(c vpnk8slib.Client, w Workload) map[string]Check {
 	routed := c.State() == vpnk8slib.Routed || c.State() == vpnk8slib.Held
 	checks := maps.Clone(w.Layer.Checks)
+	if url := c.HeardURL(); url != "" && routed {
+		checks[GatewayCheck] = gatewayCheck(url)
+	}
 	maps.DeleteFunc(checks, func(name string, _ Check) bool {
 		if name == OverlayCheck {
 			return !routed
@@ -245,7 +249,13 @@ func (v VPN) running(c vpnk8slib.Client) Status {
 	case c.State() == vpnk8slib.Unprotected:
 		return Active("unsafe-mode=true: traffic leaves without VPN")
 	case !v.Link.Gateway.VPNConnected:
-		return Waiting(fmt.Sprintf("the VPN tunnel of gateway %s is down: nothing leaves until it is up", gateway)).With(v.look(c))
+		return v.down(c)
+	case v.unheard() && v.Pod.Agent.Client.Lost:
+		return Waiting(fmt.Sprintf("gateway %s is not heard: nothing leaves until it is back", gateway)).With(v.look(c))
+	case v.unheard() && v.Pod.Agent.Client.Error != "":
+		return Waiting(fmt.Sprintf("the way to gateway %s is not as it should be, nothing leaves: %s", gateway, v.Pod.Agent.Client.Error))
+	case v.unheard():
+		return v.down(c)
 	case v.Link.Gateway.ExternalIP.IsValid() && v.WantPort && v.Link.Gateway.Port != nil:
 		return Active(fmt.Sprintf("through gateway %s, seen as %s, port %d", gateway, v.Link.Gateway.ExternalIP, v.Link.Gateway.Port.Number))
 	case v.Link.Gateway.ExternalIP.IsValid():
@@ -253,6 +263,16 @@ func (v VPN) running(c vpnk8slib.Client) Status {
 	default:
 		return Active("through gateway " + gateway)
 	}
+}
+
+func (v VPN) down(c vpnk8slib.Client) Status {
+	return Waiting(fmt.Sprintf("the VPN tunnel of gateway %s is down: nothing leaves until it is up", v.gatewayName(c))).With(v.look(c))
+}
+
+// unheard says whether nothing comes back by the overlay, whatever the gateway has published last. The check brings a hook when that
+// turns: what the agent says while it does not fail may be another thing in a moment, and nobody would be told.
+func (v VPN) unheard() bool {
+	return v.Unheard && v.Pod.Agent != nil && v.Pod.Agent.Client != nil && !v.Pod.Agent.Client.Through()
 }
 
 // notes are what the operator should know whatever else holds.

@@ -56,6 +56,9 @@ type ClientState struct {
 	Error   string     `json:"error,omitempty"` // why it is not as it should be
 }
 
+// Through says whether what is sent into the overlay may come back: the gateway is heard, and says that its tunnel is up.
+func (c ClientState) Through() bool { return !c.Lost && c.Tunnel && c.Error == "" }
+
 // GatewayState is how the gateway's end stands.
 type GatewayState struct {
 	Tunnel  bool                      `json:"tunnel"`               // packets come back through it

@@ -15,6 +15,7 @@ const StandbyDir = "/standby"
 const (
 	ActivePath    = "/v1/active"    // this pod has the tunnel, or is the only one
 	ElsewherePath = "/v1/elsewhere" // the one that has it says that packets come back
+	HeardPath     = "/v1/heard"     // a client's gateway is heard, and says so
 )
 
 // Standby is how the units of a gateway agree on which of them has the tunnel: by a Lease of Kubernetes', which one of them holds.

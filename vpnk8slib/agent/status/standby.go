@@ -6,16 +6,22 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// standby answers Pebble's checks of one of several gateways, which bring its charm a hook when anything of this turns: whether this
-// one has the tunnel, and, where another one has it, whether that one's is up.
-func standby(mux *http.ServeMux, report func() overlay.Report) {
-	check := func(path string, holds func(overlay.StandbyState) bool) {
+// turns answers Pebble's checks, which bring the charm a hook when anything of this turns: whether this one of several gateways has the
+// tunnel, and, where another one has it, whether that one's is up; and whether a client's gateway is heard and says that its own is.
+func turns(mux *http.ServeMux, report func() overlay.Report) {
+	check := func(path string, holds func(overlay.Report) bool) {
 		mux.HandleFunc("GET "+path, onLoopback(func(w http.ResponseWriter, _ *http.Request) {
-			if g := report().Gateway; g != nil && g.Standby != nil && !holds(*g.Standby) {
+			if !holds(report()) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 		}))
 	}
-	check(overlay.ActivePath, func(s overlay.StandbyState) bool { return s.Active })
-	check(overlay.ElsewherePath, func(s overlay.StandbyState) bool { return s.Active || s.Held.Tunnel })
+	standby := func(path string, holds func(overlay.StandbyState) bool) {
+		check(path, func(r overlay.Report) bool {
+			return r.Gateway == nil || r.Gateway.Standby == nil || holds(*r.Gateway.Standby)
+		})
+	}
+	standby(overlay.ActivePath, func(s overlay.StandbyState) bool { return s.Active })
+	standby(overlay.ElsewherePath, func(s overlay.StandbyState) bool { return s.Active || s.Held.Tunnel })
+	check(overlay.HeardPath, func(r overlay.Report) bool { return r.Client != nil && r.Client.Through() })
 }

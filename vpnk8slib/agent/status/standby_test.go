@@ -26,7 +26,7 @@ func TestWhoHasTheTunnel(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {
 			mux := http.NewServeMux()
-			standby(mux, func() overlay.Report { return overlay.Report{Gateway: test.gateway} })
+			turns(mux, func() overlay.Report { return overlay.Report{Gateway: test.gateway} })
 			for path, holds := range map[string]bool{overlay.ActivePath: test.active, overlay.ElsewherePath: test.elsewhere} {
 				r := httptest.NewRequest("GET", path, nil)
 				w := httptest.NewRecorder()

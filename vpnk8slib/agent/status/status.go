@@ -50,7 +50,7 @@ func Metrics(ctx context.Context, address string, report func() overlay.Report) 
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(report))
-	standby(mux, report)
+	turns(mux, report)
 	return serve(ctx, newCrowd(l), mux)
 }
 
