@@ -3,6 +3,7 @@ package hook_test
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"net/url"
 	"slices"
 	"testing"
@@ -31,6 +32,9 @@ func TestVPNFailsClosed(t *testing.T) {
 func TestVPNDesired(t *testing.T) {
 	const way = "through gateway gateways/gluetun, seen as 192.0.2.2"
 	silent := func(v *hook.VPN) { v.Link = vpnk8slib.Link{Relation: "vpn-gateway:1", Err: vpnk8slib.ErrNotReady} }
+	heard := func(v *hook.VPN, c overlay.ClientState) { // and the check has failed
+		v.Unheard, v.Pod.Agent = true, &overlay.Report{Guard: v.Pod.Agent.Guard, Client: &c}
+	}
 	unreadable := func(v *hook.VPN) {
 		v.Link = vpnk8slib.Link{Relation: "vpn-gateway:1", Err: &vpnk8slib.InvalidError{From: "gluetun", Err: errors.New("vxlan_id must be at least 1")}}
 	}
@@ -89,6 +93,18 @@ func TestVPNDesired(t *testing.T) {
 
 		{summary: "the tunnel is down now", change: func(_ *hook.Unit, v *hook.VPN) { v.Link.Gateway.VPNConnected = false },
 			mode: hook.Running, kind: "waiting", message: "the VPN tunnel of gateway gateways/gluetun is down: nothing leaves until it is up; see: juju status -m gateways gluetun"},
+		{summary: "the gateway is not heard any more, whatever it has published last", change: func(_ *hook.Unit, v *hook.VPN) { heard(v, overlay.ClientState{Lost: true, Tunnel: true}) },
+			mode: hook.Running, kind: "waiting", message: "gateway gateways/gluetun is not heard: nothing leaves until it is back; see: juju status -m gateways gluetun"},
+		{summary: "it says by its heartbeats that the tunnel is down, and has not published it yet", change: func(_ *hook.Unit, v *hook.VPN) { heard(v, overlay.ClientState{}) },
+			mode: hook.Running, kind: "waiting", message: "the VPN tunnel of gateway gateways/gluetun is down: nothing leaves until it is up"},
+		{summary: "the overlay is not as it should be", change: func(_ *hook.Unit, v *hook.VPN) { heard(v, overlay.ClientState{Tunnel: true, Error: "no such device"}) },
+			mode: hook.Running, kind: "waiting", message: "the way to gateway gateways/gluetun is not as it should be, nothing leaves: no such device"},
+		{summary: "it is heard again, and the hook of the check that says so is on its way", change: func(_ *hook.Unit, v *hook.VPN) { heard(v, overlay.ClientState{Tunnel: true}) },
+			mode: hook.Running, kind: "active", message: "through gateway"},
+		{summary: "it moves: no check has failed, so none would bring a hook when it is back", change: func(_ *hook.Unit, v *hook.VPN) {
+			heard(v, overlay.ClientState{Lost: true})
+			v.Unheard = false
+		}, mode: hook.Running, kind: "active", message: "through gateway"},
 		{summary: "the gateway says nothing any more, and the overlay is there", change: func(_ *hook.Unit, v *hook.VPN) { silent(v) },
 			mode: hook.Running, kind: "waiting", message: "gateway gateways/gluetun is silent: this pod goes on by what it said last; see: juju status -m gateways gluetun"},
 		{summary: "the gateway is gone, and the overlay with it", change: func(_ *hook.Unit, v *hook.VPN) { silent(v); v.Pod.Overlay = false },
@@ -184,6 +200,17 @@ func TestVPNChecks(t *testing.T) {
 	assert.ElementsMatch(t, []string{"overlay", "ui"}, names(func(*hook.VPN) {}))
 	assert.ElementsMatch(t, []string{"overlay"}, names(func(v *hook.VPN) { v.Pod = vpnk8slib.Pod{} }))
 	assert.Empty(t, names(func(v *hook.VPN) { v.Link = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated} }))
+	byOverlay := func(v *hook.VPN) {
+		v.Link.Gateway.RoutingMethod, v.Link.Gateway.Overlay = vpnk8slib.Overlay, &vpnk8slib.OverlayData{
+			Network: netip.MustParsePrefix("172.16.0.0/20"), Gateway: netip.MustParseAddr("172.16.0.1"), Block: netip.MustParsePrefix("172.16.0.16/28"),
+			Pod: netip.MustParseAddr("10.42.0.7"), Beats: 4791,
+		}
+	}
+	assert.ElementsMatch(t, []string{"overlay", "gateway", "ui"}, names(byOverlay), "where somebody in this pod knows whether the gateway is heard")
+	assert.ElementsMatch(t, []string{"overlay", "gateway", "ui"}, names(func(v *hook.VPN) {
+		byOverlay(v)
+		v.View.Last.Gateway, v.Link = v.Link.Gateway, vpnk8slib.Link{Relation: v.Link.Relation, Err: vpnk8slib.ErrNotReady}
+	}), "by what it said last")
 	assert.ElementsMatch(t, []string{"ui"}, names(func(v *hook.VPN) {
 		v.Link, v.Options.UnsafeMode = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated}, true
 	}))

@@ -40,3 +40,25 @@ func TestWhoHasTheTunnel(t *testing.T) {
 		})
 	}
 }
+
+func TestTheGatewayIsHeard(t *testing.T) {
+	for _, test := range []struct {
+		summary string
+		client  *overlay.ClientState
+		heard   bool
+	}{
+		{"it is, and its tunnel is up", &overlay.ClientState{Tunnel: true}, true},
+		{"it is not", &overlay.ClientState{Lost: true, Tunnel: true}, false},
+		{"its tunnel is down", &overlay.ClientState{}, false},
+		{"the way to it is not laid", &overlay.ClientState{Tunnel: true, Error: "no such device"}, false},
+		{"this pod is no client", nil, false},
+	} {
+		mux := http.NewServeMux()
+		turns(mux, func() overlay.Report { return overlay.Report{Client: test.client} })
+		r := httptest.NewRequest("GET", overlay.HeardPath, nil)
+		r.RemoteAddr = "127.0.0.1:40000"
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		assert.Equal(t, test.heard, w.Code == http.StatusOK, test.summary)
+	}
+}
