@@ -51,6 +51,9 @@ func (o Observed) silent() bool {
 	return o.Config.RoutingMethod == vpnk8slib.Overlay && o.Pod.Overlay && o.Pod.Agent == nil && (!o.Leader || len(o.Others) > 0)
 }
 
+// blind says whether nothing is known here of the tunnel: this pod has none, and its agent does not say how another's is.
+func (o Observed) blind() bool { return o.silent() && !o.Container.Running }
+
 // has says whether this unit is the one that has the tunnel, or is to have it.
 func (o Observed) has() bool {
 	if p := o.place(); p != nil {

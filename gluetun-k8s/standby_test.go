@@ -255,6 +255,24 @@ func TestASilentAgentChangesNothing(t *testing.T) {
 	}
 }
 
+// A leader that stands by does not know how the other one's tunnel is while its agent is silent, nor its ports: both stay as they were told.
+func TestASilentAgentOfOneThatStandsBy(t *testing.T) {
+	o := several(t)
+	o.Consumers[0].Data.WantPort = true
+	said, err := vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[consumer])
+	require.NoError(t, err)
+	require.True(t, said.VPNConnected)
+	said.Port = &vpnk8slib.Port{Number: 40001, Since: time.Unix(1795808000, 0).UTC(), Lifetime: 60}
+	databag, err := said.Encode()
+	require.NoError(t, err)
+	o.Pod.Agent, o.Others, o.Said = nil, []string{"gluetun/1"}, map[string]map[string]string{consumer: databag}
+	o.Tunnel, o.Container.Running = Tunnel{}, false
+	o.followHolder()
+	assert.Equal(t, databag["config"], Reconcile(o).Publish[consumer]["config"])
+	o.Container.Running = true // its own tunnel, which is down
+	assert.NotEqual(t, databag["config"], Reconcile(o).Publish[consumer]["config"])
+}
+
 // One unit alone is as ever: it is asked for nothing more.
 func TestAloneThereIsNothingToAgreeOn(t *testing.T) {
 	o := several(t)

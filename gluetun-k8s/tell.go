@@ -31,8 +31,10 @@ func tell(o Observed, data vpnk8slib.ProviderData, stays bool, d *hook.Desired) 
 			continue // it is new, and is told in a moment: by what is laid now its pod would be made twice
 		}
 		mine, err := told(o, data, stays, c)
-		if mine.Port = nil; mine.VPNConnected { // what was said of a port before is as old as the lease
-			mine.Port = vpnk8slib.PortOf(o.Pod.Agent, c)
+		if !o.blind() {
+			if mine.Port = nil; mine.VPNConnected { // what was said of a port before is as old as the lease
+				mine.Port = vpnk8slib.PortOf(o.Pod.Agent, c)
+			}
 		}
 		if err == nil {
 			databag, unfit := mine.Encode()
@@ -72,6 +74,9 @@ func told(o Observed, data vpnk8slib.ProviderData, stays bool, c vpnk8slib.Consu
 	}
 	if err != nil {
 		return vpnk8slib.ProviderData{}, err
+	}
+	if o.blind() {
+		return said, nil
 	}
 	pod, _, _ := strings.Cut(said.GatewayDNSName, ".")
 	said.VPNConnected, said.ExternalIP = data.VPNConnected, data.ExternalIP
