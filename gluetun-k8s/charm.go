@@ -14,7 +14,8 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
-const container = "gluetun"
+// container is gluetun's, and service is what its Pebble calls it.
+const container, service = "gluetun", "gluetun"
 
 // Observed is what one hook sees.
 type Observed struct {
@@ -27,6 +28,7 @@ type Observed struct {
 	ViewErr   error // why it could not be had
 	Pod       vpnk8slib.Pod
 	Container hook.Seen
+	LetOut    string // what gluetun's firewall lets go beside the tunnel, as it runs; empty: it does not
 	Tunnel    Tunnel
 	Shared    []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
 	Consumers []vpnk8slib.Consumer
@@ -109,6 +111,13 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	var answer apierrors.APIStatus
 	if _, open := hook.First(hook.Trusted(o.Unit, o.ViewErr)); open && errors.As(o.ViewErr, &answer) {
 		return o, fmt.Errorf("cannot look at the cluster: %w", o.ViewErr) // the API server's trouble: Juju tries this hook again
+	}
+	if o.Container.Running {
+		planned, err := hook.PlannedEnvironment(env, container, service)
+		if err != nil {
+			return o, err
+		}
+		o.LetOut = planned[outbound]
 	}
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
@@ -223,6 +232,7 @@ func Reconcile(o Observed) hook.Desired {
 	switch {
 	case open:
 		w = workload(o.Config, o.Secret, o.View.Network)
+		w.Layer.Services[service].Environment[outbound] = letOut(o.Config, o.View.Network, o.LetOut).String()
 		w.Mode = hook.Running
 		maps.Copy(w.Layer.Checks, o.standbyChecks())
 		w.Layer.LogTargets = logTargets(o)

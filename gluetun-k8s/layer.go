@@ -39,7 +39,7 @@ func workload(c Config, s Secret, n vpnk8slib.Network) hook.Workload {
 		Files:     files(c, s, n),
 		Layer: hook.Layer{
 			// No user: Pebble would set USER, which gluetun takes for OpenVPN's.
-			Services: map[string]hook.Service{"gluetun": {
+			Services: map[string]hook.Service{service: {
 				Summary: "gluetun, the VPN client", Override: "replace", Command: startFile, Startup: "enabled",
 				Environment: environment(c, s, n),
 				KillDelay:   "10s", // it takes its routes away, for which it allows itself five

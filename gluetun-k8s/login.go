@@ -45,7 +45,7 @@ func refusedLogin(env hook.Env, o Observed) bool {
 		return false
 	}
 	var last answer
-	return hook.SeeLog(env, container, "gluetun", since, last.read) == nil && bool(last)
+	return hook.SeeLog(env, container, service, since, last.read) == nil && bool(last)
 }
 
 // otherAccount is what the operator can do about it.

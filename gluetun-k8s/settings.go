@@ -177,6 +177,23 @@ func endpoint(c Config) vpnk8slib.Endpoint {
 	return e
 }
 
+// outbound is the environment variable with what this pod reaches beside the tunnel: the cluster, and what Juju's agent in it talks to.
+const outbound = "FIREWALL_OUTBOUND_SUBNETS"
+
+// letOut is what gluetun's firewall lets go there. It is started again for each change, which costs the session and the forwarded port: so
+// an API server, a controller or a node that goes stays in it until the pod is made anew, and is not missed when it comes back. Our own
+// drop rules judge the same packets by what there is now. Networks that the operator names are no more than he names.
+func letOut(c Config, n vpnk8slib.Network, before string) vpnk8slib.CIDRs {
+	known, err := vpnk8slib.ParseCIDRs(before)
+	if err != nil {
+		return n.Direct()
+	}
+	if len(c.ClusterCIDRs) > 0 {
+		known = slices.DeleteFunc(known, func(p netip.Prefix) bool { return !p.IsSingleIP() })
+	}
+	return n.Direct().And(known...)
+}
+
 // environment is gluetun's, but for health in names that v3.40, v3.41 and later read alike; none of them is a secret.
 func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 	env := map[string]string{
@@ -187,8 +204,7 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 		"PPROF_ENABLED": "off", "PPROF_BLOCK_PROFILE_RATE": "0", "PPROF_MUTEX_PROFILE_RATE": "0",
 		// Its own resolver listens on port 53 of every address, where the overlay's has to. It asks the cluster's.
 		"DOT": "off", "DNS_ADDRESS": n.DNS[0].String(), "BLOCK_MALICIOUS": "off", "BLOCK_SURVEILLANCE": "off", "BLOCK_ADS": "off",
-		// What this pod reaches beside the tunnel: the cluster, and what Juju's agent in it talks to.
-		"FIREWALL_OUTBOUND_SUBNETS": n.Direct().String(), "FIREWALL_INPUT_PORTS": inputPorts(c),
+		outbound: n.Direct().String(), "FIREWALL_INPUT_PORTS": inputPorts(c),
 	}
 	for _, name := range retired {
 		env[name] = ""

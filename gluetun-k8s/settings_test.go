@@ -509,3 +509,34 @@ func TestPostRules6(t *testing.T) {
 		assert.NotContains(t, rules, "FORWARD -j ACCEPT", test.what)
 	}
 }
+
+// Of three API servers one is rebooted: gluetun, whose session and port a start would cost, hears of one that comes and of none that goes.
+func TestAnAPIServerComesAndGoes(t *testing.T) {
+	o := ready(t)
+	lets := func() string { return Reconcile(o).Workloads[0].Layer.Services[service].Environment[outbound] }
+	at := func(all ...string) {
+		o.View.Network.APIServers = nil
+		for _, a := range all {
+			o.View.Network.APIServers = append(o.View.Network.APIServers, netip.MustParseAddrPort(a+":6443"))
+		}
+	}
+	at("10.44.0.1", "10.44.0.2", "10.44.0.3")
+	three := lets()
+	assert.Contains(t, three, "10.44.0.3/32")
+	o.LetOut = three
+	at("10.44.0.1", "10.44.0.2")
+	assert.Equal(t, three, lets(), "one is away")
+	at("10.44.0.1", "10.44.0.2", "10.44.0.4")
+	four := lets()
+	assert.Contains(t, four, "10.44.0.4/32", "one is new")
+	o.LetOut = "" // in a new pod
+	assert.NotContains(t, lets(), "10.44.0.3/32")
+
+	o.LetOut = four + ",192.168.0.0/16"
+	assert.Contains(t, lets(), "192.168.0.0/16", "a node's network may be back as well")
+	cidrs, err := vpnk8slib.ParseCIDRs("10.42.0.0/16,10.43.0.0/16")
+	require.NoError(t, err)
+	o.Config.ClusterCIDRs = cidrs
+	assert.NotContains(t, lets(), "192.168.0.0/16", "the operator has said which there are")
+	assert.Contains(t, lets(), "10.44.0.3/32")
+}

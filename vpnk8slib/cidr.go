@@ -111,6 +111,9 @@ func (c CIDRs) Contains(a netip.Addr) bool {
 	return slices.ContainsFunc(c, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
+// And adds networks, but for those that others hold.
+func (c CIDRs) And(more ...netip.Prefix) CIDRs { return merged(slices.Concat(c, more)...) }
+
 // Only keeps the networks of one family.
 func (c CIDRs) Only(v6 bool) (out CIDRs) {
 	for _, p := range c {

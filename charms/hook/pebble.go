@@ -100,6 +100,22 @@ func SeeContainer(env Env, container string) (Seen, error) {
 	return seen, nil
 }
 
+// PlannedEnvironment is what a service of a container has in its environment; nothing where there is no such service, or no Pebble.
+func PlannedEnvironment(env Env, container, service string) (map[string]string, error) {
+	p, err := env.Pebble(container)
+	if errors.Is(err, errDown) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	have, err := plan(p)
+	if err != nil {
+		return nil, fmt.Errorf("cannot see the services of container %s: %w", container, err)
+	}
+	return have.Services[service].Environment, nil
+}
+
 // again asks for another hook: a notice from Pebble is one to Juju (<container>-pebble-custom-notice). Under a Pebble that is
 // not there nothing is lost, since its coming brings a hook as well.
 func again(env Env, container string) error {
