@@ -88,7 +88,7 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	defer cancel()
 	app := vpnk8slib.App{Name: o.App, Namespace: o.Model, Unit: o.Name}
 	o.View, o.ViewErr = vpnk8slib.ObserveGateway(look, env.Reader, app, vpnk8slib.Overrides{
-		ClusterCIDRs: o.Config.ClusterCIDRs, Services: hook.KnownServices(), Controllers: o.Controllers, ResolvConf: resolvConf,
+		ClusterCIDRs: o.Config.ClusterCIDRs, Services: hook.KnownServices(), Controllers: o.Controllers, Pod: o.Pod.Address, ResolvConf: resolvConf,
 	})
 	hook.KeepServices(o.View.Network)
 	if err := o.settle(); err != nil {

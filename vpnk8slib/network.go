@@ -71,7 +71,8 @@ type Overrides struct {
 	ClusterCIDRs CIDRs // replaces the discovery of services and pods
 	Services     CIDRs // what an earlier hook found by asking (Network.ServicesAsked): the question is not asked again
 	Controllers  []netip.AddrPort
-	ResolvConf   string // the text of /etc/resolv.conf; empty: that file
+	Pod          netip.Addr // this pod's own; zero: not known
+	ResolvConf   string     // the text of /etc/resolv.conf; empty: that file
 }
 
 // Discover finds the cluster's networks, so that nobody types a CIDR.
@@ -91,7 +92,7 @@ func Discover(ctx context.Context, r Reader, o Overrides) (n Network, err error)
 		if n.Services, n.ServicesAsked, err = serviceNetworks(ctx, r, o.Services); err != nil {
 			return n, err
 		}
-		if n.Pods, err = podNetworks(ctx, r, nodes.Items); err != nil {
+		if n.Pods, err = podNetworks(ctx, r, nodes.Items, o.Pod); err != nil {
 			return n, err
 		}
 	}
@@ -209,7 +210,7 @@ func refusedOutside(ctx context.Context, r Reader) (found []netip.Prefix, err er
 
 // podNetworks adds up what the nodes, Calico and Cilium say: a CNI with its own address management leaves the nodes' field
 // empty, or lets it name something else.
-func podNetworks(ctx context.Context, r Reader, nodes []seenNode) (CIDRs, error) {
+func podNetworks(ctx context.Context, r Reader, nodes []seenNode, own netip.Addr) (CIDRs, error) {
 	var found []netip.Prefix
 	for _, n := range nodes {
 		found = append(found, prefixes(n.Spec.PodCIDRs...)...)
@@ -220,13 +221,26 @@ func podNetworks(ctx context.Context, r Reader, nodes []seenNode) (CIDRs, error)
 			return nil, err
 		}
 		for _, p := range pools.Items {
-			found = append(found, prefixes(append(p.Spec.IPAM.PodCIDRs, p.Spec.CIDR)...)...)
+			found = append(found, p.networks(own)...)
 		}
 	}
 	if len(found) == 0 {
 		return nil, errors.New("cannot discover the cluster's pod network: " + overrideHint)
 	}
 	return merged(found...), nil
+}
+
+// networks are those of a pool in which there are pods. Operators make others, disabled, or not for workloads, to say of a network outside
+// of the cluster that nothing is translated on the way there: no pod is to reach it beside the tunnel for that. While pods move from one
+// pool to another the old one is disabled as well, and those that are there still, this one among them, have its addresses.
+func (p seenPool) networks(own netip.Addr) (all []netip.Prefix) {
+	unused := p.Spec.Disabled || len(p.Spec.Uses) > 0 && !slices.Contains(p.Spec.Uses, "Workload")
+	for _, n := range prefixes(append(p.Spec.IPAM.PodCIDRs, p.Spec.CIDR)...) {
+		if !unused || n.Contains(own) {
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 func addresses(nodes []seenNode) (all []netip.Addr) {
@@ -257,10 +271,10 @@ func sidecars(nodes []seenNode) bool {
 // kubeletVersion finds the minor version in a kubelet's, such as v1.32.9+k3s1.
 var kubeletVersion = regexp.MustCompile(`^v1\.([0-9]+)\.`)
 
-// prefixes keeps what is a network; the cluster's own objects hold nothing else.
+// prefixes keeps what is a network, and none wider than a cluster has: a kill switch with half of the world in it would be none.
 func prefixes(texts ...string) (out []netip.Prefix) {
 	for _, t := range texts {
-		if p, err := netip.ParsePrefix(strings.TrimSpace(t)); err == nil && p.Bits() > 0 {
+		if p, err := netip.ParsePrefix(strings.TrimSpace(t)); err == nil && p.Bits() >= widest(p.Addr()) {
 			out = append(out, p.Masked())
 		}
 	}

@@ -67,6 +67,11 @@ func TestDiscover(t *testing.T) {
 			"Node /a": `{"spec":{"podCIDRs":["10.42.0.0/24"]}}`}, pods: "10.1.0.0/16,10.42.0.0/24"},
 		{summary: "pods: Cilium's nodes", objects: map[string]string{"CiliumNode /a": `{"spec":{"ipam":{"podCIDRs":["10.0.0.0/24"]}}}`,
 			"CiliumNode /b": `{"spec":{"ipam":{"podCIDRs":["10.0.1.0/24"]}}}`}, pods: "10.0.0.0/24,10.0.1.0/24"},
+		{summary: "pods: Calico's pools that say only that a network outside is not translated", objects: map[string]string{"IPPool /default": `{"spec":{"cidr":"10.1.0.0/16","allowedUses":["Workload","Tunnel"]}}`,
+			"IPPool /home": `{"spec":{"cidr":"192.168.0.0/16","disabled":true}}`, "IPPool /nodes": `{"spec":{"cidr":"172.16.0.0/16","allowedUses":["Tunnel"]}}`}, pods: "10.1.0.0/16"},
+		{summary: "pods: this one is still in a pool that hands out nothing any more", objects: map[string]string{"IPPool /new": `{"spec":{"cidr":"10.2.0.0/16"}}`,
+			"IPPool /old": `{"spec":{"cidr":"10.1.0.0/16","disabled":true}}`}, o: Overrides{Pod: netip.MustParseAddr("10.1.7.9")}, pods: "10.1.0.0/16,10.2.0.0/16"},
+		{summary: "pods: half of the world", objects: map[string]string{"IPPool /default": `{"spec":{"cidr":"10.1.0.0/16"}}`, "IPPool /wide": `{"spec":{"cidr":"128.0.0.0/1"}}`}, pods: "10.1.0.0/16"},
 		{summary: "pods: a node says everything, which is nothing", objects: map[string]string{"IPPool /default": `{"spec":{"cidr":"10.1.0.0/16"}}`,
 			"Node /a": `{"spec":{"podCIDRs":["0.0.0.0/0"]}}`}, pods: "10.1.0.0/16"},
 

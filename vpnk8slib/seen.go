@@ -147,7 +147,9 @@ type seenServiceCIDR struct {
 // seenPool is Calico's IPPool and Cilium's CiliumNode: of either, the networks that it hands out to pods.
 type seenPool struct {
 	Spec struct {
-		CIDR string `json:"cidr"`
+		CIDR     string   `json:"cidr"`
+		Disabled bool     `json:"disabled"`    // it hands out nothing any more, or never did
+		Uses     []string `json:"allowedUses"` // none: all
 		IPAM struct {
 			PodCIDRs []string `json:"podCIDRs"`
 		} `json:"ipam"`

@@ -59,7 +59,7 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions) (VPN, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, Look)
 	defer cancel()
-	v.View, err = vpnk8slib.ObserveClient(ctx, env.Reader, v.App, vpnk8slib.Overrides{ClusterCIDRs: o.ClusterCIDRs, Services: KnownServices(), Controllers: u.Controllers})
+	v.View, err = vpnk8slib.ObserveClient(ctx, env.Reader, v.App, vpnk8slib.Overrides{ClusterCIDRs: o.ClusterCIDRs, Services: KnownServices(), Controllers: u.Controllers, Pod: v.Pod.Address})
 	KeepServices(v.View.Network)
 	var answer apierrors.APIStatus
 	if errors.As(err, &answer) && forbidden(err) == nil {
