@@ -19,7 +19,7 @@ func complete(c Config, app string) error {
 	case !known:
 		return fmt.Errorf("choose a provider: juju config %s vpn-provider=<%s>", app, strings.Join(providerNames(), "|"))
 	case !w.served() && p.over(c.Type).served():
-		return fmt.Errorf("gluetun %s has no vpn-type=%s for vpn-provider=%s: juju refresh %s --resource gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1", c.version, c.Type, c.Provider, app)
+		return fmt.Errorf("gluetun %s has no vpn-type=%s for vpn-provider=%s: juju attach-resource %s gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1", c.version, c.Type, c.Provider, app)
 	case !w.served():
 		other := map[string]string{"wireguard": "openvpn", "openvpn": "wireguard"}[c.Type]
 		return fmt.Errorf("vpn-type=%s cannot be used with vpn-provider=%s: juju config %s vpn-type=%s", c.Type, c.Provider, app, other)
@@ -28,7 +28,7 @@ func complete(c Config, app string) error {
 	case c.DNSOverTLS:
 		return fmt.Errorf("dns-over-tls=true is not supported yet: juju config %s dns-over-tls=false", app)
 	case vpnk8slib.PortTaken(c.VXLANPort):
-		return fmt.Errorf("vxlan-port=%d is where something else listens in the pods of the overlay: juju config %s vxlan-port=%d", c.VXLANPort, app, vpnk8slib.VXLANPort)
+		return fmt.Errorf("vxlan-port=%d is, itself or with the heartbeats beside it, where something else listens in the pods of the overlay: juju config %s vxlan-port=%d", c.VXLANPort, app, vpnk8slib.VXLANPort)
 	case c.PortServer.IsValid() && c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Errorf("nat-pmp-server cannot be used with routing-method=%s, which leads no port to anybody: juju config %s --reset nat-pmp-server, or juju config %[2]s routing-method=overlay", c.RoutingMethod, app)
 	}

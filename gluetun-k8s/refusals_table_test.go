@@ -70,8 +70,8 @@ var refusals = []family{
 		{"an overlay of somebody else's", []string{"vxlan-ip-network=8.8.8"}, `cannot use option vxlan-ip-network="8.8.8": cannot use overlay network "8.8.8": write the first three octets of a private network, such as 172.16.0: juju config gluetun vxlan-ip-network=...`},
 		{"an overlay's number that is none", []string{"vxlan-id=16777216"}, `cannot use option vxlan-id="16777216": the largest allowed is 16777215: juju config gluetun vxlan-id=16777215`},
 		{"an overlay's port that is none", []string{"vxlan-port=0"}, `cannot use option vxlan-port="0": the smallest allowed is 1: juju config gluetun vxlan-port=1`},
-		{"an overlay's port that is the resolver's", []string{"vxlan-port=53"}, `vxlan-port=53 is where something else listens in the pods of the overlay: juju config gluetun vxlan-port=4790`},
-		{"an overlay's port that is a resolver's of ours", []string{"vxlan-port=4792", "routing-method=overlay"}, `vxlan-port=4792 is where something else listens in the pods of the overlay: juju config gluetun vxlan-port=4790`},
+		{"an overlay's port that is the resolver's", []string{"vxlan-port=53"}, `vxlan-port=53 is, itself or with the heartbeats beside it, where something else listens in the pods of the overlay: juju config gluetun vxlan-port=4790`},
+		{"an overlay's port that is a resolver's of ours", []string{"vxlan-port=4792", "routing-method=overlay"}, `vxlan-port=4792 is, itself or with the heartbeats beside it, where something else listens in the pods of the overlay: juju config gluetun vxlan-port=4790`},
 		{"a public key, of which it has its own", []string{"wireguard-public-key=" + publicKey}, `wireguard-public-key cannot be used with vpn-provider=mullvad, whose servers' keys gluetun knows: juju config gluetun --reset wireguard-public-key`},
 		{"an image that is none", []string{"vpn-agent-image=agent:v1:v2"}, `cannot use option vpn-agent-image="agent:v1:v2": set an image reference such as ghcr.io/owner/name:tag: juju config gluetun vpn-agent-image=...`},
 		{"IPv6 only, in a cluster without", []string{"wireguard-addresses=fc00:bbbb::2/128"}, `wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config gluetun wireguard-addresses=<with the IPv4 address of your provider's file>`},
@@ -202,8 +202,8 @@ var refusals = []family{
 		{"a port", []string{"vpn-endpoint-port=443"}, `vpn-endpoint-port cannot be used with vpn-provider=vyprvpn: juju config gluetun --reset vpn-endpoint-port`},
 	}},
 	{good: []string{"vpn-provider=mullvad", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=1234567890123456", "image=ghcr.io/qdm12/gluetun:v3.41.1"}, bad: []refusal{
-		{"a gluetun that has given it up", []string{"image=ghcr.io/qdm12/gluetun:latest"}, `gluetun latest has no vpn-type=openvpn for vpn-provider=mullvad: juju refresh gluetun --resource gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1`},
-		{"another one that has", []string{"image=mirror.example.org:5000/gluetun:v3.42.0@sha256:" + digest}, `gluetun latest has no vpn-type=openvpn for vpn-provider=mullvad: juju refresh gluetun --resource gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1`},
+		{"a gluetun that has given it up", []string{"image=ghcr.io/qdm12/gluetun:latest"}, `gluetun latest has no vpn-type=openvpn for vpn-provider=mullvad: juju attach-resource gluetun gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1`},
+		{"another one that has", []string{"image=mirror.example.org:5000/gluetun:v3.42.0@sha256:" + digest}, `gluetun latest has no vpn-type=openvpn for vpn-provider=mullvad: juju attach-resource gluetun gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1`},
 	}},
 	{good: []string{"vpn-provider=protonvpn", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=somebody+pmp", "secret:password=hunter2hunter2", "vpn-endpoint-port=51820"}, bad: []refusal{
 		{"a gluetun that has not learned of that port", []string{"image=docker.io/qmcgaw/gluetun:v3.40.4"}, `vpn-endpoint-port 51820 is none of protonvpn's: juju config gluetun vpn-endpoint-port=<80|443|1194|4569|5060>`},

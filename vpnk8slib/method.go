@@ -41,5 +41,5 @@ func methodOf(name string) (method, error) {
 			return m, nil
 		}
 	}
-	return nil, fmt.Errorf("cannot route by method %q: known are %s; refresh this charm: juju refresh %s", name, strings.Join(RoutingMethods(), ", "), application)
+	return nil, fmt.Errorf("cannot route by method %q: known are %s; refresh this charm: juju refresh %s --path=<the newer charm>", name, strings.Join(RoutingMethods(), ", "), application)
 }

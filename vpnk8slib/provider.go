@@ -50,7 +50,7 @@ func DecodeProviderData(from string, databag map[string]string) (ProviderData, e
 		return ProviderData{}, err
 	}
 	if !slices.Contains(RoutingMethods(), d.RoutingMethod) {
-		return ProviderData{}, &InvalidError{from, fmt.Errorf("routing_method %q is not among %s; refresh this charm if the gateway is newer: juju refresh %s", d.RoutingMethod, strings.Join(RoutingMethods(), ", "), application)}
+		return ProviderData{}, &InvalidError{from, fmt.Errorf("routing_method %q is not among %s; refresh this charm if the gateway is newer: juju refresh %s --path=<the newer charm>", d.RoutingMethod, strings.Join(RoutingMethods(), ", "), application)}
 	}
 	d.fillNames()
 	if err := check(d); err != nil { // a DNS name may hold what no application can be called
