@@ -150,7 +150,7 @@ type seenPool struct {
 		CIDR     string   `json:"cidr"`
 		Disabled bool     `json:"disabled"`    // it hands out nothing any more, or never did
 		Uses     []string `json:"allowedUses"` // none: all
-		IPAM struct {
+		IPAM     struct {
 			PodCIDRs []string `json:"podCIDRs"`
 		} `json:"ipam"`
 	} `json:"spec"`

@@ -17,7 +17,7 @@ func TestAsked(t *testing.T) {
 	ask := func(name string) {
 		q := new(dns.Msg)
 		q.SetQuestion(name, dns.TypeA)
-		r.Answer(context.Background(), q, "udp")
+		r.Answer(context.Background(), q, "udp", asker)
 	}
 	ask("example.com.") // nobody counts
 	r.Asked = &Asked{}

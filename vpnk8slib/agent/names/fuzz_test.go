@@ -106,7 +106,7 @@ func FuzzMessage(f *testing.F) {
 		if o := q.IsEdns0(); o != nil {
 			size = max(size, int(o.UDPSize()))
 		}
-		m := r.Answer(context.Background(), q, transport)
+		m := r.Answer(context.Background(), q, transport, asker)
 		require.NotNil(t, m)
 		assert.Equal(t, q.Id, m.Id)
 		if answered, err := m.Pack(); err == nil && !tcp && m.IsTsig() == nil && len(m.Answer)+len(m.Ns) > 0 {

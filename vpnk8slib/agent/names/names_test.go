@@ -22,6 +22,9 @@ var pod = overlay.Names{
 	Port: 5300, Zones: []string{"cluster.local"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("fd42::/48")},
 }
 
+// asker is who asks.
+var asker = netip.MustParseAddr("127.0.0.1")
+
 // Who hears of a name is what counts: a tracker's is not for the cluster, a Service's not for the world.
 func TestSideOf(t *testing.T) {
 	for name, want := range map[string]Side{
@@ -106,7 +109,7 @@ func TestWhatASearchListMakesIsNotHeard(t *testing.T) {
 	ask := func(name string) (rcode int, said []string) {
 		q := new(dns.Msg)
 		q.SetQuestion(name+".cluster.local.", dns.TypeA)
-		rcode = r.Answer(context.Background(), q, "udp").Rcode
+		rcode = r.Answer(context.Background(), q, "udp", asker).Rcode
 		mu.Lock()
 		defer mu.Unlock()
 		said, heard = heard, nil
@@ -175,7 +178,7 @@ func TestTwoResolvers(t *testing.T) {
 	ask := func(name string) *dns.Msg {
 		q := new(dns.Msg)
 		q.SetQuestion(name, dns.TypeA)
-		m := r.Answer(context.Background(), q, "udp")
+		m := r.Answer(context.Background(), q, "udp", asker)
 		assert.Equal(t, q.Id, m.Id)
 		return m
 	}
@@ -205,14 +208,20 @@ func TestASilentTunnelHoldsUpNobody(t *testing.T) {
 	ask := func(name string) int {
 		q := new(dns.Msg)
 		q.SetQuestion(name, dns.TypeA)
-		return r.Answer(ctx, q, "udp").Rcode
+		return r.Answer(ctx, q, "udp", asker).Rcode
 	}
 	var waiting sync.WaitGroup
 	for range asks {
 		waiting.Go(func() { ask("tracker.example.com.") })
 	}
-	require.Eventually(t, func() bool { return r.far.taken.Load() == asks }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return r.side(false).Inside() == asks }, patience, time.Millisecond)
 	assert.Equal(t, dns.RcodeServerFailure, ask("tracker.example.com."), "one too many is told at once")
+	waiting.Go(func() { // another of a gateway's clients
+		q := new(dns.Msg)
+		q.SetQuestion("tracker.example.com.", dns.TypeA)
+		r.Answer(ctx, q, "udp", netip.MustParseAddr("172.16.0.34"))
+	})
+	require.Eventually(t, func() bool { return r.side(false).Inside() == asks+1 }, patience, time.Millisecond, "it has its own places")
 	assert.Equal(t, dns.RcodeSuccess, ask("kubernetes.default.svc.cluster.local."))
 	stop()
 	_ = silent.Close()
@@ -278,7 +287,7 @@ func TestOtherClustersResolvers(t *testing.T) {
 			for name, want := range c.rcode {
 				q := new(dns.Msg)
 				q.SetQuestion(zone(name), dns.TypeA)
-				assert.Equal(t, want, r.Answer(context.Background(), q, "udp").Rcode, name)
+				assert.Equal(t, want, r.Answer(context.Background(), q, "udp", asker).Rcode, name)
 			}
 			mu.Lock()
 			defer mu.Unlock()

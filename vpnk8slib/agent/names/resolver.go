@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/door"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -29,7 +30,8 @@ var errNobody = errors.New("no resolver answers")
 
 const (
 	patience = 2 * time.Second // for one resolver's answer
-	asks     = 64              // questions on their way at once, to each side; programs ask again
+	asks     = 64              // questions on their way at once, and connections, of one asker; programs ask again
+	allAsks  = 8 * asks        // of all of a gateway's clients
 	largest  = 4096            // bytes of a message over UDP; what is larger is asked for again over TCP
 )
 
@@ -66,22 +68,18 @@ type Resolver struct {
 	Route func(name string) (Upstream, bool)
 	Asked *Asked // nil: nobody counts
 
-	near, far slots
-	there     there
+	doors sync.Once
+	sides map[bool]*door.Door // by whether it is near
+	there there
 }
 
-// slots are for questions on their way.
-type slots struct{ taken atomic.Int64 }
-
-func (s *slots) take() bool {
-	if s.taken.Add(1) <= asks {
-		return true
-	}
-	s.give()
-	return false
+// side lets in those whose questions are on their way there.
+func (r *Resolver) side(near bool) *door.Door {
+	r.doors.Do(func() {
+		r.sides = map[bool]*door.Door{true: {Each: asks, All: allAsks}, false: {Each: asks, All: allAsks}}
+	})
+	return r.sides[near]
 }
-
-func (s *slots) give() { s.taken.Add(-1) }
 
 // Client is a pod's resolver. Outside says whether the way to the one behind the tunnel is there: where it is not, the answer
 // is at once that none can be had.
@@ -113,10 +111,11 @@ func (r *Resolver) Serve(ctx context.Context, at netip.AddrPort) error {
 		_ = packets.Close()
 		return fmt.Errorf("cannot resolve names at %s: %w", at, err)
 	}
+	connections := door.Door{Each: asks, All: allAsks}
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-		_ = w.WriteMsg(r.Answer(ctx, q, w.LocalAddr().Network())) // whoever asked may have gone
+		_ = w.WriteMsg(r.Answer(ctx, q, w.LocalAddr().Network(), door.Of(w.RemoteAddr()))) // whoever asked may have gone
 	})
-	servers := []*dns.Server{{PacketConn: packets, Handler: handler, UDPSize: largest}, {Listener: streams, Handler: handler}}
+	servers := []*dns.Server{{PacketConn: packets, Handler: handler, UDPSize: largest}, {Listener: connections.Listen(streams), Handler: handler}}
 	if r.Listens != nil { // the kernel takes them from now on
 		r.Listens()
 	}
@@ -133,8 +132,8 @@ func (r *Resolver) Serve(ctx context.Context, at netip.AddrPort) error {
 	return err
 }
 
-// Answer is the answer to a question that came by a transport. A message that is no single question is refused.
-func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string) *dns.Msg {
+// Answer is the answer to a question that came by a transport, from somebody. A message that is no single question is refused.
+func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string, from netip.Addr) *dns.Msg {
 	if q.Response || q.Opcode != dns.OpcodeQuery || len(q.Question) != 1 {
 		return answer(q, dns.RcodeRefused)
 	}
@@ -143,14 +142,11 @@ func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string) *dn
 	if !known {
 		return answer(q, dns.RcodeNameError)
 	}
-	on := &r.far
-	if upstream.Near {
-		on = &r.near
-	}
-	if !on.take() {
+	side := r.side(upstream.Near)
+	if !side.Enter(from) {
 		return answer(q, dns.RcodeServerFailure)
 	}
-	defer on.give()
+	defer side.Leave(from)
 	// All of it together takes no longer than one question may: programs do not wait for more.
 	ctx, cancel := context.WithTimeout(ctx, patience*time.Duration(max(1, len(upstream.Resolvers))))
 	defer cancel()

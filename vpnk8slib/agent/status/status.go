@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/door"
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/metrics"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -51,8 +53,13 @@ func Metrics(ctx context.Context, address string, report func() overlay.Report) 
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(report))
 	turns(mux, report)
-	return serve(ctx, newCrowd(l), mux)
+	askers := door.Door{Each: askers, All: askers, Free: netip.Addr.IsLoopback}
+	return serve(ctx, askers.Listen(l), mux)
 }
+
+// askers is how many of the cluster may ask at once. Whoever asks on the loopback is not among them: by that Pebble, and the script that runs
+// the VPN client, know whether this unit has the tunnel.
+const askers = 16
 
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, ReadTimeout: time.Second, WriteTimeout: 5 * time.Second, MaxHeaderBytes: 8 << 10}

@@ -2,6 +2,7 @@ package status
 
 import (
 	"net/http"
+	"net/netip"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
@@ -24,4 +25,16 @@ func turns(mux *http.ServeMux, report func() overlay.Report) {
 	standby(overlay.ActivePath, func(s overlay.StandbyState) bool { return s.Active })
 	standby(overlay.ElsewherePath, func(s overlay.StandbyState) bool { return s.Active || s.Held.Tunnel })
 	check(overlay.HeardPath, func(r overlay.Report) bool { return r.Client != nil && r.Client.Through() })
+}
+
+// onLoopback answers nobody else.
+func onLoopback(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		at, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil || !at.Addr().Unmap().IsLoopback() {
+			http.NotFound(w, r)
+			return
+		}
+		h(w, r)
+	}
 }
