@@ -338,45 +338,61 @@ func TestAPeerOfWhoHasGone(t *testing.T) {
 	assert.Greater(t, s.unasked(gateway), before)
 }
 
-// Another client speaks to a peer from the number of the port that leads to the first one, and to the provider in its name. Neither
-// takes anything away.
+// Another client speaks to a peer from the number of the port that leads to the first one, as the provider has it and as it comes out of the
+// tunnel, and to the provider in its name. Neither takes anything away.
 func TestNobodyTakesAnothersPeers(t *testing.T) {
-	const port = 40001
+	const port, inner = 40001, 0xd010
 	s := newWorld(t)
-	_, gateway := s.shown(port)
+	client, gateway := s.shown(port)
 	c := way
 	c.Address = netip.MustParsePrefix("172.16.0.34/20")
 	other := s.clientAgent("10.42.0.6", c, keyOf("sabnzbd"))
 	s.through(other.NS)
-	send := func(from *ns.NS, sport int, to string) {
-		require.NoError(t, from.Do(t, func() error {
-			d := net.Dialer{LocalAddr: &net.UDPAddr{Port: sport}}
-			c, err := d.Dial("udp4", to)
+	// What a client says from a port of its own comes to the peer from this one of the tunnel's, and the peer comes to another one then.
+	spoken := func(from *member, as netip.AddrPort, peer string, asked int) (seen uint16, said string, err error) {
+		at := netip.AddrPortFrom(netip.MustParseAddr(peer), 7003)
+		err = s.world.Do(t, func() error {
+			l, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
 			if err != nil {
 				return err
 			}
-			defer c.Close()
-			_, err = c.Write(make([]byte, 12))
+			defer l.Close()
+			_ = l.SetDeadline(time.Now().Add(patience))
+			s.inject(from.NS, "10.42.0.7", frame(way.VNI, as, at, "x"))
+			buf := make([]byte, 64)
+			_, source, err := l.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return fmt.Errorf("it has not come: %w", err)
+			}
+			if _, err := l.WriteTo([]byte("who am I?"), &net.UDPAddr{IP: net.ParseIP("10.2.0.2"), Port: asked}); err != nil {
+				return err
+			}
+			n, err := l.Read(buf) // the other one answers nobody
+			seen, said = source.Port(), string(buf[:n])
 			return err
-		}))
+		})
+		return seen, said, err
 	}
-	send(other.NS, port, "198.18.5.3:7003")
-	require.NoError(t, s.world.Do(t, func() error {
-		d := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP("198.18.5.3"), Port: 7003}}
-		c, err := d.Dial("udp", fmt.Sprintf("10.2.0.2:%d", port))
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		if _, err := c.Write([]byte("who am I?")); err != nil {
-			return err
-		}
-		_ = c.SetDeadline(time.Now().Add(patience))
-		_, err = c.Read(make([]byte, 64)) // the other one answers nobody
-		return err
-	}), "the first client's")
+	for i, led := range []uint16{port, inner} {
+		peer := fmt.Sprintf("198.18.5.%d", 3+i)
+		seen, said, err := spoken(other, netip.AddrPortFrom(c.Address.Addr(), led), peer, int(led))
+		assert.NoError(t, err, "the first client's, by %d", led)
+		assert.Equal(t, peer, said)
+		assert.NotEqual(t, led, seen)
+	}
+	seen, said, err := spoken(client, netip.AddrPortFrom(way.Address.Addr(), port), "198.18.5.5", port)
+	require.NoError(t, err)
+	assert.Equal(t, "198.18.5.5", said)
+	assert.EqualValues(t, port, seen, "its own port the first one keeps")
+	_, said, err = spoken(client, netip.AddrPortFrom(way.Address.Addr(), inner), "198.18.5.6", inner)
+	require.NoError(t, err, "by the other one it is led to the port that it is asked on, whatever it says from there itself")
+	assert.Equal(t, "198.18.5.6", said)
+	seen, _, err = spoken(other, netip.AddrPortFrom(c.Address.Addr(), 5000), "198.18.5.7", inner)
+	require.NoError(t, err)
+	assert.EqualValues(t, 5000, seen, "others keep theirs where it is nobody's")
+
 	before := gateway.Report().Gateway.Dropped["beyond"]
-	send(other.NS, 0, "198.18.0.1:5351")
+	s.inject(other.NS, "10.42.0.7", frame(way.VNI, netip.AddrPortFrom(c.Address.Addr(), 5001), netip.MustParseAddrPort("198.18.0.1:5351"), "x"))
 	require.Eventually(t, func() bool { return gateway.Report().Gateway.Dropped["beyond"] > before }, patience, moment)
 }
 

@@ -100,6 +100,9 @@ func (g *Gateway) lay() error {
 			masqueraded = append(masqueraded, nft.Rule(nft.Proto(p), nft.Sport(f.To.Port()), out, nft.NotFrom(f.To.Addr()), nft.MasqueradeAnew()))
 			for _, port := range f.Ports {
 				led = append(led, nft.Rule(nft.Family(unix.NFPROTO_IPV4), nft.Proto(p), nft.Dport(port), tunnel, nft.LeadTo(f.To)))
+				if port != f.To.Port() { // nor does the client itself listen there: whoever speaks from it speaks from another
+					masqueraded = append(masqueraded, nft.Rule(nft.Family(unix.NFPROTO_IPV4), nft.Proto(p), nft.Sport(port), out, nft.MasqueradeAnew()))
+				}
 			}
 		}
 	}
