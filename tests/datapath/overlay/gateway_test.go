@@ -280,6 +280,11 @@ func TestTheGatewaySetsUpAgain(t *testing.T) {
 	ruin := map[string]func() error{
 		"vxlan0": func() error { s.gateway.Delete(t, "vxlan0"); return nil },
 		"all":    func() error { return s.gateway.Do(t, s.gateway.Remove) },
+		"neighbours": func() error { // the kernel forgets them, permanent ones too
+			s.gateway.Down(t, "vxlan0")
+			s.gateway.Up(t, "vxlan0")
+			return nil
+		},
 	}
 	for what, take := range ruin {
 		require.NoError(t, take())

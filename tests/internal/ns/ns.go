@@ -90,6 +90,12 @@ func (n *NS) Up(t *testing.T, name string) {
 	require.NoError(t, n.links.LinkSetUp(n.link(t, name)))
 }
 
+// Down takes an interface down.
+func (n *NS) Down(t *testing.T, name string) {
+	t.Helper()
+	require.NoError(t, n.links.LinkSetDown(n.link(t, name)))
+}
+
 // MTU says how much an interface takes at once, in bytes.
 func (n *NS) MTU(t *testing.T, name string, bytes int) {
 	t.Helper()

@@ -68,19 +68,15 @@ func (g *Gateway) setUp() error {
 	if err := g.routes(); err != nil {
 		return err
 	}
-	carried := g.carried
 	link, err := g.overlay(device)
 	if err != nil {
 		return fmt.Errorf("cannot make %s: %w", g.config.Overlay, err)
 	}
-	another := g.link == nil || g.link.Attrs().Index != link.Attrs().Index || g.carried && !carried
 	g.link = link
-	if another { // which knows nobody
-		for client, pod := range g.pins {
-			if err := g.lead(client, pod); err != nil {
-				g.link = nil // and is another the next time
-				return err
-			}
+	// Each time: one that was down for a moment is the same, and knows nobody any more. What it knows already tells nobody of a change.
+	for client, pod := range g.pins {
+		if err := g.lead(client, pod); err != nil {
+			return err
 		}
 	}
 	return g.tunnel()
