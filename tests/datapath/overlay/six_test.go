@@ -128,6 +128,43 @@ func TestIPv6IsSwitchedOff(t *testing.T) {
 	}))
 }
 
+// Where IPv6 is switched off on the pod's own interface alone, or on all, IPv4 goes its way. What is the cluster's by IPv6 is refused, until it is
+// switched on.
+func TestIPv6IsSwitchedOffOnTheDevice(t *testing.T) {
+	for _, where := range []string{"eth0", "all"} {
+		t.Run(where, func(t *testing.T) {
+			s := newWorld(t)
+			s.node.Own(t, "fd42::ffff/128")
+			pod := s.join("10.42.0.5", "fd42::5")
+			cluster := func() (string, error) { return s.ask(pod, "[fd42::ffff]:443", patience) }
+			said, err := cluster()
+			require.NoError(t, err)
+			require.Equal(t, "node sees fd42::5", said, "it is there")
+			pod.Sysctl(t, "net/ipv6/conf/"+where+"/disable_ipv6", "1")
+			gateway := s.gatewayAt("10.42.0.7")
+			require.NoError(t, gateway.pin(t, way.Address.Addr(), "10.42.0.5"))
+			s.guarded(pod, way)
+			s.through(pod)
+			_, err = cluster()
+			assert.ErrorIs(t, err, map[string]error{"eth0": unix.EHOSTUNREACH, "all": unix.EADDRNOTAVAIL}[where], "at once, so that whoever asks takes IPv4")
+			said, err = s.ask(pod, "10.43.0.1:443", patience)
+			require.NoError(t, err)
+			assert.Equal(t, "node sees 10.42.0.5", said)
+
+			pod.Sysctl(t, "net/ipv6/conf/"+where+"/disable_ipv6", "0")
+			pod.Addr(t, "eth0", "fd42::5/128")
+			pod.Default(t, "eth0", "fe80::1")
+			s.set(pod, way)
+			said, err = cluster()
+			require.NoError(t, err)
+			assert.Equal(t, "node sees fd42::5", said)
+			s.set(pod, way) // and stays
+			_, err = cluster()
+			assert.NoError(t, err)
+		})
+	}
+}
+
 // Nobody sends IPv6 in another's name either, nor to the cluster or to another client.
 func TestNobodySendsInAnothersName6(t *testing.T) {
 	s := newWorld6(t)

@@ -102,6 +102,7 @@ func direct(h route.Handle, c overlay.Client, device netlink.Link, family int) e
 			via = &have[i]
 		}
 	}
+	off := family == netlink.FAMILY_V6 && !route.IPv6On(c.Device) // the kernel takes no routes by an interface of which IPv6 is switched off
 	wanted := map[string]bool{}
 	for _, p := range c.Direct {
 		if (family == netlink.FAMILY_V4) != p.Addr().Is4() {
@@ -109,9 +110,12 @@ func direct(h route.Handle, c overlay.Client, device netlink.Link, family int) e
 		}
 		wanted[p.String()] = true
 		r := &netlink.Route{Family: family, LinkIndex: device.Attrs().Index, Dst: route.Net(p), Table: tableDirect, Protocol: route.Protocol}
-		if via != nil {
+		switch {
+		case off: // a dead end in its place: what is the cluster's is not for the overlay
+			r.LinkIndex, r.Type = 0, unix.RTN_UNREACHABLE
+		case via != nil:
 			r.Gw, r.Flags = via.Gw, int(netlink.FLAG_ONLINK)
-		} else {
+		default:
 			r.Scope = netlink.SCOPE_LINK
 		}
 		if err := h.RouteReplace(r); err != nil {
