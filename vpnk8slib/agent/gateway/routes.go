@@ -100,6 +100,10 @@ var (
 // tunnel6 leads clients' IPv6 into the tunnel, if it has any. The kernel forwards no IPv6 unless it is told so for the whole pod,
 // and by no other way than /proc/sys (linux/net/ipv6/ip6_output.c, ip6_forward), which is read-only in a container like this.
 func (g *Gateway) tunnel6(link netlink.Link) error {
+	if !route.HaveIPv6() { // nor does the kernel take a question about its routes (EOPNOTSUPP)
+		g.six = errNoTunnel6
+		return nil
+	}
 	addresses, err := g.handle.AddrList(link, netlink.FAMILY_V6)
 	if err != nil {
 		return fmt.Errorf("cannot list the addresses of %s: %w", g.config.Tunnel, err)
