@@ -273,6 +273,33 @@ func TestTheTunnelComesAndGoes(t *testing.T) {
 	assert.Equal(t, "world sees 10.2.0.2", said)
 }
 
+// The tunnel has no address for a while, as when its VPN client gives it another one: the kernel would take the pod's own, which is nobody's
+// business behind the tunnel.
+func TestTheTunnelLosesItsAddress(t *testing.T) {
+	s := newStage(t)
+	s.set(s.pod, way)
+	seen := s.world.Count(t, "t0.7")
+	_, err := s.ask(s.pod, "198.18.0.1:443", patience)
+	require.NoError(t, err)
+	require.Positive(t, seen.Until("198.18.0.1"))
+	require.Zero(t, s.gateway.dropped(t, gateway.Bare))
+
+	s.gateway.NoAddr(t, "tun0", "10.2.0.2/32")
+	s.gateway.Neighbour(t, "tun0", "198.18.0.2", s.world, "t0.7") // in a tunnel nobody asks who has an address
+	require.NoError(t, s.gateway.setUp(t))
+	_, err = s.ask(s.pod, "198.18.0.2:443", moment)
+	require.Error(t, err)
+	assert.Zero(t, seen.Of("198.18.0.2"), "LEAK: the pod's address")
+	assert.Positive(t, s.gateway.dropped(t, gateway.Bare))
+
+	s.gateway.Addr(t, "tun0", "10.2.0.2/32")
+	require.NoError(t, s.gateway.setUp(t))
+	said, err := s.ask(s.pod, "198.18.0.2:443", patience)
+	require.NoError(t, err)
+	assert.Equal(t, "world sees 10.2.0.2", said)
+	assert.Positive(t, seen.Until("198.18.0.2"))
+}
+
 // Whatever somebody takes away is there again, with the clients that were pinned.
 func TestTheGatewaySetsUpAgain(t *testing.T) {
 	s := newStage(t)

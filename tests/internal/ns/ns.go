@@ -121,6 +121,16 @@ func (n *NS) Addr(t *testing.T, name string, addresses ...string) {
 	}
 }
 
+// NoAddr takes addresses away from an interface.
+func (n *NS) NoAddr(t *testing.T, name string, addresses ...string) {
+	t.Helper()
+	for _, text := range addresses {
+		a, err := netlink.ParseAddr(text)
+		require.NoError(t, err)
+		require.NoError(t, n.links.AddrDel(n.link(t, name), a), "%s on %s", text, name)
+	}
+}
+
 // Default lays a default route, in the place of one that is there.
 func (n *NS) Default(t *testing.T, name, via string) {
 	t.Helper()

@@ -23,6 +23,7 @@ import (
 type Gateway struct {
 	config overlay.Gateway
 	handle route.Handle
+	own    netip.Addr // the pod's, in the cluster
 
 	pins      map[netip.Addr]netip.Addr // the pod of each client's address
 	forwarded []Forwarded
@@ -42,7 +43,11 @@ func New(h route.Handle, o overlay.Gateway) (*Gateway, error) {
 	if err := o.Check(); err != nil {
 		return nil, fmt.Errorf("cannot be a gateway: %w", err)
 	}
-	return &Gateway{config: o, handle: h, pins: map[netip.Addr]netip.Addr{}, six: errNoTunnel6}, nil
+	own, err := h.AddressOf(o.Device, false)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be a gateway: %w", err)
+	}
+	return &Gateway{config: o, handle: h, own: own, pins: map[netip.Addr]netip.Addr{}, six: errNoTunnel6}, nil
 }
 
 // SetUp makes the gateway's end, and makes it again where somebody has changed it. What is there already and right stays as it

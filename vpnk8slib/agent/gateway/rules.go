@@ -22,7 +22,7 @@ const (
 	Local   = "local"   // from a client to the gateway itself
 	Unasked = "unasked" // out of the tunnel, and nobody's answer; a refusal would end connections that a client still has
 	Forward = "forward" // was to be forwarded for nobody
-	Bare    = "bare"    // would have gone into the tunnel with a client's own address
+	Bare    = "bare"    // would have gone into the tunnel with a client's own address, or this pod's
 )
 
 const (
@@ -146,8 +146,9 @@ func (g *Gateway) lay() error {
 	for _, clients := range []netip.Prefix{g.config.Address.Masked(), sixes} {
 		masqueraded, bare = append(masqueraded, nft.Rule(out, nft.From(clients), nft.Masquerade())), append(bare, drop(Bare, nft.From(clients)))
 	}
-	// A tunnel that has just lost its IPv6 address: the kernel takes another of this pod's.
-	bare = append(bare, drop(Bare, nft.Within(unix.NFPROTO_IPV6, false, cluster[unix.NFPROTO_IPV6])))
+	// A tunnel that has just lost its address: the kernel takes another of this pod's. Of IPv4 that is its own, and not all of the cluster's are
+	// dropped: providers give tunnels such addresses too.
+	bare = append(bare, drop(Bare, nft.From(netip.PrefixFrom(g.own, g.own.BitLen()))), drop(Bare, nft.Within(unix.NFPROTO_IPV6, false, cluster[unix.NFPROTO_IPV6])))
 	chain("out", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, 100, masqueraded...)
 	// Conntrack translates no packet that it makes nothing of, nor one of a connection that began without these rules.
 	filter("bare", nftables.ChainHookPostrouting, 300, bare...)
