@@ -68,7 +68,10 @@ func Install(g overlay.Guard) error {
 	}
 	var err error
 	for _, k := range []kernel{{true, true}, {true, false}, {false, true}, {false, false}} {
-		if err = install(g, k); k.lacks(g.Device, err) {
+		if err = install(g, k); errors.Is(err, unix.ENOENT) { // or somebody took the last one away meanwhile
+			err = install(g, k)
+		}
+		if k.lacks(g.Device, err) {
 			continue
 		}
 		if err == nil && !k.egress {

@@ -33,7 +33,7 @@ type vpn struct {
 	publicIP string // asked for once per tunnel, and kept while a peer is silently dead
 	device   *device.Device
 	asked    net.Listener // who asks for the device's state; nil: nobody can
-	ports    []uint16 // of the provider's, that lead here
+	ports    []uint16     // of the provider's, that lead here
 	// obtain has them granted, for so long; those that it had, if it can.
 	obtain func(ctx context.Context, had []uint16) ([]uint16, time.Duration, error)
 }
