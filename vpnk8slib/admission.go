@@ -1,6 +1,7 @@
 package vpnk8slib
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,21 +11,27 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// AdmissionError is the refusal of a pod, as our patch would have it made, by its namespace's Pod Security level. Of a StatefulSet
-// Kubernetes only warns, and takes it; its pod would be gone and never come again.
+// AdmissionError is the refusal of a pod, as our patch would have it made, by its namespace's Pod Security level or by a policy of the
+// cluster's own. Of a StatefulSet Kubernetes only warns, and takes it; its pod would be gone and never come again.
 type AdmissionError struct {
 	Namespace string
-	Says      string // what the level refuses, by the names of the containers
+	Says      string // what the level refuses, by the names of the containers; or the policy's own words
 	Err       error
 }
 
 func (e *AdmissionError) Error() string {
+	if e.Fix() == "" {
+		return "cannot patch the pod: " + e.Says
+	}
 	return fmt.Sprintf("cannot patch the pod: namespace %s %s; run: %s", e.Namespace, e.Says, e.Fix())
 }
 func (e *AdmissionError) Unwrap() error { return e.Err }
 
-// Fix is the command that allows it.
+// Fix is the command that allows it; empty where a policy refuses: only who made that one knows how it lets a pod through.
 func (e *AdmissionError) Fix() string {
+	if !violates.MatchString(e.Says) {
+		return ""
+	}
 	return "kubectl label --overwrite namespace " + e.Namespace + " pod-security.kubernetes.io/enforce=privileged"
 }
 
@@ -51,7 +58,7 @@ func (k Kube) Admits(ctx context.Context, manager string, obj *Object) (there bo
 		return false, nil // the apply itself says it
 	}
 	if err := k.Try(ctx, pod); err != nil {
-		if says := violates.FindString(err.Error()); says != "" {
+		if says := cmp.Or(violates.FindString(err.Error()), words(denied.FindString(err.Error()))); says != "" {
 			return false, &AdmissionError{set.Namespace, says, err}
 		}
 	}
@@ -70,6 +77,9 @@ func (k Kube) podOf(ctx context.Context, manager string, want intent) (*Object, 
 		return nil, err
 	}
 	var would struct {
+		Metadata struct {
+			UID string `json:"uid"`
+		} `json:"metadata"`
 		Spec struct {
 			Template struct {
 				Metadata struct {
@@ -104,6 +114,9 @@ func (k Kube) podOf(ctx context.Context, manager string, want intent) (*Object, 
 	template.Spec["volumes"] = volumes
 	return &Object{
 		APIVersion: "v1", Kind: "Pod", Spec: template.Spec,
-		Metadata: Metadata{Name: set.Name + "-vpn-preflight", Namespace: set.Namespace, Labels: template.Metadata.Labels, Annotations: template.Metadata.Annotations},
+		Metadata: Metadata{
+			Name: set.Name + "-vpn-preflight", Namespace: set.Namespace, Labels: template.Metadata.Labels, Annotations: template.Metadata.Annotations,
+			OwnerReferences: []owner{{"apps/v1", set.Kind, set.Name, would.Metadata.UID}}, // there are policies against pods that belong to nobody
+		},
 	}, nil
 }

@@ -60,6 +60,10 @@ func (e *ForbiddenError) Fix() string {
 // in others: a webhook, a quota, a namespace that is on its way out. Trust would not change those.
 var noRight = regexp.MustCompile(`User "[^"]*" cannot `)
 
+// What policies say, a webhook's or the API server's own (Kubernetes, apiserver/pkg/admission/plugin/webhook/errors/statuserror.go and
+// plugin/policy/*/*dispatcher.go). The status' code is theirs to choose: 400 of a webhook that says none, 422 of a ValidatingAdmissionPolicy.
+var denied = regexp.MustCompile(`(?s)(admission webhook "[^"]*" denied the request|\w*[Pp]olicy ['"][^'"]*['"]( with binding '[^']*')? denied request: ).*`)
+
 // refused wraps what the API server answered with what was being done.
 func refused(verb, object, app string, err error) error {
 	if apierrors.IsForbidden(err) && noRight.MatchString(err.Error()) {

@@ -29,7 +29,7 @@ type Env struct {
 // workload that is to stop is stopped, even when Protect failed or another one did not stop. None is started then.
 //
 // A refusal for want of trust becomes a Blocked status with the command to run, and no error; so does one by the namespace's Pod Security
-// level, which is asked for before anything else. Cluster objects, databags
+// level or a policy of the cluster's, which is asked for before anything else. Cluster objects, databags
 // and secrets are the leader's. A unit that is leaving stops what runs and changes nothing else.
 //
 // Who takes traces is told when all is done. Where this pod is about to end, it is before that.

@@ -100,7 +100,7 @@ func Trusted(u Unit, err error) Gate {
 	return Gate{true, Blocked(told.Error())}
 }
 
-// Admitted is Blocked with the command, when err says that the namespace's Pod Security level refuses our pod; else open.
+// Admitted is Blocked, when err says that the namespace's Pod Security level or a policy of the cluster's refuses our pod; else open.
 func Admitted(err error) Gate {
 	var refused *vpnk8slib.AdmissionError
 	if !errors.As(err, &refused) {
