@@ -39,7 +39,7 @@ func (e *AdmissionError) Fix() string {
 var violates = regexp.MustCompile(`violates PodSecurity .*`)
 
 // Admits asks as dry runs which template an apply would make, and whether its pod would be taken; nothing, where the template is there
-// already. Whatever else is said of that pod is no refusal here: it may be of a name or a quota, and the apply itself is still to be judged.
+// already. Whatever else is said of them is no refusal here: it may be of a name or a quota, and the apply itself is still to be judged.
 func (k Kube) Admits(ctx context.Context, manager string, obj *Object) (there bool, err error) {
 	want, err := intentOf(obj)
 	if err != nil || want.bare {
@@ -54,10 +54,10 @@ func (k Kube) Admits(ctx context.Context, manager string, obj *Object) (there bo
 		return true, nil
 	}
 	pod, err := k.podOf(ctx, manager, want)
-	if err != nil {
-		return false, nil // the apply itself says it
+	if err == nil {
+		err = k.Try(ctx, pod)
 	}
-	if err := k.Try(ctx, pod); err != nil {
+	if err != nil {
 		if says := cmp.Or(violates.FindString(err.Error()), words(denied.FindString(err.Error()))); says != "" {
 			return false, &AdmissionError{set.Namespace, says, err}
 		}
@@ -95,9 +95,10 @@ func (k Kube) podOf(ctx context.Context, manager string, want intent) (*Object, 
 			} `json:"volumeClaimTemplates"`
 		} `json:"spec"`
 	}
-	raw, err := k.client.Patch(types.ApplyPatchType).AbsPath(path).Param("fieldManager", manager).Param("force", "true").Param("dryRun", "All").
-		Body(apply).Do(ctx).Raw()
-	if err == nil {
+	answer := k.client.Patch(types.ApplyPatchType).AbsPath(path).Param("fieldManager", manager).Param("force", "true").Param("dryRun", "All").
+		Body(apply).Do(ctx)
+	raw, err := answer.Raw()
+	if err = cmp.Or(answer.Error(), err); err == nil { // Raw's says "unknown"
 		err = json.Unmarshal(raw, &would)
 	}
 	template := would.Spec.Template

@@ -64,6 +64,14 @@ var noRight = regexp.MustCompile(`User "[^"]*" cannot `)
 // plugin/policy/*/*dispatcher.go). The status' code is theirs to choose: 400 of a webhook that says none, 422 of a ValidatingAdmissionPolicy.
 var denied = regexp.MustCompile(`(?s)(admission webhook "[^"]*" denied the request|\w*[Pp]olicy ['"][^'"]*['"]( with binding '[^']*')? denied request: ).*`)
 
+// Refused says whether the API server will not have what it was asked for, whoever asks: a policy, a quota, a namespace on its way out. Asking
+// again changes nothing until somebody changes those.
+func Refused(err error) bool {
+	var answer apierrors.APIStatus
+	var right *ForbiddenError
+	return errors.As(err, &answer) && !errors.As(err, &right) && (apierrors.IsForbidden(err) || denied.MatchString(err.Error()))
+}
+
 // refused wraps what the API server answered with what was being done.
 func refused(verb, object, app string, err error) error {
 	if apierrors.IsForbidden(err) && noRight.MatchString(err.Error()) {

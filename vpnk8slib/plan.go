@@ -1,6 +1,9 @@
 package vpnk8slib
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // Cluster is all that Reconcile needs of Kubernetes.
 type Cluster interface {
@@ -22,7 +25,8 @@ func (r Ref) String() string { return r.Kind + " " + r.Name }
 type Step struct {
 	Manager string
 	Apply   *Object
-	Delete  Ref // where Apply is nil
+	Delete  Ref         // where Apply is nil
+	trial   *TrialError // of the image that Apply tries
 }
 
 // Plan is carried out in order: a later step may rely on an earlier one.
@@ -63,8 +67,10 @@ const (
 	managerStandby    = "vpnk8slib-standby"
 )
 
-// Reconcile carries out p and stops at the first step that fails.
+// Reconcile carries out p and stops at the first step that fails. A pod that tries an image is not one: where the API server refuses it, all
+// else is carried out, and the error is that image's *TrialError. Nothing remembers it; the next hook has the pod made again.
 func Reconcile(ctx context.Context, c Cluster, p Plan) error {
+	var untried error
 	for _, s := range p {
 		var err error
 		if s.Apply != nil {
@@ -72,9 +78,13 @@ func Reconcile(ctx context.Context, c Cluster, p Plan) error {
 		} else {
 			err = c.Delete(ctx, s.Delete)
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case s.trial != nil && Refused(err):
+			untried = cmp.Or(untried, s.trial.refused(s.Apply, err))
+		default:
 			return err
 		}
 	}
-	return nil
+	return untried
 }

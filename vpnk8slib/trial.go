@@ -60,17 +60,31 @@ type TrialError struct {
 	Image  string
 	Option string // of the charm, that names the image
 	Pod    Ref    // that tries it
-	Why    string // it cannot be used, in the kubelet's one word; empty: it is being tried
+	Why    string // it cannot be used, in the kubelet's one word; or podRefused; empty: it is being tried
 	Says   string // and in more
 	// Held: what is laid differs by more than images, and stays so. Else all but the template is laid, and the pod that runs has it.
 	Held bool
 }
 
+// podRefused is why an image cannot even be tried: the API server does not take the pod. It may mean the image, by a policy for registries,
+// or any pod, by a quota.
+const podRefused = "PodRefused"
+
+// refused is e where the API server refuses its pod.
+func (e *TrialError) refused(pod *Object, err error) error {
+	untried := *e
+	untried.Why, untried.Says = podRefused, words(err.Error())
+	return told(&untried, pod.Metadata.Labels[trialLabel])
+}
+
 func (e *TrialError) Error() string {
-	if e.Why == "" {
-		return fmt.Sprintf("trying the image %s in pod %s, before this pod is made of it", e.Image, e.Pod.Name)
-	}
 	// The command comes before the long words: of a long status `juju status` shows the beginning.
+	switch e.Why {
+	case "":
+		return fmt.Sprintf("trying the image %s in pod %s, before this pod is made of it", e.Image, e.Pod.Name)
+	case podRefused:
+		return fmt.Sprintf("cannot try the image %s: allow its pod, or: juju config %s %s=<image>; %s", e.Image, application, e.Option, e.Says)
+	}
 	text := fmt.Sprintf("cannot use the image %s: %s: juju config %s %s=<image>", e.Image, e.Why, application, e.Option)
 	if e.Says != "" {
 		text += "; " + e.Says
@@ -155,7 +169,7 @@ func (f fragment) try(a App, t Trials) (tries, spent Plan, err error) {
 		i := slices.IndexFunc(t.Pods, func(p Trial) bool { return p.Pod == e.Pod.Name })
 		switch {
 		case i < 0:
-			tries = append(tries, Step{Manager: managerTrial, Apply: pod.object})
+			tries = append(tries, Step{Manager: managerTrial, Apply: pod.object, trial: e})
 			trying = cmp.Or(trying, e)
 		case t.Pods[i].Proven:
 			// Until the template has the image: with the template goes this pod, and a hook that has more to do then is cut off by the kill

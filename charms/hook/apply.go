@@ -25,12 +25,14 @@ type Env struct {
 // the calls for other hooks, status, and last of all a pod's template. A protection is in place before a workload starts and goes only
 // after it has stopped; the status comes after what it tells of. With the template this pod goes, and the hook should be over by then:
 // SIGTERM ends one that runs, and Juju's agent then waits for its end until it is killed, for the pod's whole grace period (seen with
-// 3.5's containeragent; worker/uniter/operation/runhook.go, ErrTerminated). Where a step fails, no later one is made, with one exception: every
-// workload that is to stop is stopped, even when Protect failed or another one did not stop. None is started then.
+// 3.5's containeragent; worker/uniter/operation/runhook.go, ErrTerminated). Where a step fails, no later one is made, with two exceptions. Every
+// workload that is to stop is stopped, even when Protect failed or another one did not stop. And where a policy or a quota refuses Protect or
+// Release, Juju is spoken to all the same: whoever relies on this unit hears how it is. No workload is started then, and no template applied.
 //
-// A refusal for want of trust becomes a Blocked status with the command to run, and no error; so does one by the namespace's Pod Security
-// level or a policy of the cluster's, which is asked for before anything else. Cluster objects, databags
-// and secrets are the leader's. A unit that is leaving stops what runs and changes nothing else.
+// A refusal for want of trust becomes a Blocked status with the command to run, and no error; any other refusal does in the API server's
+// words. So does one of the pod that a template would make, by the namespace's Pod Security level or a policy of the cluster's, which is
+// asked for before anything else. Cluster objects, databags and secrets are the leader's. A unit that is leaving stops what runs and changes
+// nothing else.
 //
 // Who takes traces is told when all is done. Where this pod is about to end, it is before that.
 func Apply(ctx context.Context, env Env, u Unit, d Desired) error {
@@ -54,19 +56,25 @@ func carryOut(ctx context.Context, env Env, u Unit, d *Desired) error {
 		*d, template, bare = withheld(*d), nil, nil
 		d.Status = why
 	}
-	cluster, err := apply(ctx, env, *d)
+	cluster, err := apply(ctx, env, d)
 	if err != nil {
 		return errors.Join(cluster, err)
 	}
-	if last := append(template, bare...); cluster == nil && len(last) > 0 {
+	untold := cluster != nil
+	if last := append(template, bare...); !untold && len(last) > 0 {
 		sendTrace(ctx, u, d.Trace, d.Status, nil)
 		cluster = vpnk8slib.Reconcile(ctx, env.Cluster, last)
 	}
-	if why, ok := First(Trusted(u, cluster), Reachable(u, cluster)); !ok {
-		d.Status = why
+	why, ok := First(Trusted(u, cluster), Refused(cluster), Reachable(u, cluster))
+	switch d.Status = cmp.Or(why, d.Status); {
+	case ok:
+		return cluster
+	case untold && vpnk8slib.Refused(cluster): // who waits for this unit is to hear how it is all the same
+		d.Soon = "" // what is waited for may be what is refused
+		return tell(ctx, env, *d)
+	default:
 		return setStatus(why)
 	}
-	return cluster
 }
 
 // missing are the templates that are not there yet, and why no pod would follow one of them, if so.
@@ -99,8 +107,14 @@ func leaving(d Desired) Desired {
 }
 
 // apply keeps what the cluster refused apart from every other failure: only the cluster's is told in a status.
-func apply(ctx context.Context, env Env, d Desired) (cluster, err error) {
+func apply(ctx context.Context, env Env, d *Desired) (cluster, err error) {
 	protected := reconcile(ctx, env, "protect", d.Protect)
+	if _, image := Laid(protected); image.Kind != "" { // all else is laid, and goes on; the next hook tries again, and nothing hastens it
+		d.Soon, protected = "", nil
+		if d.Status.Kind != "blocked" {
+			d.Status = image
+		}
+	}
 	if stopped := stopWorkloads(env, d.Workloads); protected != nil || stopped != nil {
 		return protected, stopped
 	}
@@ -115,7 +129,7 @@ func apply(ctx context.Context, env Env, d Desired) (cluster, err error) {
 	if err := reconcile(ctx, env, "release", d.Release); err != nil {
 		return err, nil
 	}
-	return nil, tracing.Step(ctx, "tell", func(context.Context) error { return tell(env, d) })
+	return nil, tell(ctx, env, *d)
 }
 
 func reconcile(ctx context.Context, env Env, step string, p vpnk8slib.Plan) error {
@@ -141,7 +155,11 @@ func setUp(env Env, w Workload) error {
 }
 
 // tell is the half of Apply that speaks to Juju.
-func tell(env Env, d Desired) error {
+func tell(ctx context.Context, env Env, d Desired) error {
+	return tracing.Step(ctx, "tell", func(context.Context) error { return say(env, d) })
+}
+
+func say(env Env, d Desired) error {
 	for _, s := range d.Secrets {
 		did, err := ownSecret(s)
 		if err != nil {

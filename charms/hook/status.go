@@ -109,6 +109,14 @@ func Admitted(err error) Gate {
 	return Gate{true, Blocked(refused.Error())}
 }
 
+// Refused is Blocked in the API server's words, when err says that a policy or a quota refuses something of ours; else open.
+func Refused(err error) Gate {
+	if !vpnk8slib.Refused(err) {
+		return Gate{}
+	}
+	return Gate{true, Blocked(strings.Join(strings.Fields(err.Error()), " "))}
+}
+
 // Reachable is Blocked when the Kubernetes API server did not answer. Nothing can then be repaired from here, and one
 // cause is our own kill switch: it names the API server's addresses, and those may have moved. Whether Cilium's half of it
 // is there cannot be asked now. A gateway has no kill switch, and reaches the API server's Service like any other.

@@ -77,3 +77,24 @@ func TestAPolicyRefusesThePod(t *testing.T) {
 	assert.NotEmpty(t, c.reaches(vpnk8slib.Routed, gateway(id)))
 	assert.Equal(t, began.Generation+1, c.set().Generation)
 }
+
+// A policy that refuses the pod in which an image is tried is told as that image's, and all else is laid. When it has gone, the next hook tries.
+func TestAPolicyRefusesATrial(t *testing.T) {
+	c := deployUntried(t)
+	label := vpnk8slib.Domain + "trial"
+	lift := c.refuse("pods", "!('"+label+"' in object.metadata.?labels.orValue({}))", podOf(corev1.Container{}, map[string]string{label: "other"}))
+	for range 2 {
+		trial := c.refused()
+		assert.NotEmpty(t, trial.Why)
+		assert.Contains(t, trial.Says, "denied request: not in this house")
+		assert.Empty(t, c.trials())
+		assert.NotEmpty(t, c.policy().Spec.Egress)
+		_, err := server.Admin.CoreV1().ConfigMaps(c.Namespace).Get(t.Context(), app+"-vpn-state", metav1.GetOptions{})
+		assert.NoError(t, err, "what comes after the trials is laid as well")
+	}
+	lift()
+	assert.Empty(t, c.refused().Why, "nothing remembers it")
+	assert.Len(t, c.trials(), 2)
+	c.ran()
+	assert.NotEmpty(t, c.reaches(vpnk8slib.Routed, gateway(id)))
+}
