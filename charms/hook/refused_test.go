@@ -17,7 +17,7 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
-var overQuota = fmt.Errorf("cannot apply ConfigMap app: %w", apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "app", errors.New("exceeded quota: all")))
+var errOverQuota = fmt.Errorf("cannot apply ConfigMap app: %w", apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "app", errors.New("exceeded quota: all")))
 
 // What a policy or a quota refuses is told, and is no error: Juju would try for ever, and nobody would hear of the rest. But nothing starts
 // that is not protected, no protection goes, and no pod is made.
@@ -32,13 +32,13 @@ func TestApplyTellsWhatAPolicyRefuses(t *testing.T) {
 		words         string
 		steps         []string
 	}{
-		{"a quota, before anything is laid", "apply-policy", overQuota, `cannot apply ConfigMap app: configmaps "app" is forbidden: exceeded quota: all`,
+		{"a quota, before anything is laid", "apply-policy", errOverQuota, `cannot apply ConfigMap app: configmaps "app" is forbidden: exceeded quota: all`,
 			slices.Concat(protecting[:1], stopping, telling)},
 		{"a policy, after something is", "apply-state", policy, "cannot apply it: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no, not here",
 			slices.Concat(protecting, stopping, telling)},
 		{"an old policy may not go", "delete-old-policy", policy, "cannot apply it: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no, not here",
 			slices.Concat(protecting, stopping, starting, releasing, telling)},
-		{"the template", "apply-template", overQuota, `cannot apply ConfigMap app: configmaps "app" is forbidden: exceeded quota: all`,
+		{"the template", "apply-template", errOverQuota, `cannot apply ConfigMap app: configmaps "app" is forbidden: exceeded quota: all`,
 			slices.Concat(order, []string{"status-set"})},
 	} {
 		t.Run(test.summary, func(t *testing.T) {
@@ -101,9 +101,9 @@ func TestApplyGoesOnWithoutATrial(t *testing.T) {
 		{"the pod", map[int]error{4: refused}, Waiting("trying it"), slices.Concat(laid, stopping, starting, releasing, telling),
 			[]string{"blocked", `cannot try the image agent:2: allow its pod, or: juju config qbittorrent vpn-agent-image=<image>; cannot apply Pod x: pods "x" is forbidden: exceeded quota: all`}},
 		{"the pod, and there is more to mend", map[int]error{4: refused}, Blocked("mend this"), slices.Concat(laid, stopping, starting, releasing, telling), []string{"blocked", "mend this"}},
-		{"the pod, and what protects", map[int]error{4: refused, 5: overQuota}, Waiting("trying it"), slices.Concat(laid, stopping, telling),
+		{"the pod, and what protects", map[int]error{4: refused, 5: errOverQuota}, Waiting("trying it"), slices.Concat(laid, stopping, telling),
 			[]string{"blocked", `cannot apply ConfigMap app: configmaps "app" is forbidden: exceeded quota: all`}},
-		{"the policy that shuts it in: no pod", map[int]error{3: overQuota}, Waiting("trying it"), slices.Concat(laid[:3], stopping, telling),
+		{"the policy that shuts it in: no pod", map[int]error{3: errOverQuota}, Waiting("trying it"), slices.Concat(laid[:3], stopping, telling),
 			[]string{"blocked", `cannot apply ConfigMap app: configmaps "app" is forbidden: exceeded quota: all`}},
 	} {
 		t.Run(test.summary, func(t *testing.T) {
