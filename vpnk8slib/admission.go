@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -38,8 +39,11 @@ func (e *AdmissionError) Fix() string {
 // violates is what the admission plugin PodSecurity says (Kubernetes, pod-security-admission/admission/admission.go).
 var violates = regexp.MustCompile(`violates PodSecurity .*`)
 
+// exceeded is what a quota says to one pod too many. Ours would take the place of another; here it stands beside it.
+const exceeded = "exceeded quota"
+
 // Admits asks as dry runs which template an apply would make, and whether its pod would be taken; nothing, where the template is there
-// already. Whatever else is said of them is no refusal here: it may be of a name or a quota, and the apply itself is still to be judged.
+// already. What is said of a name, or of a quota that is used up, is no refusal here: the apply itself is still to be judged.
 func (k Kube) Admits(ctx context.Context, manager string, obj *Object) (there bool, err error) {
 	want, err := intentOf(obj)
 	if err != nil || want.bare {
@@ -58,7 +62,11 @@ func (k Kube) Admits(ctx context.Context, manager string, obj *Object) (there bo
 		err = k.Try(ctx, pod)
 	}
 	if err != nil {
-		if says := cmp.Or(violates.FindString(err.Error()), words(denied.FindString(err.Error()))); says != "" {
+		says := cmp.Or(violates.FindString(err.Error()), words(denied.FindString(err.Error())))
+		if says == "" && Refused(err) && !strings.Contains(err.Error(), exceeded) {
+			says = words(err.Error())
+		}
+		if says != "" {
 			return false, &AdmissionError{set.Namespace, says, err}
 		}
 	}

@@ -33,6 +33,8 @@ func TestAdmits(t *testing.T) {
 		{"a webhook that gives no code", 400, `admission webhook "w.example.org" denied the request without explanation`,
 			`cannot patch the pod: admission webhook "w.example.org" denied the request without explanation`},
 		{"a policy", 422, `pods "x" is forbidden: ` + policy + "failed expression: x", "cannot patch the pod: " + policy + "failed expression: x"},
+		{"limits of the namespace's", 403, `pods "x" is forbidden: minimum memory usage per Container is 64Mi, but request is 0`,
+			`cannot patch the pod: cannot try Pod app-vpn-preflight: pods "x" is forbidden: minimum memory usage per Container is 64Mi, but request is 0`},
 		{"a quota", 403, `pods "x" is forbidden: exceeded quota: all, requested: pods=1, used: pods=1, limited: pods=1`, ""},
 		{"its name", 409, `pods "x" already exists`, ""},
 		{"a webhook that does not answer", 500, `Internal error occurred: failed calling webhook "w.example.org"`, ""},
