@@ -248,10 +248,10 @@ func (v VPN) running(c vpnk8slib.Client) Status {
 		return v.closed(c)
 	case c.State() == vpnk8slib.Unprotected:
 		return Active("unsafe-mode=true: traffic leaves without VPN")
-	case !v.Link.Gateway.VPNConnected:
-		return v.down(c)
 	case v.unheard() && v.Pod.Agent.Client.Lost:
 		return Waiting(fmt.Sprintf("gateway %s is not heard: nothing leaves until it is back", gateway)).With(v.look(c))
+	case !v.Link.Gateway.VPNConnected:
+		return v.down(c)
 	case v.unheard() && v.Pod.Agent.Client.Error != "":
 		return Waiting(fmt.Sprintf("the way to gateway %s is not as it should be, nothing leaves: %s", gateway, v.Pod.Agent.Client.Error))
 	case v.unheard():

@@ -95,6 +95,10 @@ func TestVPNDesired(t *testing.T) {
 			mode: hook.Running, kind: "waiting", message: "the VPN tunnel of gateway gateways/gluetun is down: nothing leaves until it is up; see: juju status -m gateways gluetun"},
 		{summary: "the gateway is not heard any more, whatever it has published last", change: func(_ *hook.Unit, v *hook.VPN) { heard(v, overlay.ClientState{Lost: true, Tunnel: true}) },
 			mode: hook.Running, kind: "waiting", message: "gateway gateways/gluetun is not heard: nothing leaves until it is back; see: juju status -m gateways gluetun"},
+		{summary: "it has said that its tunnel is down, and is not heard any more", change: func(_ *hook.Unit, v *hook.VPN) {
+			heard(v, overlay.ClientState{Lost: true})
+			v.Link.Gateway.VPNConnected = false
+		}, mode: hook.Running, kind: "waiting", message: "gateway gateways/gluetun is not heard: nothing leaves until it is back"},
 		{summary: "it says by its heartbeats that the tunnel is down, and has not published it yet", change: func(_ *hook.Unit, v *hook.VPN) { heard(v, overlay.ClientState{}) },
 			mode: hook.Running, kind: "waiting", message: "the VPN tunnel of gateway gateways/gluetun is down: nothing leaves until it is up"},
 		{summary: "the overlay is not as it should be", change: func(_ *hook.Unit, v *hook.VPN) { heard(v, overlay.ClientState{Tunnel: true, Error: "no such device"}) },
