@@ -19,6 +19,7 @@ const (
 	keysMount    = "/keys"
 	socketVolume = "vpn-agent"
 	ownWireGuard = "vpn-wireguard"
+	guardName    = "vpn-guard"
 	residentName = "vpn-agent"
 	charmName    = "charm" // the container that Juju runs the charm in
 	namesPort    = 4793    // of the agent's resolver, on a pod's loopback
@@ -52,7 +53,7 @@ func (f fragment) withAgent(n Network, image, command string, c overlay.Config, 
 	if !n.Sidecars {
 		once = append(once, "--root-asks") // the next containers look for the gateway by its name
 	}
-	guard, resident := agent("vpn-guard", image, once...), agent(residentName, image, command)
+	guard, resident := agent(guardName, image, once...), agent(residentName, image, command)
 	resident.VolumeMounts = append(resident.VolumeMounts, f.shared...)
 	f.volumes = append(f.volumes, volume{Name: socketVolume, EmptyDir: &struct{}{}})
 	if f.keysName != "" {

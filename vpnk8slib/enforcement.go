@@ -28,7 +28,7 @@ func (e Enforcement) word() overlay.Word {
 }
 
 // EnforcementProbe is the measurement: an address inside the cluster that the kill switch does not admit answered before
-// the policy was there, and does not any more. An address outside is never tried: the attempt would be a leak.
+// the policy was there, and did not any more, in a pod without our guard. An address outside is never tried: the attempt would be a leak.
 type EnforcementProbe struct {
 	Target  netip.AddrPort `json:"target,omitzero"`
 	Before  bool           `json:"answered_before"` // while there was no policy

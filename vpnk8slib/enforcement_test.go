@@ -41,6 +41,7 @@ func TestProbe(t *testing.T) {
 	elsewhere := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), mute.Port())
 
 	const first, second = "uid-1", "uid-2"
+	guarded := func(uid string) string { return uid + " behind a guard" }
 	tests := []struct {
 		summary string
 		had     EnforcementProbe
@@ -63,6 +64,10 @@ func TestProbe(t *testing.T) {
 		{"enforced in the last pod: asked in this one", EnforcementProbe{Target: here, Before: true, Pod: first, Blocked: true}, true, second, "127.0.0.1", 0, EnforcementProbe{Target: here, Before: true, Pod: second}, NotEnforced},
 		{"the pod came to another node: silence would prove nothing", EnforcementProbe{Target: elsewhere, Before: true, Pod: first, Blocked: true}, true, second, "127.0.0.1", 0, EnforcementProbe{Target: elsewhere, Before: true}, EnforcementUnknown},
 		{"and back: measured", EnforcementProbe{Target: mute, Before: true}, true, second, "127.0.0.1", 0, EnforcementProbe{Target: mute, Before: true, Pod: second, Blocked: true}, Enforced},
+		{"a guard stands: the silence is its", EnforcementProbe{Target: here, Before: true, Pod: first}, true, guarded(second), "127.0.0.1", mute.Port(), EnforcementProbe{Target: here, Before: true, Pod: first}, NotEnforced},
+		{"a guard stands, and nobody has asked before", EnforcementProbe{Target: mute, Before: true}, true, guarded(first), "127.0.0.1", mute.Port(), EnforcementProbe{Target: mute, Before: true}, EnforcementUnknown},
+		{"a guard stands, on another node", EnforcementProbe{Target: elsewhere, Before: true, Pod: first, Blocked: true}, true, guarded(second), "127.0.0.1", here.Port(), EnforcementProbe{Target: elsewhere, Before: true, Pod: first, Blocked: true}, Enforced},
+		{"a guard stands, and the policy was deleted by hand", EnforcementProbe{Target: mute, Before: true, Pod: first, Blocked: true}, false, guarded(second), "127.0.0.1", mute.Port(), EnforcementProbe{Target: mute, Before: true, Pod: first, Blocked: true}, Enforced},
 		{"which pod this is, is not known", EnforcementProbe{Target: mute, Before: true, Pod: first, Blocked: true}, true, "", "", 0, EnforcementProbe{Target: mute, Before: true, Pod: first, Blocked: true}, EnforcementUnknown},
 	}
 	for _, test := range tests {
@@ -75,7 +80,12 @@ func TestProbe(t *testing.T) {
 			c.objects["Node /a"] = fmt.Sprintf(`{"spec":{"podCIDRs":["10.42.0.0/24"]},"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.9"}],"daemonEndpoints":{"kubeletEndpoint":{"Port":%d}}}}`, here.Port())
 			c.objects["Node /own"] = fmt.Sprintf(`{"status":{"daemonEndpoints":{"kubeletEndpoint":{"Port":%d}}}}`, test.port)
 			if test.pod != "" {
-				c.objects["Pod downloads/qbittorrent-0"] = fmt.Sprintf(`{"metadata":{"uid":%q},"spec":{"nodeName":"own"},"status":{"hostIP":%q}}`, test.pod, test.node)
+				uid, behind := strings.CutSuffix(test.pod, guarded(""))
+				containers := `[{"name":"charm-init"}]`
+				if behind {
+					containers = `[{"name":"charm-init"},{"name":"vpn-guard"}]`
+				}
+				c.objects["Pod downloads/qbittorrent-0"] = fmt.Sprintf(`{"metadata":{"uid":%q},"spec":{"nodeName":"own","initContainers":%s},"status":{"hostIP":%q}}`, uid, containers, test.node)
 			}
 			if test.policy {
 				c.objects["NetworkPolicy downloads/killswitch"] = `{"metadata":{"name":"qbittorrent-vpn-killswitch"}}`

@@ -51,8 +51,9 @@ type seenNode struct {
 type seenPod struct {
 	Metadata seenMetadata `json:"metadata"`
 	Spec     struct {
-		NodeName   string `json:"nodeName"`
-		Containers []struct {
+		NodeName       string          `json:"nodeName"`
+		InitContainers []seenContainer `json:"initContainers"`
+		Containers     []struct {
 			Name      string   `json:"name"`
 			Image     string   `json:"image"`
 			Command   []string `json:"command"`

@@ -99,11 +99,11 @@ func policyStands(v ClientView) Finding {
 	case len(v.Wider) > 0:
 		return Finding{check, Fail, "other NetworkPolicies allow more for this pod: " + strings.Join(v.Wider, ", ")}
 	case v.Enforced == NotEnforced:
-		return Finding{check, Fail, "this cluster does not enforce NetworkPolicies: what answered before ours was there still does"}
+		return Finding{check, Fail, "this cluster does not enforce NetworkPolicies: what answered before ours was there did so after that"}
 	case v.Enforced == EnforcementUnknown:
 		return Finding{check, Unknown, "nobody saw what answers without ours, so whether it is enforced is not known"}
 	default:
-		return Finding{check, Pass, "ours is enforced: " + v.Probe.Target.String() + " answered before it was there, and does not now"}
+		return Finding{check, Pass, "ours is enforced: " + v.Probe.Target.String() + " answered before it was there, and not after that"}
 	}
 }
 

@@ -123,11 +123,14 @@ func (v *ClientView) readState(ctx context.Context, r Reader, a App) error {
 
 // probe keeps the record of enforcement going: a target that answers while there is no policy yet, and then whether it
 // still does. Once the policy is known to be enforced in this pod nothing is asked any more. A pod that came to another
-// node asks nothing: there may be no route to the first one, and silence would prove nothing.
+// node asks nothing: there may be no route to the first one, and silence would prove nothing. Nor does one with a guard, which lets nobody
+// ask a kubelet: what was found before it was laid, on whatever node, is kept.
 func (v *ClientView) probe(ctx context.Context, r Reader, pod seenPod, policy bool) error {
 	node, _ := netip.ParseAddr(pod.Status.HostIP)
 	uid := pod.Metadata.UID
+	guarded := slices.ContainsFunc(pod.Spec.InitContainers, func(c seenContainer) bool { return c.Name == guardName })
 	switch {
+	case guarded:
 	case !policy:
 		target, err := kubelet(ctx, r, pod.Spec.NodeName, node)
 		if err != nil {
