@@ -61,7 +61,7 @@ lab-test: lab-build ## The lab's own tests
 
 e2e: ARCHES := $(shell go env GOARCH)
 e2e: pack lab-build ## Whole stories on the lab: real juju, real pods, real packets
-	$(RUN) -tags e2e -timeout 60m -v ./tests/e2e/...
+	$(RUN) -tags e2e -timeout 90m -v ./tests/e2e/...
 
 leaks: ARCHES := $(shell go env GOARCH)
 leaks: pack lab-build ## Look for a packet outside the tunnel while things go wrong, into build/leaks.json

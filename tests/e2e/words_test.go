@@ -111,6 +111,8 @@ func (w *teller) words() map[string]word {
 				w.external(ts, a[3], a[4], w.outside.Next, world.VPNAddress)
 			}
 		},
+		// remove MODEL POD...: deletes them, and waits until they are gone
+		"remove": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(w.Remove(ctx, a[0], a[1:]...)) },
 		// scrape MODEL/POD MODEL/POD LINE: waits until one pod reads a line among the metrics of another
 		"scrape": func(ts *testscript.TestScript, _ bool, a []string) {
 			line := strings.Join(a[2:], " ")
@@ -133,7 +135,7 @@ func (w *teller) words() map[string]word {
 		// peers PORT: waits until somebody outside gets an answer at this port of the address that the world sees, by TCP and by UDP;
 		// ! peers PORT: nobody does any more, by neither
 		"peers": func(ts *testscript.TestScript, neg bool, a []string) {
-			ts.Check(world.Until(ctx, 30*time.Second, func() string {
+			ts.Check(world.Until(ctx, 90*time.Second, func() string {
 				tcp, udp, err := w.Peer(ctx, a[0])
 				switch {
 				case err != nil:

@@ -66,10 +66,13 @@ func TestTheAgentKeepsTheGuard(t *testing.T) {
 	assert.Zero(t, s.counted.Of("198.18.1.1"), "LEAK")
 	// Somebody has both tables stand as they are, and do nothing.
 	require.NoError(t, s.pod.Do(t, func() error {
-		for _, family := range []string{"inet", "netdev"} {
-			if out, err := exec.Command("nft", "add table "+family+" "+guard.Table+" { flags dormant; }").CombinedOutput(); err != nil {
-				return fmt.Errorf("%w: %s", err, out)
-			}
+		sleep := ""
+		for _, family := range []string{"inet", "netdev"} { // at once: it may be laid again between the two
+			sleep += "add table " + family + " " + guard.Table + " { flags dormant; };"
+		}
+		out, err := exec.Command("nft", sleep).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
 		}
 		return nil
 	}))

@@ -167,27 +167,9 @@ func summary(records []Record) string {
 // pass lets time pass in which the workload goes on sending.
 func (s *stage) pass(d time.Duration) { time.Sleep(d) }
 
-// remove deletes pods, and waits until they are gone. What kubectl itself waits for, it has been seen to wait for without end.
 func (s *stage) remove(pods ...string) {
 	s.Helper()
-	uids := func() (string, error) {
-		return s.Kubectl(s.Context(), append([]string{"-n", s.model, "get", "pod", "--ignore-not-found", "-o", "jsonpath={range .items[*]}{.metadata.uid} {end}{.metadata.uid}"}, pods...)...)
-	}
-	before, err := uids()
-	require.NoError(s, err)
-	s.must(s.Kubectl(s.Context(), append([]string{"-n", s.model, "delete", "pod", "--wait=false"}, pods...)...))
-	require.NoError(s, world.Until(s.Context(), time.Minute, func() string {
-		now, err := uids()
-		if err != nil {
-			return err.Error()
-		}
-		for _, uid := range strings.Fields(before) {
-			if strings.Contains(now, uid) {
-				return "a pod is still there"
-			}
-		}
-		return ""
-	}))
+	require.NoError(s, s.Remove(s.Context(), s.model, pods...))
 }
 
 // leave takes the client from its gateway.

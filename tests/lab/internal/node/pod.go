@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
@@ -25,12 +27,24 @@ func InPod(ctx context.Context, lab where.Lab, pod string, argv ...string) (*exe
 	if err != nil {
 		return nil, err
 	}
+	// The oldest, which is there as long as the pod: another may end before it is entered, or not have come to the pod's network yet.
+	oldest, since := "", uint64(math.MaxUint64)
 	for _, g := range groups {
 		data, err := os.ReadFile(g)
-		if err == nil && strings.Contains(string(data), "pod"+string(uid)) {
-			pid := filepath.Base(filepath.Dir(g))
-			return exec.CommandContext(ctx, "nsenter", append([]string{"-t", pid, "-n", "--"}, argv...)...), nil
+		if err != nil || !strings.Contains(string(data), "pod"+string(uid)) {
+			continue
+		}
+		pid := filepath.Base(filepath.Dir(g))
+		n, err := strconv.Atoi(pid)
+		if err != nil {
+			return nil, err
+		}
+		if began, err := strconv.ParseUint(startTime(n), 10, 64); err == nil && began < since {
+			oldest, since = pid, began
 		}
 	}
-	return nil, fmt.Errorf("cannot find a process of pod %s: it is not running", pod)
+	if oldest == "" {
+		return nil, fmt.Errorf("cannot find a process of pod %s: it is not running", pod)
+	}
+	return exec.CommandContext(ctx, "nsenter", append([]string{"-t", oldest, "-n", "--"}, argv...)...), nil
 }
