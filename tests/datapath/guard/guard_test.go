@@ -196,6 +196,9 @@ func address(dst netip.Addr) unix.Sockaddr {
 }
 
 func datagram(dst netip.Addr) []byte {
+	if dst.Is6() {
+		return packet.Datagram(netip.MustParseAddr("fd42::5"), dst, 9000)
+	}
 	return packet.Datagram(netip.MustParseAddr("10.42.0.5"), dst, 9000)
 }
 
@@ -233,6 +236,8 @@ func TestNothingLeaves(t *testing.T) {
 		{"a raw socket", false, raw, guard.Out, "ipv4 udp"},
 		{"a frame", false, frame(0), guard.Raw, "ipv4 udp"},
 		{"a frame with a mark", false, frame(0x539), guard.Raw, "ipv4 udp"},
+		{"a frame of IPv6", true, frame(0), guard.Raw, "ipv6 udp"},
+		{"a frame of IPv6 with a mark", true, frame(0x539), guard.Raw, "ipv6 udp"},
 	}
 	to := func(i int) netip.Addr {
 		if ways[i].six {

@@ -36,21 +36,26 @@ func (s *stage) around() {
 	s.Helper()
 	self, err := os.Executable()
 	require.NoError(s, err)
-	dsts := []string{"198.18.251.1", "198.18.251.2"} // which nothing else sends to
+	dsts := []string{"198.18.251.1", "198.18.251.2", "2001:db8:113::fb:1", "2001:db8:113::fb:2"} // which nothing else sends to
 	for i, of := range []string{s.client(), control} {
 		namespace, name, _ := strings.Cut(of, "/")
-		own, err := s.Kubectl(s.Context(), "-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.podIP}")
+		own, err := s.Kubectl(s.Context(), "-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.podIPs[*].ip}")
 		require.NoError(s, err)
+		from := strings.Fields(own)
+		require.Len(s, from, 2, "an address of each family")
 		s.must(s.Lab(s.Context(), "exec", "--pod", of, "--", "sh", "-c", "ping -c 1 -W 1 $0 || :", node)) // whose hardware address is then known
-		s.must(s.Lab(s.Context(), "exec", "--pod", of, "--", self, "raw", own, dsts[i]))
+		for family, own := range from {
+			s.must(s.Lab(s.Context(), "exec", "--pod", of, "--", self, "raw", own, dsts[2*family+i]))
+		}
 	}
 	seen, err := s.OnUplink(s.Context(), dsts...)
 	require.NoError(s, err)
-	require.Zero(s, seen[dsts[0]], "LEAK: packets around every hook left the node")
+	require.Zero(s, seen[dsts[0]]+seen[dsts[2]], "LEAK: packets around every hook left the node")
 	require.GreaterOrEqual(s, seen[dsts[1]], 20, "the control is blind: of raw sockets and frames")
+	require.GreaterOrEqual(s, seen[dsts[3]], 10, "the control is blind: of frames of IPv6")
 }
 
-// send sends the same packet both ways, ten times.
+// send sends the same packet as a frame and, of IPv4, by a raw socket, ten times.
 func send(from, to string) error {
 	src, err := netip.ParseAddr(from)
 	if err != nil {
@@ -74,7 +79,9 @@ func send(from, to string) error {
 	}
 	p := packet.Datagram(src, dst, 7)
 	for range 10 {
-		err = errors.Join(err, packet.Raw(p), packet.Frame(p, "eth0", router, 0))
+		if err = errors.Join(err, packet.Frame(p, "eth0", router, 0)); dst.Is4() {
+			err = errors.Join(err, packet.Raw(p))
+		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	return err

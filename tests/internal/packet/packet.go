@@ -1,4 +1,4 @@
-// Package packet sends IPv4 packets that a test has made itself, around what a socket usually passes. It needs root.
+// Package packet sends packets that a test has made itself, around what a socket usually passes. It needs root.
 package packet
 
 import (
@@ -12,6 +12,11 @@ import (
 
 // Datagram is a whole UDP packet without a payload, from any port.
 func Datagram(src, dst netip.Addr, port uint16) []byte {
+	udp := append(binary.BigEndian.AppendUint16([]byte{0x10, 0}, port), 0, 8, 0, 0) // nobody whom it must not reach asks for a sum
+	if dst.Is6() {
+		p := []byte{0x60, 0, 0, 0, 0, byte(len(udp)), unix.IPPROTO_UDP, 64}
+		return append(append(append(p, src.AsSlice()...), dst.AsSlice()...), udp...)
+	}
 	p := []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0}
 	p = append(append(p, src.AsSlice()...), dst.AsSlice()...)
 	sum := uint32(0)
@@ -22,10 +27,10 @@ func Datagram(src, dst netip.Addr, port uint16) []byte {
 		sum = sum>>16 + sum&0xffff
 	}
 	binary.BigEndian.PutUint16(p[10:], ^uint16(sum))
-	return append(binary.BigEndian.AppendUint16(append(p, 0x10, 0), port), 0, 8, 0, 0)
+	return append(p, udp...)
 }
 
-// Raw hands a packet to the kernel with its header on. That it was dropped on its way out is no error.
+// Raw hands a packet of IPv4 to the kernel with its header on. That it was dropped on its way out is no error.
 func Raw(packet []byte) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
 	if err != nil {
@@ -53,7 +58,11 @@ func Frame(packet []byte, device string, to net.HardwareAddr, mark int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark); err != nil {
 		return err
 	}
-	neighbour := &unix.SockaddrLinklayer{Protocol: unix.ETH_P_IP<<8&0xff00 | unix.ETH_P_IP>>8, Ifindex: link.Index, Halen: uint8(len(to))}
+	protocol := uint16(unix.ETH_P_IP)
+	if packet[0]>>4 == 6 {
+		protocol = unix.ETH_P_IPV6
+	}
+	neighbour := &unix.SockaddrLinklayer{Protocol: protocol<<8 | protocol>>8, Ifindex: link.Index, Halen: uint8(len(to))}
 	copy(neighbour.Addr[:], to)
 	err = unix.Sendto(fd, packet, 0, neighbour)
 	if errors.Is(err, unix.ENOBUFS) {

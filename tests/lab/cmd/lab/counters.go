@@ -149,8 +149,8 @@ func sent(ctx context.Context, lab where.Lab, args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(kinds)
 }
 
-// strangers tells which pods' packets left the node outside the tunnel: none but those of the pod that nothing protects,
-// and of the cluster's resolver.
+// strangers tells whose packets left the node outside the tunnel, but for those of the node, of the pod that nothing protects, and of the
+// cluster's resolver.
 func strangers(ctx context.Context, lab where.Lab, _ []string) error {
 	all, err := read(ctx, lab)
 	if err != nil {
