@@ -30,8 +30,15 @@ type InvalidError struct {
 	Err  error
 }
 
+// longest is how much of what is wrong is told, in letters.
+const longest = 400
+
 func (e *InvalidError) Error() string {
-	return fmt.Sprintf("cannot use vpn-gateway data from %s: %v", e.From, e.Err)
+	text := []rune(e.Err.Error())
+	if len(text) > longest { // it repeats what somebody else has written
+		text = append(text[:longest], []rune(" ...")...)
+	}
+	return fmt.Sprintf("cannot use vpn-gateway data from %s: %s", e.From, string(text))
 }
 func (e *InvalidError) Unwrap() error { return e.Err }
 

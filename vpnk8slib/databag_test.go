@@ -229,3 +229,12 @@ func FuzzDatabag(f *testing.F) {
 		}
 	})
 }
+
+// What is told of somebody else's data has an end, however much of it is wrong.
+func TestWhatIsWrongHasAnEnd(t *testing.T) {
+	_, err := vpnk8slib.DecodeRequirerData("other", map[string]string{"config": `{"instance_name":"q","routing_methods":["` + strings.Repeat(`","`, 15000) + `"]}`})
+	var invalid *vpnk8slib.InvalidError
+	require.ErrorAs(t, err, &invalid)
+	assert.Less(t, len(err.Error()), 1000)
+	assert.True(t, strings.HasPrefix(err.Error(), "cannot use vpn-gateway data from other: "), err)
+}

@@ -19,11 +19,16 @@ var ztunnel = []netip.Addr{
 // Pods are selected, never listed: an ipBlock does not match a pod on Cilium. That one rule admits the gateway's
 // encapsulation, the cluster's DNS and the mesh's HBONE (TCP 15008) on any pod, and needs no change when a gateway moves.
 // An ipBlock stands only for what is no pod, each with its port: the API server (its Service's address too, for CNIs that
-// look before the address is translated), the Juju controller outside the cluster, a DNS cache on the node.
+// look before the address is translated), the Juju controller outside the cluster, the cluster's resolver, for which a cache on the node may
+// answer, by an address of its own or by the Service's.
 func KillSwitch(a App, n Network) *Object {
 	egress := []policyRule{{To: []policyPeer{{NamespaceSelector: &labelSelector{}}}}}
 	egress = append(egress, toAddresses(append(slices.Clone(n.APIServers), n.Controllers...), "TCP")...)
-	egress = append(egress, toAddresses(n.DNSOutside, "UDP", "TCP")...)
+	resolvers := slices.Clone(n.DNSOutside)
+	for _, a := range n.DNS {
+		resolvers = append(resolvers, netip.AddrPortFrom(a, 53))
+	}
+	egress = append(egress, toAddresses(resolvers, "UDP", "TCP")...)
 	var probes policyRule
 	for _, a := range ztunnel {
 		probes.To = append(probes.To, toHost(a))

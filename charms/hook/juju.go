@@ -343,6 +343,9 @@ func setPorts(ports []int) error {
 	return nil
 }
 
+// longest is how long a status is at most, in bytes: who looks reads no more, and a command takes an argument of 128 KiB at most.
+const longest = 2 << 10
+
 // setStatus makes one line of a message: what comes from others may hold anything, and a command takes no NUL.
 func setStatus(s Status) error {
 	message := strings.Map(func(r rune) rune {
@@ -351,6 +354,9 @@ func setStatus(s Status) error {
 		}
 		return r
 	}, s.Message)
+	if len(message) > longest {
+		message = strings.ToValidUTF8(message[:longest], "") + " ..."
+	}
 	if err := goops.SetUnitStatus(goops.StatusName(s.Kind), message); err != nil {
 		return fmt.Errorf("cannot set the status: %w", err)
 	}

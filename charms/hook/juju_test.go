@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/gruyaume/goops"
 	"github.com/stretchr/testify/assert"
@@ -316,4 +317,14 @@ func TestAStatusIsOneLine(t *testing.T) {
 	after := juju(t, model{}, "start")
 	require.NoError(t, setStatus(Active("in Zürich they say: a\x00b\nc\x1b]0;d\u202e")))
 	assert.Equal(t, []string{"active", "in Zürich they say: a b c ]0;d "}, after().Status)
+}
+
+// However much somebody else has written, the status is told, and not the hook failed: a command takes no more than 128 KiB in one argument.
+func TestAStatusHasAnEnd(t *testing.T) {
+	after := juju(t, model{}, "start")
+	require.NoError(t, setStatus(Active(strings.Repeat("é", 100<<10))))
+	told := after().Status[1]
+	assert.Less(t, len(told), 3<<10)
+	assert.True(t, utf8.ValidString(told))
+	assert.True(t, strings.HasSuffix(told, "é ..."), told[len(told)-8:])
 }

@@ -278,11 +278,29 @@ func TestGatewaySidecar(t *testing.T) {
 		echo "kept: $(iptables -t mangle -S VPNK8S-OUT | grep -c 198.51.100.201)"
 		sed -i 's/198.51.100.999/198.51.100.202/' drop4.rules
 		until_ 'iptables -t mangle -S VPNK8S-OUT | grep -q 198.51.100.202'
+		iptables -t mangle -D POSTROUTING -j VPNK8S-OUT; iptables -t mangle -F VPNK8S-IN
+		until_ 'iptables -t mangle -C POSTROUTING -j VPNK8S-OUT && iptables -t mangle -S VPNK8S-IN | grep -q -e -A'
+		echo "hung up again: $(iptables -t mangle -S | grep -c -e '-j VPNK8S')"
 		until_ '[ $(wc -l < rounds) -gt 8 ]'
 		until_ '[ $(grep -cz "^sleep" /proc/[0-9]*/cmdline | grep -c ":1") -lt 6 ]'
 		left=0; for c in /proc/[0-9]*/cmdline; do case $(tr '\0' ' ' < $c) in "sleep 1000 ") left=$((left + 1)) ;; esac; done 2>/dev/null
 		[ $left -le 1 ] && echo "no more than one is left" || echo "left: $left"`)
 	assert.Contains(t, out, "before: 4 0\n")
 	assert.Contains(t, out, "kept: 1\n")
+	assert.Contains(t, out, "hung up again: 4\n")
 	assert.Contains(t, out, "no more than one is left\n")
+}
+
+// Where the rules could not be laid in time the pod lost its way out. It has it again when they stand, and not before.
+func TestGatewayReopens(t *testing.T) {
+	p := lay(t, gatewayFiles(t), map[string]string{"gateway_init.sh": "exit 0", "gateway_sidecar.sh": "sleep 1000"}, soon...)
+	out := p.run(v4 + `
+		cp drop4.rules good; echo nonsense > drop4.rules
+		bash ./gateway-init.sh >&2; bash ./gateway-sidecar.sh >&2 &
+		sleep 1; echo "refused: $(ip route show default | grep -c eth0)"
+		cp good drop4.rules
+		until_ 'ip route show default | grep -q "via 10.42.0.1 dev eth0"'
+		echo "laid: $(iptables -t mangle -S | grep -c -e '-j VPNK8S') $(ip route get 198.51.100.200 | grep -c 'via 10.42.0.1 dev eth0')"`)
+	assert.Contains(t, out, "refused: 0\n")
+	assert.Contains(t, out, "laid: 4 1\n")
 }
