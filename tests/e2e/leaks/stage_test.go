@@ -38,8 +38,9 @@ type stage struct {
 	deploy        world.Deploy
 	names         map[string]*names // by pod
 	announcer     announcer
-	said          string         // by the gateway, before it talked rubbish
-	excused       map[string]int // packets, by kind, that left the client's pod in this scenario because its guard was taken away
+	said          string           // by the gateway, before it talked rubbish
+	seen          map[string]count // of the client when the last scenario was over: what leaves between two is the next one's
+	excused       map[string]int   // packets, by kind, that left the client's pod in this scenario because its guard was taken away
 }
 
 func (s *stage) client() string { return s.model + "/" + pod }
@@ -256,10 +257,10 @@ func (s *stage) observe(name string, play func()) (records []Record) {
 		if ownNow[kind].Began.Sub(own[kind].Began) > 2*time.Second { // of another sender
 			r.Sent = ownNow[kind].Sent
 		}
-		r.Uplink = max(ownNow[kind].Beside-own[kind].Beside, ownNow[kind].Pod-own[kind].Pod-s.excused[kind])
+		r.Uplink = max(ownNow[kind].Beside-s.seen[kind].Beside, ownNow[kind].Pod-s.seen[kind].Pod-s.excused[kind])
 		for source, n := range ownNow[kind].Arrived {
 			if !world.FromVPN(source) {
-				r.Wrong += n - own[kind].Arrived[source]
+				r.Wrong += n - s.seen[kind].Arrived[source]
 			}
 		}
 		r.Control = plainNow[kind].Beside > plain[kind].Beside
@@ -267,6 +268,7 @@ func (s *stage) observe(name string, play func()) (records []Record) {
 		r.OK = (r.Sent > 0 || rare) && r.Uplink == 0 && r.Wrong == 0 && r.Control
 		records = append(records, r)
 	}
+	s.seen = ownNow
 	return records
 }
 
