@@ -25,7 +25,7 @@ func TestADefaultRouteInPieces(t *testing.T) {
 		n.Via(t, "eth0", "2000::/3", "fe80::1")
 	}
 	for to, sees := range map[string]string{"198.18.0.1:443": "10.2.0.2", "[" + somewhere6 + "]:443": "fd10::2"} {
-		said, err := s.ask(pod.NS, to, moment)
+		said, err := s.ask(pod.NS, to, patience)
 		if assert.NoError(t, err, to) {
 			assert.Equal(t, "world sees "+sees, said)
 		}
