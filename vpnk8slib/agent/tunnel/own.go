@@ -31,32 +31,23 @@ func own(socket string) (p peer, is bool) {
 // said finds it in what WireGuard says of a device (www.wireguard.com/xplatform, "Cross-platform Userspace Implementation"): lines, each
 // peer's from its public key on, and at the end an error's number. The private key is among them: it is passed over.
 func said(answer io.Reader) (last peer, whole bool) {
-	var peers []peer
-	var of *peer
-	var seconds, nanoseconds int64
-	lines := bufio.NewScanner(io.LimitReader(answer, 1<<20))
-	for lines.Scan() {
-		key, value, _ := strings.Cut(lines.Text(), "=")
-		switch {
-		case key == "errno":
-			for _, p := range peers {
-				last = last.later(p)
+	var p peer // whom it is saying things of
+	var seconds int64
+	for lines := bufio.NewScanner(io.LimitReader(answer, 1<<20)); lines.Scan(); {
+		switch key, value, _ := strings.Cut(lines.Text(), "="); key {
+		case "errno":
+			return last.later(p), value == "0"
+		case "public_key":
+			last, p = last.later(p), peer{}
+		case "endpoint":
+			at, _ := netip.ParseAddrPort(value) // what is none is not known
+			p.at = at.Addr().Unmap().WithZone("")
+		case "last_handshake_time_sec":
+			seconds, _ = strconv.ParseInt(value, 10, 64) // 0: never
+		case "last_handshake_time_nsec":
+			if nanoseconds, err := strconv.ParseInt(value, 10, 64); err == nil && seconds != 0 {
+				p.shaken = time.Unix(seconds, nanoseconds)
 			}
-			return last, value == "0"
-		case key == "public_key":
-			peers = append(peers, peer{})
-			of, seconds, nanoseconds = &peers[len(peers)-1], 0, 0
-		case of == nil:
-		case key == "endpoint":
-			at, _ := netip.ParseAddrPort(value)
-			of.at = at.Addr().Unmap().WithZone("")
-		case key == "last_handshake_time_sec":
-			seconds, _ = strconv.ParseInt(value, 10, 64)
-		case key == "last_handshake_time_nsec":
-			nanoseconds, _ = strconv.ParseInt(value, 10, 64)
-		}
-		if of != nil && seconds != 0 {
-			of.shaken = time.Unix(seconds, nanoseconds)
 		}
 	}
 	return peer{}, false
