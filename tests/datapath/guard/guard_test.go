@@ -203,7 +203,7 @@ func datagram(dst netip.Addr) []byte {
 }
 
 // raw hands a packet to the kernel with its header on.
-func raw(dst netip.Addr) error { return quiet(packet.Raw(datagram(dst))) }
+func raw(dst netip.Addr) error { return quiet(packet.Raw(datagram(dst), "")) }
 
 // frame hands a packet to the interface itself.
 func frame(mark int) send {

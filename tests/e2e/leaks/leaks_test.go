@@ -7,6 +7,7 @@
 package leaks
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -85,7 +86,10 @@ var scenarios = []scenario{
 		},
 		mend: func(s *stage) { s.say(s.said) }},
 	{name: "StatefulSet recreated as Juju makes it", play: func(s *stage) { s.recreate() }},
-	{name: "node agents restarted", play: func(s *stage) { s.restart("hk kubelet", "hk kube-proxy", "knp --kubeconfig") }},
+	{name: "node agents restarted", play: func(s *stage) {
+		s.restart("containerd --config") // alone: the kubelet does not begin without it
+		s.restart("hk kubelet", "hk kube-proxy", "knp --kubeconfig")
+	}},
 	{name: "relation removed",
 		play: func(s *stage) { s.leave() },
 		mend: func(s *stage) { s.integrate("gluetun") }},
@@ -177,6 +181,7 @@ func (s *stage) leave() {
 	s.Helper()
 	s.must(s.Juju(s.Context(), "remove-relation", "-m", s.model, app, "gluetun:vpn-gateway"))
 	require.NoError(s, s.WaitStatus(s.Context(), 3*time.Minute, s.model, app+"/0", "blocked", "juju integrate"))
+	s.still()
 }
 
 // change takes the client to another gateway. The first one stays.
@@ -216,7 +221,8 @@ relation=$(/tmp/juju-exec gluetun/0 "relation-ids vpn-gateway" | head -1)
 	}
 }
 
-// recreate makes the client's StatefulSet anew without anything of ours, as Juju makes it.
+// recreate makes the client's StatefulSet anew without anything of ours, as Juju makes it. Somebody sends from its pod until that is ours again:
+// it may leave the pod, and not the node.
 func (s *stage) recreate() {
 	s.Helper()
 	text, err := s.Kubectl(s.Context(), "-n", s.model, "get", "statefulset", app, "-o", "json")
@@ -247,6 +253,9 @@ func (s *stage) recreate() {
 	require.NoError(s, err)
 	file := filepath.Join(s.TempDir(), "statefulset.json")
 	require.NoError(s, os.WriteFile(file, data, 0o644))
+	before := s.counts(s.client())
+	// Of the pod that has nothing of ours the kill switch is left.
+	bare, end := s.run(s.client(), app, func(ctx context.Context) bool { return !s.guarded(ctx) }, "beside")
 	s.must(s.Kubectl(s.Context(), "-n", s.model, "delete", "statefulset", app, "--wait=false"))
 	require.NoError(s, world.Until(s.Context(), time.Minute, func() string {
 		if _, err := s.Kubectl(s.Context(), "create", "-f", file); err != nil {
@@ -259,8 +268,20 @@ func (s *stage) recreate() {
 		if err != nil || !strings.Contains(containers, "vpn-guard") {
 			return "the StatefulSet is not patched again"
 		}
+		if !s.guarded(s.Context()) {
+			return "its pod is not another yet"
+		}
 		return ""
 	}))
+	end()
+	s.excused = map[string]int{}
+	for kind, now := range s.counts(s.client()) {
+		if kind != "dns" { // nobody asks there
+			assert.Positive(s, bare.sent(kind), "nothing of %s was sent from the pod that has nothing of ours", kind)
+			s.excused[kind] = now.Pod - before[kind].Pod
+			assert.Positive(s, s.excused[kind], "the policy is not asked: no packet of %s has left the pod", kind)
+		}
+	}
 }
 
 // restart ends programs of the node, without a chance to say anything, and starts them again as they were.
@@ -276,13 +297,18 @@ setsid -f "${command[@]}" >/dev/null 2>&1 </dev/null`
 	s.pass(5 * time.Second)
 }
 
-// open leads the client's pod out of its own interface, by hand: without the overlay, and by routes of either family.
+// open leads the client's pod out of its own interface, by hand: without the overlay, and by routes of either family. The guard drops what is
+// led so, of each kind.
 func (s *stage) open() {
 	s.Helper()
+	before := s.dropped()
 	back, err := s.Astray(s.Context(), s.client())
 	require.NoError(s, err)
 	s.pass(3 * time.Second)
 	require.NoError(s, back())
+	for kind, n := range s.dropped() {
+		assert.Greater(s, n, before[kind], "the guard is not asked: of %s", kind)
+	}
 }
 
 // gateway runs a command in the gateway pod's network, as root.

@@ -12,9 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/charmarr/charmarr-go/tests/internal/packet"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/guard"
 )
 
 // TestMain is this program in a pod's network as well: it sends around everything that a socket usually passes.
@@ -31,10 +33,15 @@ func TestMain(m *testing.M) {
 // node is the pods' router.
 const node = "10.42.0.1"
 
-// around sends by raw sockets and as whole frames, as root, from a pod and then from the one that nothing protects.
+// around sends by raw sockets and as whole frames, as root, by the pod's own interface: from a pod that is led astray, and then from the one
+// that nothing protects. The guard drops each.
 func (s *stage) around() {
 	s.Helper()
 	self, err := os.Executable()
+	require.NoError(s, err)
+	back, err := s.Astray(s.Context(), s.client())
+	require.NoError(s, err)
+	before, err := s.Counter(s.Context(), s.client(), "netdev", guard.Raw)
 	require.NoError(s, err)
 	dsts := []string{"198.18.251.1", "198.18.251.2", "2001:db8:113::fb:1", "2001:db8:113::fb:2"} // which nothing else sends to
 	for i, of := range []string{s.client(), control} {
@@ -48,14 +55,21 @@ func (s *stage) around() {
 			s.must(s.Lab(s.Context(), "exec", "--pod", of, "--", self, "raw", own, dsts[2*family+i]))
 		}
 	}
+	after, err := s.Counter(s.Context(), s.client(), "netdev", guard.Raw)
+	require.NoError(s, err)
+	require.NoError(s, back())
 	seen, err := s.OnUplink(s.Context(), dsts...)
 	require.NoError(s, err)
+	assert.GreaterOrEqual(s, after-before, 2*each, "the guard is not asked about frames")
 	require.Zero(s, seen[dsts[0]]+seen[dsts[2]], "LEAK: packets around every hook left the node")
-	require.GreaterOrEqual(s, seen[dsts[1]], 20, "the control is blind: of raw sockets and frames")
-	require.GreaterOrEqual(s, seen[dsts[3]], 10, "the control is blind: of frames of IPv6")
+	require.GreaterOrEqual(s, seen[dsts[1]], 2*each, "the control is blind: of raw sockets and frames")
+	require.GreaterOrEqual(s, seen[dsts[3]], each, "the control is blind: of frames of IPv6")
 }
 
-// send sends the same packet as a frame and, of IPv4, by a raw socket, ten times.
+// each is how often each is sent.
+const each = 10
+
+// send sends the same packet as a frame and, of IPv4, by a raw socket, by the pod's own interface.
 func send(from, to string) error {
 	src, err := netip.ParseAddr(from)
 	if err != nil {
@@ -78,9 +92,9 @@ func send(from, to string) error {
 		}
 	}
 	p := packet.Datagram(src, dst, 7)
-	for range 10 {
+	for range each {
 		if err = errors.Join(err, packet.Frame(p, "eth0", router, 0)); dst.Is4() {
-			err = errors.Join(err, packet.Raw(p))
+			err = errors.Join(err, packet.Raw(p, "eth0"))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

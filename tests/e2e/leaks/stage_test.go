@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +34,8 @@ type stage struct {
 	method, model string
 	mesh          bool // the model is in one
 	deploy        world.Deploy
-	names         map[string]*names // by pod
+	names         map[string]*beside // by pod
+	beside        *beside            // of the client
 	announcer     announcer
 	said          string           // by the gateway, before it talked rubbish
 	seen          map[string]count // of the client when the last scenario was over: what leaves between two is the next one's
@@ -61,10 +60,15 @@ func (s *stage) inside(command ...string) {
 type count struct {
 	Sent    int            // by its sender now: a new one begins with 0
 	Began   time.Time      // when that one did, nearly; zero: there is none, or one for all time
+	Back    int            // answers that its sender now has heard
+	Also    int            // beside it, whether the workload may run or not; of all time
 	Beside  int            // packets, or questions, that left the node outside of the tunnel
 	Pod     int            // packets that left the pod so
 	Arrived map[string]int // by the source that was seen
 }
+
+// anew says whether c is of another sender than before.
+func (c count) anew(before count) bool { return c.Began.Sub(before.Began) > 2*time.Second }
 
 // counts are all of a pod's.
 func (s *stage) counts(of string) map[string]count {
@@ -72,7 +76,6 @@ func (s *stage) counts(of string) map[string]count {
 	out := map[string]count{}
 	seen, err := s.Sent(s.Context(), of)
 	require.NoError(s, err)
-	namespace, name, _ := strings.Cut(of, "/")
 	container := app
 	if of == control {
 		container = "plain"
@@ -83,14 +86,23 @@ func (s *stage) counts(of string) map[string]count {
 	}
 	began := time.Now().Add(-time.Duration(sender.Seconds * float64(time.Second)))
 	for kind, k := range seen {
-		out[kind] = count{Sent: sender.Kinds[kind].Sent, Began: began, Beside: k.Uplink, Pod: k.Pod, Arrived: k.Arrived}
+		c := count{Sent: sender.Kinds[kind].Sent, Began: began, Beside: k.Uplink, Pod: k.Pod, Arrived: k.Arrived}
+		for _, n := range sender.Kinds[kind].Answered {
+			c.Back += n
+		}
+		out[kind] = c
 	}
-	c := count{Arrived: map[string]int{}}
-	c.Sent = s.names[of].asked()
+	if of == s.client() {
+		for kind, c := range out {
+			c.Also = s.also(kind)
+			out[kind] = c
+		}
+	}
+	c := count{Also: s.names[of].sent("dns"), Arrived: map[string]int{}}
 	questions, err := s.Arrivals(s.Context(), "dns")
 	require.NoError(s, err)
 	for _, a := range questions {
-		if !strings.HasSuffix(a.Dst, "."+domain(namespace, name)+".") {
+		if !strings.HasSuffix(a.Dst, "."+domain(of)+".") {
 			continue
 		}
 		c.Arrived[a.Src]++
@@ -102,60 +114,14 @@ func (s *stage) counts(of string) map[string]count {
 	return out
 }
 
-func domain(namespace, name string) string { return name + "." + namespace + ".leaks.test" }
-
-// names asks for names in a pod, again after each end of it.
-type names struct {
-	asking sync.Mutex // held while it may
-
-	mu   sync.Mutex
-	last int // of the process that runs
-	sum  int // of those before it
-}
-
-func (n *names) asked() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.sum + n.last
-}
-
-// Write takes the program's lines: how often it has asked.
-func (n *names) Write(text []byte) (int, error) {
-	lines := strings.Fields(string(text))
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(lines) > 0 {
-		n.last, _ = strconv.Atoi(lines[len(lines)-1])
-	}
-	return len(text), nil
-}
-
-// ask keeps it going until the test ends.
-func (s *stage) ask(of, container string) {
-	n := &names{}
-	s.names[of] = n
+// domain is what a pod asks for names of.
+func domain(of string) string {
 	namespace, name, _ := strings.Cut(of, "/")
-	s.again(200*time.Millisecond, func(ctx context.Context) {
-		n.asking.Lock()
-		defer n.asking.Unlock()
-		// A pod whose workload may not run yet asks for nothing, and would be heard: its policy admits the cluster's resolver.
-		if _, err := s.Sender(ctx, of, container); err != nil {
-			return
-		}
-		// By a process group of its own, which ends with the test; in the pod it ends with its container.
-		cmd := exec.CommandContext(ctx, s.Root+"/build/bin/lab", "kubectl", "-n", namespace, "exec", name, "-c", container, "--", "/usr/bin/probe", "names", domain(namespace, name))
-		cmd.Env = append(cmd.Environ(), "LAB_DIR="+s.Dir)
-		cmd.WaitDelay = time.Second // what it has begun in the pod may hold its output
-		cmd.Stdout = n
-		_ = cmd.Run() // its end is the pod's, or the test's
-		n.mu.Lock()
-		n.sum, n.last = n.sum+n.last, 0
-		n.mu.Unlock()
-	})
+	return name + "." + namespace + ".leaks.test"
 }
 
-// again does something beside the scenarios, with a pause after each time, until the test ends.
-func (s *stage) again(pause time.Duration, do func(ctx context.Context)) {
+// again does something beside the scenarios, with a pause after each time, until the test ends, or who called ends it.
+func (s *stage) again(pause time.Duration, do func(ctx context.Context)) (end func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() {
@@ -163,7 +129,9 @@ func (s *stage) again(pause time.Duration, do func(ctx context.Context)) {
 			do(ctx)
 		}
 	})
-	s.Cleanup(func() { stop(); ended.Wait() })
+	end = func() { stop(); ended.Wait() }
+	s.Cleanup(end)
+	return end
 }
 
 // back waits until the client's packets arrive from the VPN again, beyond those that have arrived now.
@@ -172,11 +140,15 @@ func (s *stage) back() error {
 	return world.Until(s.Context(), 3*time.Minute, func() string {
 		now := s.counts(s.client())
 		for _, kind := range kinds {
-			if now[kind].Sent == 0 {
+			if now[kind].Sent == 0 && kind != "dns" {
 				return "nothing of " + kind + " is sent"
 			}
 		}
-		if now["dns"].Sent <= before["dns"].Sent { // who asks tells of it a moment after the answer
+		// Nobody out there writes down who pings him. Who begins to send hears nothing until there is a way.
+		if last := before["icmp4"]; now["icmp4"].Back == 0 || now["icmp4"].Back == last.Back && !now["icmp4"].anew(last) {
+			return "no ping is answered"
+		}
+		if now["dns"].Also <= before["dns"].Also { // who asks tells of it a moment after the answer
 			return "nobody has asked for a name since"
 		}
 		through := map[string]string{"tcp4": world.VPNAddress, "udp4": world.VPNAddress, "dns": world.VPNAddress}
@@ -254,9 +226,10 @@ func (s *stage) observe(name string, play func()) (records []Record) {
 	for _, kind := range append(slices.Sorted(maps.Keys(trackers)), kinds...) {
 		r := Record{Scenario: name, Method: s.method, Mesh: s.mesh, Probe: kind, Held: float64(int(held*10)) / 10}
 		r.Sent = ownNow[kind].Sent - own[kind].Sent
-		if ownNow[kind].Began.Sub(own[kind].Began) > 2*time.Second { // of another sender
+		if ownNow[kind].anew(own[kind]) {
 			r.Sent = ownNow[kind].Sent
 		}
+		r.Sent += ownNow[kind].Also - own[kind].Also
 		r.Uplink = max(ownNow[kind].Beside-s.seen[kind].Beside, ownNow[kind].Pod-s.seen[kind].Pod-s.excused[kind])
 		for source, n := range ownNow[kind].Arrived {
 			if !world.FromVPN(source) {
@@ -285,10 +258,11 @@ func newStage(t *testing.T, method string, mesh bool) *stage {
 	w, err := world.New("leaks")
 	require.NoError(t, err)
 	require.NoError(t, w.Up(t.Context()))
-	s := &stage{World: w, T: t, method: method, mesh: mesh, model: "leaks-" + method, deploy: world.Deploy{World: w}, names: map[string]*names{}}
+	s := &stage{World: w, T: t, method: method, mesh: mesh, model: "leaks-" + method, deploy: world.Deploy{World: w}, names: map[string]*beside{}}
 	t.Cleanup(func() { require.NoError(t, errors.Join(w.Down(context.Background()))) })
-	s.ask(s.client(), app)
-	s.ask(control, "plain")
+	s.names[s.client()], _ = s.run(s.client(), app, s.guarded, "names", domain(s.client()))
+	s.names[control], _ = s.run(control, "plain", func(context.Context) bool { return true }, "names", domain(control))
+	s.beside, _ = s.run(s.client(), app, s.guarded, "beside")
 	s.again(time.Second, func(ctx context.Context) { _ = s.announcer.ask(ctx, s) }) // while there is no pod there is nobody who could
 	s.must(s.Juju(t.Context(), "add-model", s.model))
 	if mesh {

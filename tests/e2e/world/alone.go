@@ -145,18 +145,26 @@ func (w World) GuardAlone(ctx context.Context, pod string, d time.Duration) erro
 func (w World) Dropped(ctx context.Context, pod string) (map[string]int, error) {
 	dropped := map[string]int{}
 	for kind, counter := range map[string]string{"tcp4": "ipv4_tcp", "udp4": "ipv4_udp", "icmp4": "ipv4_icmp", "tcp6": "ipv6_tcp", "udp6": "ipv6_udp"} {
-		text, err := w.Lab(ctx, "exec", "--pod", pod, "--", "nft", "list", "counter", "inet", guard.Table, "judged_"+counter)
+		n, err := w.Counter(ctx, pod, "inet", "judged_"+counter)
 		if err != nil {
 			return nil, err
-		}
-		_, after, _ := strings.Cut(text, "packets ")
-		var n int
-		if _, err := fmt.Sscan(after, &n); err != nil {
-			return nil, fmt.Errorf("cannot read what the guard of %s has dropped: %w", pod, err)
 		}
 		dropped[kind] = n
 	}
 	return dropped, nil
+}
+
+// Counter reads one of a pod's guard, in its table of that family.
+func (w World) Counter(ctx context.Context, pod, family, name string) (n int, err error) {
+	text, err := w.Lab(ctx, "exec", "--pod", pod, "--", "nft", "list", "counter", family, guard.Table, name)
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(text, "packets ")
+	if _, err := fmt.Sscan(after, &n); err != nil {
+		return 0, fmt.Errorf("cannot read the counter %s of the guard of %s: %w", name, pod, err)
+	}
+	return n, nil
 }
 
 // held does something while a pod's packets are led astray and nobody repairs anything.

@@ -30,13 +30,19 @@ func Datagram(src, dst netip.Addr, port uint16) []byte {
 	return append(p, udp...)
 }
 
-// Raw hands a packet of IPv4 to the kernel with its header on. That it was dropped on its way out is no error.
-func Raw(packet []byte) error {
+// Raw hands a packet of IPv4 to the kernel with its header on, for an interface, or with none named for the one that it is routed to. That
+// it was dropped on its way out is no error.
+func Raw(packet []byte, device string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
+	if device != "" {
+		if err := unix.BindToDevice(fd, device); err != nil {
+			return err
+		}
+	}
 	err = unix.Sendto(fd, packet, 0, &unix.SockaddrInet4{Addr: [4]byte(packet[16:20])})
 	if errors.Is(err, unix.EPERM) {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -45,25 +46,59 @@ type sender struct {
 	kinds map[string]*KindOfSent
 }
 
-// Serve sends until ctx ends.
+// Serve sends until ctx ends, and tells whoever asks.
 func Serve(ctx context.Context) error {
-	namespace, pod, err := whoAmI()
-	if err != nil {
-		return err
-	}
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	s := &sender{began: time.Now(), kinds: map[string]*KindOfSent{}}
-	for n, kind := range Kinds {
-		s.kinds[kind] = &KindOfSent{Answered: map[string]int{}}
-		go s.send(ctx, kind, Target(namespace, pod, n))
+	s, err := begin(ctx)
+	if err != nil {
+		return err
 	}
 	go s.tell(l)
 	<-ctx.Done()
 	return nil
+}
+
+// Beside sends until ctx ends, whoever else does from this pod, and prints once a second how many of each kind it has sent.
+func Beside(ctx context.Context, to io.Writer) error {
+	s, err := begin(ctx)
+	if err != nil {
+		return err
+	}
+	for tick := time.NewTicker(time.Second); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		sent := map[string]int{}
+		s.mu.Lock()
+		for kind, k := range s.kinds {
+			sent[kind] = k.Sent
+		}
+		s.mu.Unlock()
+		if err := json.NewEncoder(to).Encode(sent); err != nil {
+			return err
+		}
+	}
+}
+
+func begin(ctx context.Context) (*sender, error) {
+	namespace, pod, err := whoAmI()
+	if err != nil {
+		return nil, err
+	}
+	s := &sender{began: time.Now(), kinds: map[string]*KindOfSent{}}
+	for _, kind := range Kinds { // all, before any counts
+		s.kinds[kind] = &KindOfSent{Answered: map[string]int{}}
+	}
+	for n, kind := range Kinds {
+		go s.send(ctx, kind, Target(namespace, pod, n))
+	}
+	return s, nil
 }
 
 // Ask prints what this pod's sender tells of itself.

@@ -38,7 +38,7 @@ func main() {
 		<-c
 		return
 	}
-	if len(os.Args) == 2 && (os.Args[1] == "send" || os.Args[1] == "sent") {
+	if len(os.Args) == 2 && (os.Args[1] == "send" || os.Args[1] == "beside" || os.Args[1] == "sent") {
 		if err := without(os.Args[1]); err != nil {
 			fmt.Fprintln(os.Stderr, "probe:", err)
 			os.Exit(1)
@@ -58,7 +58,7 @@ func main() {
 	}
 	kinds := map[string]func(string) (string, error){"http": fetch, "tcp": tcp, "udp": udp, "icmp": ping, "dns": resolve}
 	if len(os.Args) != 3 || kinds[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: probe http|tcp|udp|icmp|dns DST\n       probe send|sent\n       probe names DOMAIN\n       probe receive :PORT\n       probe sleep")
+		fmt.Fprintln(os.Stderr, "usage: probe http|tcp|udp|icmp|dns DST\n       probe send|beside|sent\n       probe names DOMAIN\n       probe receive :PORT\n       probe sleep")
 		os.Exit(2)
 	}
 	if os.Args[1] != "icmp" { // which needs a raw socket
@@ -88,6 +88,10 @@ func without(word string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	if word == "beside" {
+		asWorkload()
+		return sender.Beside(ctx, os.Stdout)
+	}
 	return sender.Serve(ctx)
 }
 
@@ -100,7 +104,7 @@ func asWorkload() {
 }
 
 // names asks this container's resolver for one new name below a domain after the other, without end, and prints how many once a
-// second. It waits for no answer.
+// second, as what sends beside does. It waits for no answer.
 func names(domain string) error {
 	asWorkload()
 	config, err := dns.ClientConfigFromFile("/etc/resolv.conf")
@@ -121,7 +125,7 @@ func names(domain string) error {
 		_, _ = conn.Write(text) // refused by this pod's own network: that is what is hoped for
 		time.AfterFunc(patience, func() { _ = conn.Close() })
 		if asked%20 == 0 {
-			fmt.Println(asked)
+			_ = json.NewEncoder(os.Stdout).Encode(map[string]int{"dns": asked})
 		}
 	}
 }
