@@ -47,7 +47,7 @@ func claimOf(a App, files map[string]string) Claim {
 	c := Claim{Gateway: a.Namespace + "/" + a.Name}
 	for _, m := range methods {
 		id, network := m.claims(files)
-		if addr := network.Addr(); id > 0 && id < vxlanIDs && addr.Is4() && addr.IsPrivate() && network.Bits() >= overlayBits {
+		if id > 0 && id < vxlanIDs && private(network) && network.Bits() >= overlayBits {
 			c.VXLANID, c.Network = id, network.Masked()
 		}
 	}

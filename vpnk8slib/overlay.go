@@ -14,10 +14,18 @@ type OverlayNetwork struct{ prefix netip.Prefix }
 // ParseOverlayNetwork reads the form on the wire.
 func ParseOverlayNetwork(s string) (OverlayNetwork, error) {
 	p, err := netip.ParsePrefix(s + ".0/24")
-	if err != nil || !p.Addr().IsPrivate() || !p.Addr().Is4() {
+	if err != nil || !private(p) {
 		return OverlayNetwork{}, fmt.Errorf("cannot use overlay network %q: write the first three octets of a private network, such as 172.16.0", s)
 	}
 	return OverlayNetwork{p}, nil
+}
+
+// privates are the networks that an overlay may be in (RFC 1918), the first of them first: whatever else there is, others may have.
+var privates = []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("10.0.0.0/8")}
+
+// private says whether all of a network is in one of them.
+func private(n netip.Prefix) bool {
+	return slices.ContainsFunc(privates, func(p netip.Prefix) bool { return p.Bits() <= n.Bits() && p.Contains(n.Addr()) })
 }
 
 // DefaultOverlay is 172.16.0.0/24, as charmarr-lib-vpn has it.
@@ -55,8 +63,7 @@ func FreeOverlay(n Network) OverlayNetwork { return freeOverlay(0, n.Direct()) }
 
 // freeOverlay begins with the start-th network of those that there are, and goes around.
 func freeOverlay(start int, taken CIDRs) OverlayNetwork {
-	for _, private := range []string{"172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8"} {
-		all := netip.MustParsePrefix(private)
+	for _, all := range privates {
 		there := 1 << (overlayBits - all.Bits())
 		for n := range there {
 			p := ahead(netip.PrefixFrom(all.Addr(), overlayBits), (start+n)%there)

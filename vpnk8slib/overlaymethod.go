@@ -44,6 +44,9 @@ func (byOverlay) check(d ProviderData) error {
 		return errors.New("overlay is required with routing_method overlay")
 	}
 	o := *d.Overlay
+	if !private(o.Network) {
+		return fmt.Errorf("overlay: network must be a private IPv4 network, such as 172.16.0.0/20, not %s", o.Network)
+	}
 	if o.Block.Bits() < 24 || o.Block.Bits() < o.Network.Bits() || !o.Network.Contains(o.Block.Addr()) {
 		return fmt.Errorf("overlay: block must be in the overlay's network %s and no wider than /24, not %s", o.Network, o.Block)
 	}

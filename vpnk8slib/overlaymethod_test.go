@@ -212,6 +212,10 @@ func TestBadOverlayData(t *testing.T) {
 	good := offered(t, byOverlay(t))["config"]
 	tests := []struct{ from, to, err string }{
 		{`"network":"172.16.0.0/20"`, `"network":"172.16.0.0/33"`, "overlay"},
+		{`"network":"172.16.0.0/20"`, `"network":"100.64.0.0/20"`, "overlay: network must be a private IPv4 network, such as 172.16.0.0/20, not 100.64.0.0/20"},
+		{`"network":"172.16.0.0/20"`, `"network":"172.16.0.0/11"`, "network must be a private IPv4 network"},
+		{`"network":"172.16.0.0/20"`, `"network":"192.168.0.0/15"`, "network must be a private IPv4 network"},
+		{`"network":"172.16.0.0/20"`, `"network":"fd00::/20"`, "network must be a private IPv4 network"},
 		{`"network":"172.16.0.0/20"`, `"network":"172.17.0.0/20"`, "block must be in the overlay's network 172.17.0.0/20"},
 		{`"gateway":"172.16.0.1"`, `"gateway":"172.17.0.1"`, "gateway must be another address in 172.16.0.0/20"},
 		{`"gateway":"172.16.0.1"`, `"gateway":"172.16.0.17"`, "units must not reach over"},
