@@ -79,6 +79,41 @@ func TestSetUpAgain(t *testing.T) {
 	assert.Error(t, err, "what is not direct any more takes the overlay")
 }
 
+// An end takes at once what fits into its pod's own interface with the encapsulation around it, and no more than the gateway tells of its
+// tunnel: the lesser of the two, also when one of them becomes another.
+func TestWhatAnEndTakesAtOnce(t *testing.T) {
+	s := newWorld(t)
+	s.mtu = 1450
+	pod := s.join("10.42.0.5", "fd42::5")
+	for _, test := range []struct{ told, takes int }{{1420, 1400}, {0, 1400}, {1401, 1400}, {1399, 1399}, {1320, 1320}, {1420, 1400}} {
+		c := way
+		c.MTU = test.told
+		s.set(pod, c)
+		assert.Equal(t, test.takes, pod.Takes(t, "vxlan0"), "told %d", test.told)
+	}
+	wide := way
+	wide.MTU = 1420
+	pod.MTU(t, "eth0", 1500)
+	s.set(pod, wide)
+	assert.Equal(t, 1420, pod.Takes(t, "vxlan0"), "a wider interface")
+	pod.MTU(t, "eth0", 1400)
+	s.set(pod, wide)
+	assert.Equal(t, 1350, pod.Takes(t, "vxlan0"), "a narrower one")
+	wide.Peer = netip.MustParseAddr("fd42::7")
+	s.set(pod, wide)
+	assert.Equal(t, 1330, pod.Takes(t, "vxlan0"), "IPv6 around it takes twenty more")
+
+	gateway := s.gatewayPod("10.42.0.7", nil)
+	gateway.config.Gateway.MTU = 1420
+	gateway.Configure(gateway.config)
+	gateway.Start()
+	wide.Peer = way.Peer
+	client := s.clientAgent("10.42.0.6", wide, qbittorrentKey)
+	s.through(client.NS)
+	assert.Equal(t, 1400, client.Takes(t, "vxlan0"), "an agent's end")
+	assert.Equal(t, 1400, gateway.Takes(t, "vxlan0"), "the gateway's end")
+}
+
 // Without its interface the way is closed, even without the guard: the CNI's own routes lead nowhere.
 func TestTheWayFailsClosed(t *testing.T) {
 	s := newStage(t)

@@ -102,6 +102,12 @@ func (n *NS) MTU(t *testing.T, name string, bytes int) {
 	require.NoError(t, n.links.LinkSetMTU(n.link(t, name), bytes))
 }
 
+// Takes is how much an interface takes at once, in bytes.
+func (n *NS) Takes(t *testing.T, name string) int {
+	t.Helper()
+	return n.link(t, name).Attrs().MTU
+}
+
 // Delete takes an interface away.
 func (n *NS) Delete(t *testing.T, name string) {
 	t.Helper()
