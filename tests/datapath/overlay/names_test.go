@@ -158,6 +158,19 @@ func TestNamesAreSplit(t *testing.T) {
 	assert.Zero(t, inside.Load(), "LEAK: the cluster heard of a name from outside")
 	assert.Equal(t, before+1, outside.Load())
 
+	// The gateway is there, and tells that its tunnel is dead: nobody waits for a resolver behind it.
+	s.world.Less(t, "t0.7", "10.2.0.2/32")
+	pod.later("the tunnel is told to be dead", func(r overlay.Report) bool { return !r.Client.Lost && !r.Client.Tunnel })
+	for user, uid := range users {
+		for _, transport := range []string{"udp", "tcp"} {
+			began := time.Now()
+			assert.Equal(t, "SERVFAIL", ask(pod.NS, uid, transport, clusterResolver, tracker), "%s %s", user, transport)
+			assert.Less(t, time.Since(began), 500*time.Millisecond, "%s %s", user, transport)
+			assert.Equal(t, "10.43.0.1", ask(pod.NS, uid, transport, clusterResolver, service), "%s %s", user, transport)
+		}
+	}
+	assert.EqualValues(t, 4, inside.Swap(0))
+
 	gateway.gone(t)
 	pod.Until("the gateway is lost", func(r overlay.Report) bool { return r.Client.Lost })
 	assert.Equal(t, "SERVFAIL", ask(pod.NS, workload, "udp", clusterResolver, tracker))
