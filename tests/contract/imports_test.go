@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -133,6 +134,20 @@ func TestImports(t *testing.T) {
 	}
 	assert.Greater(t, files, 40, "the files of the product were looked at")
 	assert.Greater(t, imports, files)
+}
+
+// The agent starts no program, and has nothing in it that would: at rest it is one process, whatever others' code it is made of. The library
+// cannot be asked that: Kubernetes' client starts programs for credentials.
+func TestNothingInTheAgentStartsAProgram(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", "./vpnk8slib/agent/cmd")
+	list.Dir = root
+	out, err := list.Output()
+	require.NoError(t, err)
+	all := strings.Fields(string(out))
+	for _, there := range []string{module + "/vpnk8slib/agent/guard", "github.com/miekg/dns", "net/http"} {
+		assert.Contains(t, all, there, "what it is made of was looked at")
+	}
+	assert.NotContains(t, all, "os/exec")
 }
 
 // What somebody in a hurry would write, and what the rules say.
