@@ -66,6 +66,12 @@ func TestGoldenOverlay(t *testing.T) {
 			golden(t, name, protect[n].Apply)
 		}
 	}
+	// Where some node knows no sidecars the guard comes first all the same, and the agent that stays is a container beside the workload's.
+	plain := routedByOverlay(t)
+	plain.Network.Sidecars = false
+	protect, _, err = vpnk8slib.ClientPlans(plain)
+	require.NoError(t, err)
+	golden(t, "overlay-client-statefulset-plain.yaml", protect[3].Apply)
 	protect, _, err = vpnk8slib.GatewayPlans(byOverlay(t))
 	require.NoError(t, err)
 	require.Len(t, protect, 4)
