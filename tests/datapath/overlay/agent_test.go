@@ -29,7 +29,7 @@ type member struct {
 	config overlay.Config
 }
 
-// gatewayAgent makes a gateway's pod with its agent, which knows where clients were seen.
+// gatewayAgent makes a gateway's pod with its agent, which knows where clients were seen. Blocks, if there are any, take the place of ours.
 func (s *stage) gatewayAgent(v4 string, seen map[netip.Addr]netip.Addr, blocks ...overlay.Block) *member {
 	s.Helper()
 	m := s.gatewayPod(v4, seen, blocks...)
@@ -44,7 +44,10 @@ func (s *stage) gatewayPod(v4 string, seen map[netip.Addr]netip.Addr, blocks ...
 	s.tunnel(m.NS, "t"+v4[len("10.42."):])
 	m.Agent = agent.New(s.T, m.NS, "gateway")
 	gateway := ours
-	gateway.Blocks = append(slices.Clone(gateway.Blocks), blocks...)
+	gateway.Blocks = slices.Clone(gateway.Blocks)
+	if len(blocks) > 0 {
+		gateway.Blocks = blocks
+	}
 	gateway.Seen, gateway.Probes = seen, []netip.AddrPort{netip.MustParseAddrPort("198.18.0.1:443")}
 	m.config = overlay.Config{
 		Guard:   overlay.Guard{Device: "eth0", Overlay: "tun0", Router: "vxlan0", Cluster: way.Direct, Outside: []netip.AddrPort{server}, Port: way.Port, Beats: way.Beats},
@@ -61,6 +64,15 @@ func (s *stage) gatewayPod(v4 string, seen map[netip.Addr]netip.Addr, blocks ...
 // clientAgent makes a client's pod with its agent.
 func (s *stage) clientAgent(v4 string, c overlay.Client, key string, names ...*overlay.Names) *member {
 	s.Helper()
+	m := s.clientPod(v4, c, key, names...)
+	m.Init()
+	m.Start()
+	return m
+}
+
+// clientPod is one in which nothing has run yet.
+func (s *stage) clientPod(v4 string, c overlay.Client, key string, names ...*overlay.Names) *member {
+	s.Helper()
 	m := &member{NS: s.join(v4, "fd42::"+v4[len("10.42.0."):])}
 	m.Agent = agent.New(s.T, m.NS, "client")
 	g := rules
@@ -71,8 +83,6 @@ func (s *stage) clientAgent(v4 string, c overlay.Client, key string, names ...*o
 	}
 	m.Configure(m.config)
 	m.Key("key", key)
-	m.Init()
-	m.Start()
 	return m
 }
 

@@ -3,6 +3,7 @@
 package overlay
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,10 +19,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/charmarr/charmarr-go/tests/internal/ns"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// prober asks the world again and again, and notes when it was answered.
+// prober asks the world again and again, by whatever way there is, and notes when it was answered.
 type prober struct {
 	mu       sync.Mutex
 	answered []time.Time
@@ -31,7 +33,7 @@ func (s *stage) prober(pod *ns.NS) *prober {
 	s.Helper()
 	p, done := &prober{}, make(chan struct{})
 	require.NoError(s, pod.Do(s.T, func() error {
-		c, err := net.Dial("udp", "198.18.0.1:7")
+		c, err := net.ListenUDP("udp4", nil) // one that is connected keeps the address that it began with
 		if err != nil {
 			return err
 		}
@@ -43,7 +45,7 @@ func (s *stage) prober(pod *ns.NS) *prober {
 					tick.Stop()
 					return
 				case <-tick.C:
-					_, _ = c.Write([]byte("x")) // refused while there is no way
+					_, _ = c.WriteToUDPAddrPort([]byte("x"), netip.MustParseAddrPort("198.18.0.1:7")) // refused while there is no way
 				}
 			}
 		}()
@@ -115,20 +117,44 @@ func spread(all []time.Duration) Spread {
 	return Spread{all[len(all)/2].Seconds(), all[len(all)-1].Seconds(), len(all)}
 }
 
-// crowd is the block of an application with many clients.
-var crowd = overlay.Block{Name: "crowd", Addresses: netip.MustParsePrefix("172.16.1.0/26")}
+// fresh is a cluster in which nothing is kept yet.
+type fresh struct{ vpnk8slib.Reader }
 
-// crowd has clients of one application.
-func (s *stage) crowd(n int) (members []*member) {
+func (fresh) Get(context.Context, vpnk8slib.Ref, any) error { return nil }
+
+// crowd has pods of clients in which nothing has run yet: units of several applications, with what a gateway leases to each.
+func (s *stage) crowd(n int) (members []*member, blocks []overlay.Block) {
 	s.Helper()
-	for i := range n {
-		c := way
-		c.Address = netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, 1, byte(i + 1)}), 20)
-		m := s.clientAgent(fmt.Sprintf("10.42.0.%d", 100+i), c, keyOf("crowd"))
-		m.Until("the overlay is laid", laid)
-		members = append(members, m)
+	const units = 16 // of an application, at most
+	var consumers []vpnk8slib.Consumer
+	for i := range (n + units - 1) / units {
+		consumers = append(consumers, vpnk8slib.Consumer{Relation: fmt.Sprintf("crowd:%d", i)})
 	}
-	return members
+	leases, err := vpnk8slib.ObserveLeases(s.Context(), fresh{}, vpnk8slib.App{}, vpnk8slib.DefaultOverlay(), consumers, nil)
+	require.NoError(s, err)
+	addresses := map[netip.Addr]bool{}
+	for i := range n {
+		b, c := leases.Blocks[i/units], way
+		c.Address, c.Units = netip.PrefixFrom(b.Addresses.Addr(), way.Address.Bits()), units
+		c, err := c.Of(fmt.Sprintf("crowd-%d", i%units))
+		require.NoError(s, err)
+		addresses[c.Address.Addr()] = true
+		members = append(members, s.clientPod(fmt.Sprintf("10.42.0.%d", 100+i), c, keyOf(b.Name)))
+	}
+	require.Len(s, addresses, n, "each has an address of its own")
+	return members, leases.Blocks
+}
+
+// crowdAgents are a crowd's, which wait for their gateway.
+func (s *stage) crowdAgents(n int) (members []*member, blocks []overlay.Block) {
+	s.Helper()
+	members, blocks = s.crowd(n)
+	for _, m := range members {
+		m.Init()
+		m.Start()
+		m.Until("the overlay is laid", laid)
+	}
+	return members, blocks
 }
 
 func TestFigures(t *testing.T) {
@@ -174,20 +200,23 @@ func add(path string, figures json.RawMessage) error {
 }
 
 func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
+	var setups []time.Duration
+	for trial := range max(5, 20/n) {
+		require.True(t, t.Run(fmt.Sprintf("setup %d", trial), func(t *testing.T) { setups = append(setups, setUp(t, n)...) }))
+	}
 	s := newWorld(t)
 	s.echo()
 	began := time.Now()
-	members := s.crowd(n)
+	members, blocks := s.crowdAgents(n)
 	var probers []*prober
 	for _, m := range members {
-		probers = append(probers, s.prober(m.NS)) // a socket keeps the address that it began with
+		probers = append(probers, s.prober(m.NS))
 	}
-	gateway := s.gatewayAgent("10.42.0.7", nil, crowd)
+	gateway := s.gatewayAgent("10.42.0.7", nil, blocks...)
 	for _, p := range probers {
 		p.since(t, began)
 	}
-	var recoveries, detections, reinits, setups []time.Duration
-	var peer netip.Addr
+	var recoveries, detections, reinits []time.Duration
 	for trial := range 20 {
 		seen := pods(gateway)
 		require.Len(t, seen, n)
@@ -196,11 +225,9 @@ func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
 		members[0].Until("lost", func(r overlay.Report) bool { return r.Client.Lost })
 		detections = append(detections, time.Since(gone))
 		time.Sleep(300 * time.Millisecond)
-		address := fmt.Sprintf("10.42.0.%d", 8+trial)
-		gateway, peer = s.gatewayAgent(address, seen, crowd), netip.MustParseAddr(address)
-		from := gateway.Started
+		gateway = s.gatewayAgent(fmt.Sprintf("10.42.0.%d", 8+trial), seen, blocks...)
 		for _, p := range probers {
-			recoveries = append(recoveries, p.since(t, from))
+			recoveries = append(recoveries, p.since(t, gateway.Started))
 		}
 		time.Sleep(300 * time.Millisecond)
 
@@ -208,22 +235,31 @@ func measure(t *testing.T, n int) (recovered, detected, reinit, setup Spread) {
 		m.Delete(t, "vxlan0")
 		reinits = append(reinits, probers[trial%n].since(t, time.Now()))
 	}
-	for range 5 {
-		for _, m := range members {
-			m.Kill()
-			m.Delete(t, "vxlan0")
-			m.config.Client.Peer = peer // the charm has heard by then
-			m.Configure(m.config)
-		}
-		time.Sleep(100 * time.Millisecond)
-		for _, m := range members {
-			m.Start()
-		}
-		for _, p := range probers {
-			setups = append(setups, p.since(t, members[0].Started))
-		}
-	}
 	return spread(recoveries), spread(detections), spread(reinits), spread(setups)
+}
+
+// setUp is of pods in which nothing is laid yet and of which their gateway has never heard: from before the first one's guard is laid until
+// each is answered.
+func setUp(t *testing.T, n int) (all []time.Duration) {
+	s := newWorld(t)
+	s.echo()
+	members, blocks := s.crowd(n)
+	gateway := s.gatewayAgent("10.42.0.7", nil, blocks...)
+	gateway.Until("the tunnel is up", func(r overlay.Report) bool { return r.Gateway != nil && r.Gateway.Tunnel })
+	var probers []*prober
+	for _, m := range members {
+		probers = append(probers, s.prober(m.NS))
+	}
+	began := time.Now()
+	var pods sync.WaitGroup
+	for _, m := range members { // a kubelet waits for none of them with another
+		pods.Go(func() { m.Init(); m.Start() })
+	}
+	pods.Wait()
+	for _, p := range probers {
+		all = append(all, p.since(t, began))
+	}
+	return all
 }
 
 // sender is one way to the world.
@@ -394,8 +430,8 @@ func (s *stage) send(pod *ns.NS, each time.Duration) float64 {
 func fifty(t *testing.T, f *Figures) {
 	const n, rest = 50, 20 * time.Second
 	s := newWorld(t)
-	members := s.crowd(n)
-	gateway := s.gatewayAgent("10.42.0.7", nil, crowd)
+	members, blocks := s.crowdAgents(n)
+	gateway := s.gatewayAgent("10.42.0.7", nil, blocks...)
 	gateway.Until("all are heard", func(r overlay.Report) bool { return r.Gateway != nil && len(r.Gateway.Clients) == n })
 	for _, m := range members {
 		s.through(m.NS)
@@ -467,8 +503,8 @@ func away(t *testing.T) Spread {
 	const n = 20
 	s := newWorld(t)
 	s.echo()
-	members := s.crowd(n)
-	gateway := s.gatewayAgent("10.42.0.7", nil, crowd)
+	members, blocks := s.crowdAgents(n)
+	gateway := s.gatewayAgent("10.42.0.7", nil, blocks...)
 	gateway.Until("all are heard", func(r overlay.Report) bool { return r.Gateway != nil && len(r.Gateway.Clients) == n })
 	var probers []*prober
 	for _, m := range members {
@@ -478,7 +514,7 @@ func away(t *testing.T) Spread {
 	seen := pods(gateway)
 	gateway.gone(t)
 	time.Sleep(time.Minute)
-	gateway = s.gatewayAgent("10.42.0.8", seen, crowd)
+	gateway = s.gatewayAgent("10.42.0.8", seen, blocks...)
 	var all []time.Duration
 	for _, p := range probers {
 		all = append(all, p.since(t, gateway.Started))
