@@ -19,7 +19,7 @@ type Figures struct {
 	// DetectTunnel is from the world's last answer until the client knows that the tunnel leads nowhere.
 	DetectTunnel Spread `json:"detect_tunnel_s"`
 	Reinit       Spread `json:"reinit_s"`
-	// Setup is from the start of a client's agent until it is answered, of twenty of the first one's.
+	// Setup is from before a new pod's guard is laid until its client is answered, of twenty from before the first one's.
 	Setup   Spread `json:"setup_s"`
 	Setup20 Spread `json:"setup_20_s"`
 	// VSVXLAN is the overlay's throughput to the world, over that of a VXLAN without a rule, the same way; the median of pairs.
@@ -39,7 +39,7 @@ type Figures struct {
 	GatewayPrivate  float64 `json:"gateway_private_mib"`
 	ClientResident  float64 `json:"client_resident_mib"`
 	GatewayResident float64 `json:"gateway_resident_mib"`
-	ClientCPU       float64 `json:"client_idle_cpu"` // of a core; the median client
+	ClientCPU       float64 `json:"client_idle_cpu"` // of a core; the median client, and the busiest
 	ClientCPUMax    float64 `json:"client_idle_cpu_max"`
 	GatewayCPU      float64 `json:"gateway_idle_cpu"`
 	ImageMB         float64 `json:"image_mb"` // unpacked
