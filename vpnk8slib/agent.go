@@ -34,7 +34,7 @@ const (
 
 // withAgent adds the agent's containers to a fragment: one that lays the guard before any container but Juju's own has run, and
 // one that stays: a sidecar that is there before every other container and until the last has ended, where each node knows such.
-// They share a socket with the charm and nobody else. The file and the keys are read again while they run, so
+// The one that stays shares a socket with the charm and nobody else. The file and the keys are read again while they run, so
 // that nothing in them rolls a pod.
 func (f fragment) withAgent(n Network, image, command string, c overlay.Config, keys map[string]string) (fragment, error) {
 	text, err := json.Marshal(c)
@@ -54,8 +54,9 @@ func (f fragment) withAgent(n Network, image, command string, c overlay.Config, 
 		once = append(once, "--root-asks") // the next containers look for the gateway by its name
 	}
 	guard, resident := agent(guardName, image, once...), agent(residentName, image, command)
-	resident.VolumeMounts = append(resident.VolumeMounts, f.shared...)
 	f.volumes = append(f.volumes, volume{Name: socketVolume, EmptyDir: &struct{}{}})
+	socket := volumeMount{socketVolume, overlay.SocketDir, false}
+	resident.VolumeMounts = append([]volumeMount{socket}, f.shared...)
 	if f.keysName != "" {
 		// Optional: without it the agent closes the pod and says so; a pod that waits for it could not be repaired from inside.
 		f.volumes = append(f.volumes, volume{Name: keysVolume, Secret: &secretName{f.keysName, ptr(true)}})
@@ -68,7 +69,7 @@ func (f fragment) withAgent(n Network, image, command string, c overlay.Config, 
 		f.init = append([]container{guard}, f.init...)
 		f.containers = append([]container{resident}, f.containers...)
 	}
-	f.charm = []volumeMount{{socketVolume, overlay.SocketDir, false}}
+	f.charm = []volumeMount{socket}
 	return f, nil
 }
 
@@ -82,7 +83,6 @@ func agent(name, image string, args ...string) container {
 			Capabilities:   &capabilities{Add: []string{"NET_ADMIN"}, Drop: []string{"ALL"}},
 			SeccompProfile: &seccompProfile{"RuntimeDefault"},
 		},
-		VolumeMounts: []volumeMount{{socketVolume, overlay.SocketDir, false}},
 	}
 }
 
