@@ -271,7 +271,7 @@ func plans(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (err error)
 func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 	return vpnk8slib.Gateway{
 		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner, Unit: o.Name}, Data: data, Network: o.View.Network,
-		Workload: container, TUN: o.Config.TUN, Trials: o.View.Trials, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
+		Workload: container, TUN: o.Config.TUN, Drops: o.Config.Type == "openvpn", Trials: o.View.Trials, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
 		AgentImage: o.Config.AgentImage, Leases: o.Leases, Standby: o.Standby, Pod: o.holderAddress(), MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
 		Ports: o.Config.portServer(), Told: o.Config.portsTold(), Exit: o.Tunnel.Seen, Country: o.Server.Country, Listed: o.Server.Listed,
 		Refused: o.Tunnel.Refused,

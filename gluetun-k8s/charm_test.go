@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/netip"
@@ -102,6 +103,32 @@ func TestReconcile(t *testing.T) {
 			assert.Equal(t, test.mode, d.Workloads[0].Mode)
 			assert.Empty(t, d.Release, "nothing ever takes the gateway's protection away")
 		})
+	}
+}
+
+// OpenVPN goes on as another user, which gluetun has to become and to end; with WireGuard everything is root's, and it gets no such right.
+func TestRights(t *testing.T) {
+	for _, method := range vpnk8slib.RoutingMethods() {
+		for _, test := range []struct {
+			kind, rights string
+			options      []string
+			secret       map[string]string
+		}{
+			{"wireguard", `["NET_ADMIN","NET_RAW","CHOWN","DAC_OVERRIDE"]`, []string{"provider=nordvpn"}, map[string]string{"private-key": privateKey}},
+			{"openvpn", `["NET_ADMIN","NET_RAW","CHOWN","DAC_OVERRIDE","KILL","SETGID","SETUID"]`, []string{"provider=nordvpn", "type=openvpn"}, accounted},
+		} {
+			c, s, errs := judged(t, test.secret, append(test.options, "overlay=192.168.77")...)
+			require.Empty(t, errs)
+			o := ready(t)
+			c.VXLANID, c.VXLANPort, c.PodGatewayImage, c.AgentImage, c.Resolvers = o.Config.VXLANID, o.Config.VXLANPort, o.Config.PodGatewayImage, o.Config.AgentImage, o.Config.Resolvers
+			o.Config, o.Secret = c, s
+			o.Config.RoutingMethod, o.Config.TUN, o.View.Network.Devices = method, "squat.ai/tun", []string{"squat.ai/tun"}
+			_, template := Reconcile(o).Protect.Parted()
+			require.Len(t, template, 1, "%s %s", method, test.kind)
+			text, err := json.Marshal(template[0].Apply)
+			require.NoError(t, err)
+			assert.Contains(t, string(text), `"capabilities":{"add":`+test.rights+`,"drop":["ALL"]}`, "%s %s", method, test.kind)
+		}
 	}
 }
 

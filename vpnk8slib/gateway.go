@@ -14,6 +14,7 @@ type Gateway struct {
 	Network  Network
 	Workload string // the container of the VPN client
 	TUN      TUN    // how that one gets /dev/net/tun
+	Drops    bool   // that one goes on as another user when its tunnel stands
 	Image    string // of the routing containers
 	Trials   Trials
 	Endpoint Endpoint

@@ -136,7 +136,7 @@ func (podGateway) gateway(g Gateway) (fragment, error) {
 		init: []container{onNode(script("gateway-init", g.Image, "gateway-init.sh", &securityContext{Privileged: ptr(true)}))},
 		containers: []container{onNode(script("gateway-sidecar", g.Image, "gateway-sidecar.sh",
 			netAdmin("NET_BIND_SERVICE", "SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE")))},
-		workload: g.TUN.rights(),
+		workload: g.TUN.rights(g.Drops),
 		limits:   g.TUN.limits(),
 		unlinked: true, // a VPN client reads its settings there: by a Service named openvpn it would hear of an OPENVPN_PORT
 		labels:   outsideTheMesh(),

@@ -30,15 +30,19 @@ func (t *TUN) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// rights are what a VPN client needs, and nothing else: routes, rules and tunnels; raw sockets for its pings, and for the older iptables;
-// for OpenVPN another user; and to write, and to end, what that one has.
-func (t TUN) rights() *securityContext {
+// rights are what a VPN client needs, and nothing else: routes, rules and tunnels; raw sockets for its pings, and for the older iptables; to
+// give files to another user, and to write them again. One that goes on as another user itself (drops): to become that one, and to end it.
+func (t TUN) rights(drops bool) *securityContext {
 	if t == Privileged {
 		return &securityContext{Privileged: ptr(true)}
 	}
+	add := []string{"NET_ADMIN", "NET_RAW", "CHOWN", "DAC_OVERRIDE"}
+	if drops {
+		add = append(add, "KILL", "SETGID", "SETUID")
+	}
 	return &securityContext{
 		AllowPrivilegeEscalation: ptr(false), SeccompProfile: &seccompProfile{"RuntimeDefault"},
-		Capabilities: &capabilities{Add: []string{"NET_ADMIN", "NET_RAW", "CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"}, Drop: []string{"ALL"}},
+		Capabilities: &capabilities{Add: add, Drop: []string{"ALL"}},
 	}
 }
 

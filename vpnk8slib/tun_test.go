@@ -17,3 +17,13 @@ func TestTUN(t *testing.T) {
 		assert.Error(t, tun.UnmarshalText([]byte(name)), name)
 	}
 }
+
+// Who stays root gets no right over other users, and whom the operator made privileged has them all.
+func TestRights(t *testing.T) {
+	assert.Equal(t, []string{"NET_ADMIN", "NET_RAW", "CHOWN", "DAC_OVERRIDE"}, TUN("squat.ai/tun").rights(false).Capabilities.Add)
+	assert.Equal(t, []string{"NET_ADMIN", "NET_RAW", "CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETUID"}, TUN("").rights(true).Capabilities.Add)
+	for _, drops := range []bool{false, true} {
+		assert.Equal(t, []string{"ALL"}, TUN("squat.ai/tun").rights(drops).Capabilities.Drop)
+		assert.Equal(t, &securityContext{Privileged: ptr(true)}, Privileged.rights(drops))
+	}
+}
