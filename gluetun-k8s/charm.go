@@ -134,7 +134,7 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 
 // settle reads what the options and the secret mean together, for the gluetun that this pod has.
 func (o *Observed) settle() error {
-	o.Config.version = versionOf(o.View.Images[container])
+	o.Config = o.Config.in(o.View.Images[container])
 	if o.ConfigErr == nil {
 		o.ConfigErr = complete(o.Config, o.App)
 	}

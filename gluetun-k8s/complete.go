@@ -18,8 +18,8 @@ func complete(c Config, app string) error {
 	switch {
 	case !known:
 		return fmt.Errorf("choose a provider: juju config %s vpn-provider=<%s>", app, strings.Join(providerNames(), "|"))
-	case !w.served() && p.over(c.Type).served():
-		return fmt.Errorf("gluetun %s has no vpn-type=%s for vpn-provider=%s: juju attach-resource %s gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1", c.version, c.Type, c.Provider, app)
+	case !w.served() && p.over(c.Type).elsewhere() != "":
+		return fmt.Errorf("gluetun %s has no vpn-type=%s for vpn-provider=%s: juju attach-resource %s gluetun-image=%s", cmp.Or(c.version, "v3.41"), c.Type, c.Provider, app, p.over(c.Type).elsewhere())
 	case !w.served():
 		other := map[string]string{"wireguard": "openvpn", "openvpn": "wireguard"}[c.Type]
 		return fmt.Errorf("vpn-type=%s cannot be used with vpn-provider=%s: juju config %s vpn-type=%s", c.Type, c.Provider, app, other)
@@ -51,6 +51,9 @@ func complete(c Config, app string) error {
 		return fmt.Errorf("openvpn-protocol=tcp cannot be used with vpn-provider=%s: juju config %s openvpn-protocol=udp", c.Provider, app)
 	case w.server && c.Type == "openvpn" && c.EndpointIP.IsValid():
 		return fmt.Errorf("vpn-endpoint-ip cannot be used with vpn-provider=%s vpn-type=openvpn, whose file names the server: juju config %s --reset vpn-endpoint-ip", c.Provider, app)
+	case !w.server && c.EndpointIP.IsValid() && c.Type == "wireguard" && c.passesOver:
+		return fmt.Errorf("vpn-endpoint-ip cannot be used with vpn-provider=%s vpn-type=wireguard in a gluetun before v3.40.4, which chooses a server by itself: juju attach-resource %s gluetun-image=%s, or juju config %[2]s --reset vpn-endpoint-ip",
+			c.Provider, app, imageOf("v3.41"))
 	case !w.server && c.PublicKey != "":
 		return fmt.Errorf("wireguard-public-key cannot be used with vpn-provider=%s, whose servers' keys gluetun knows: juju config %s --reset wireguard-public-key", c.Provider, app)
 	case c.EndpointPort != 0 && l.choices != nil && len(l.choices) == 0:

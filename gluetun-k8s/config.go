@@ -38,8 +38,9 @@ type Config struct {
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image"`
 
-	secretly bool   // Addresses are from the secret, and in no status
-	version  string // of gluetun, where it is not the table's
+	secretly   bool   // Addresses are from the secret, and in no status
+	version    string // of gluetun; empty: the table's
+	passesOver bool   // that gluetun passes over a server's address over WireGuard, where it knows the provider's servers
 }
 
 // words splits a list as people write it: by commas, with spaces around them.

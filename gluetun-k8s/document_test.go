@@ -55,6 +55,9 @@ func rows() string {
 				w, differs := providers[name].over(kind).in[version]
 				switch {
 				case !differs:
+				case w.served() && !providers[name].over(kind).served():
+					fmt.Fprintf(&b, "| `%s` | `%s` | `%s` | there, and in no other; in the secret: %s; servers are chosen by %s; `vpn-endpoint-port`: %s |\n",
+						version, name, kind, inTheSecret(w), listed(choices(providers[name])...), listens(w))
 				case w.served():
 					fmt.Fprintf(&b, "| `%s` | `%s` | `%s` | `vpn-endpoint-port`: %s |\n", version, name, kind, listens(w))
 				default:
@@ -63,7 +66,7 @@ func rows() string {
 			}
 		}
 	}
-	b.WriteString("\nThe version is told by the image's tag. An image without one is taken for v3.41.\n")
+	b.WriteString("\nThe version is told by the image's tag. An image without one is taken for v3.41, and one that is newer than v3.41 for `latest`.\n")
 	return b.String()
 }
 
@@ -185,16 +188,16 @@ func TestTable(t *testing.T) {
 			w := p.over(kind)
 			_, all := w.held()
 			assert.Equal(t, w.served(), len(all) > 0, "%s %s", name, kind)
+			for version, other := range w.in {
+				assert.Contains(t, []string{"v3.40", "latest"}, version)
+				if w.served() && other.served() {
+					assert.Equal(t, []string{w.needs, w.takes}, []string{other.needs, other.takes}, "%s %s %s: the page tells of ports only", name, kind, version)
+				}
+			}
 			if !w.served() {
 				continue
 			}
 			count[kind]++
-			for version, other := range w.in {
-				assert.Contains(t, []string{"v3.40", "latest"}, version)
-				if other.served() {
-					assert.Equal(t, []string{w.needs, w.takes}, []string{other.needs, other.takes}, "%s %s %s: the page tells of ports only", name, kind, version)
-				}
-			}
 			for _, word := range all {
 				assert.NotEmpty(t, credentials[word].env, "%s %s", name, kind)
 			}

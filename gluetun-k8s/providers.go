@@ -115,6 +115,8 @@ var providers = map[providerName]provider{
 		openvpn: protocol{needs: "certificate encrypted-key passphrase", udp: only(1282), tcp: only(110)}},
 	"vyprvpn": {filters: "regions hostnames", forwards: "fixed ones",
 		openvpn: protocol{needs: account, udp: only(443)}},
+	"wevpn": {filters: "cities hostnames", openvpn: protocol{in: map[string]protocol{ // it accepts TCP as well, and has no servers for it
+		"v3.40": {needs: account + " key", takes: "certificate", udp: ports(1194, 80, 1194, 1198)}}}},
 	"windscribe": {filters: "regions cities hostnames", forwards: "fixed ones",
 		wireguard: protocol{needs: keys, takes: "preshared-key", udp: ports(1194, 53, 80, 123, 443, 1194, 65142)},
 		openvpn: protocol{needs: account,
@@ -162,6 +164,24 @@ func (p provider) over(kind string) protocol {
 	return p.wireguard
 }
 
+// of is a protocol as a version of gluetun has it.
+func (p protocol) of(version string) protocol {
+	if other, differs := p.in[version]; differs {
+		return other
+	}
+	return p
+}
+
+// elsewhere is the image that has a protocol which another one may not have; empty: none has it.
+func (p protocol) elsewhere() string {
+	for _, version := range []string{"v3.41", "v3.40"} {
+		if p.of(version).served() {
+			return imageOf(version)
+		}
+	}
+	return ""
+}
+
 // served holds for a protocol that the provider has.
 func (p protocol) served() bool { return p.udp != nil }
 
@@ -171,16 +191,37 @@ func (p protocol) held() (needs, all []string) {
 	return needs, slices.Concat(needs, strings.Fields(p.takes))
 }
 
-// versionOf is the version of gluetun in an image, as the table tells them apart. One that the name does not tell is the one
-// that this charm names itself.
-func versionOf(image string) string {
+// imageOf is the newest image of a version that has been released.
+func imageOf(version string) string {
+	return "ghcr.io/qdm12/gluetun:" + map[string]string{"v3.40": "v3.40.4", "v3.41": "v3.41.1"}[version]
+}
+
+// tagged reads the tag of an image, and the three numbers of a release: 3, 40 and 4 of v3.40.4. Of those that are not in it the newest are meant.
+func tagged(image string) (tag string, numbers []int) {
 	name, _, _ := strings.Cut(image, "@")
-	tag := name[strings.LastIndex(name, ":")+1:]
-	var minor int
-	if _, err := fmt.Sscanf(tag, "v3.%d", &minor); err == nil && minor <= 40 {
-		return "v3.40"
-	} else if err == nil && minor > 41 || tag == "latest" || strings.HasPrefix(tag, "pr-") {
+	tag, numbers = name[strings.LastIndex(name, ":")+1:], []int{0, 41, 99}
+	if known, _ := fmt.Sscanf(tag, "v%d.%d.%d", &numbers[0], &numbers[1], &numbers[2]); known == 0 {
+		return tag, nil
+	}
+	return tag, numbers
+}
+
+// versionOf is the version of gluetun in an image, as the table tells them apart. One that the name does not tell is the one that this charm
+// names itself; one that is newer than all of them is taken for what has not been released yet.
+func versionOf(image string) string {
+	tag, n := tagged(image)
+	switch {
+	case tag == "latest" || strings.HasPrefix(tag, "pr-") || slices.Compare(n, []int{3, 42}) >= 0:
 		return "latest"
+	case n != nil && slices.Compare(n, []int{3, 41}) < 0:
+		return "v3.40"
 	}
 	return "v3.41"
+}
+
+// passesOver says whether the gluetun of an image chooses a server by itself, over WireGuard, where one is named of a provider that it knows: it
+// looks for it under OpenVPN's name (gluetun, internal/provider/utils/pick.go), and says nothing.
+func passesOver(image string) bool {
+	_, n := tagged(image)
+	return n != nil && slices.Compare(n, []int{3, 40, 4}) < 0
 }

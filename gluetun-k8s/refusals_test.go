@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -104,15 +105,16 @@ func TestRefusals(t *testing.T) {
 func TestRefusalsOfTheTable(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(providers)) {
 		for _, kind := range []string{"wireguard", "openvpn"} {
-			w := providers[name].over(kind)
+			start := []string{"provider=" + string(name), "type=" + kind, "image=" + cmp.Or(providers[name].wireguard.elsewhere(), providers[name].openvpn.elsewhere())}
+			c, _ := options(t, start...)
+			w := c.protocol()
 			if !w.served() {
-				c, _ := options(t, "provider="+string(name), "type="+kind)
 				assert.ErrorContains(t, complete(c, "gluetun"), "vpn-type="+kind+" cannot be used with vpn-provider="+string(name)+": juju config gluetun vpn-type=")
 				continue
 			}
 			refused := func(says string, secret map[string]string, values ...string) {
 				t.Helper()
-				_, _, errs := judged(t, secret, append([]string{"provider=" + string(name), "type=" + kind}, values...)...)
+				_, _, errs := judged(t, secret, slices.Concat(start, values)...)
 				require.NotEmpty(t, errs, "%s %s: %s", name, kind, says)
 				assert.ErrorContains(t, errs[0], says)
 				assert.ErrorContains(t, errs[0], string(name))

@@ -31,12 +31,12 @@ const tunnelMark = 0xca6c
 func (c Config) provider() provider { return providers[c.Provider] }
 
 // protocol is what it takes to use it as is chosen.
-func (c Config) protocol() protocol {
-	p := c.provider().over(c.Type)
-	if other, differs := p.in[c.version]; differs {
-		return other
-	}
-	return p
+func (c Config) protocol() protocol { return c.provider().over(c.Type).of(c.version) }
+
+// in is the configuration for the gluetun of an image.
+func (c Config) in(image string) Config {
+	c.version, c.passesOver = versionOf(image), passesOver(image)
+	return c
 }
 
 // listening are the ports of the servers that are chosen from; nil: there are none for this protocol.

@@ -83,7 +83,7 @@ func options(t *testing.T, values ...string) (c Config, errs []error) {
 		case "nat-pmp":
 			set(&c.PortServer, value)
 		case "image":
-			c.version = versionOf(value)
+			c = c.in(value)
 		case "dot":
 			c.DNSOverTLS = value == "true"
 		default:
@@ -328,7 +328,7 @@ func TestEndpoint(t *testing.T) {
 func TestEndpointOfAVersion(t *testing.T) {
 	for image, port := range map[string]uint16{"gluetun:v3.41.1": 1197, "gluetun:v3.40.4": 1197, "gluetun:latest": 8080, "": 1197} {
 		c, _ := options(t, "provider=pia", "type=openvpn")
-		c.version = versionOf(image)
+		c = c.in(image)
 		assert.Equal(t, vpnk8slib.Endpoint{Ports: []uint16{port}, Mark: tunnelMark}, endpoint(c), image)
 	}
 	c, _ := options(t, "provider=pia", "type=openvpn", "protocol=tcp")
@@ -339,9 +339,14 @@ func TestVersionOf(t *testing.T) {
 	for image, version := range map[string]string{
 		"ghcr.io/qdm12/gluetun:v3.41.1": "v3.41", "ghcr.io/qdm12/gluetun:v3.41": "v3.41", "qmcgaw/gluetun:v3.40.0": "v3.40", "qmcgaw/gluetun:v3.39.1": "v3.40",
 		"qmcgaw/gluetun:latest": "latest", "qmcgaw/gluetun:pr-3123": "latest", "qmcgaw/gluetun:v3.42.0": "latest", "qmcgaw/gluetun:v3": "v3.41",
+		"qmcgaw/gluetun:v4.0.0": "latest", "qmcgaw/gluetun:v4": "latest", "qmcgaw/gluetun:v10.1": "latest", "qmcgaw/gluetun:v3.41.9": "v3.41", "qmcgaw/gluetun:v2.0": "v3.40", "qmcgaw/gluetun:dev": "v3.41",
 		"localhost:32000/gluetun": "v3.41", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "": "v3.41",
 	} {
 		assert.Equal(t, version, versionOf(image), image)
+	}
+	for image, old := range map[string]bool{"gluetun:v3.39.1": true, "gluetun:v3.40.0": true, "gluetun:v3.40.3": true, "gluetun:v3.40.4": false, "gluetun:v3.40": false,
+		"gluetun:v3": false, "gluetun:v3.41.0": false, "gluetun:v4": false, "gluetun:latest": false, "gluetun": false} {
+		assert.Equal(t, old, passesOver(image), image)
 	}
 }
 
