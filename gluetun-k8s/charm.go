@@ -20,27 +20,28 @@ const container, service = "gluetun", "gluetun"
 // Observed is what one hook sees.
 type Observed struct {
 	hook.Unit
-	Config    Config
-	ConfigErr error // what the operator has to mend in it
-	Secret    Secret
-	SecretErr error
-	View      vpnk8slib.GatewayView
-	ViewErr   error // why it could not be had
-	Pod       vpnk8slib.Pod
-	Container hook.Seen
-	LetOut    string // what gluetun's firewall lets go beside the tunnel, as it runs; empty: it does not
-	Tunnel    Tunnel
-	Shared    []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
-	Consumers []vpnk8slib.Consumer
-	Others    []string          // units of this gateway
-	Peers     []string          // relations between them: there is one
-	Standby   vpnk8slib.Standby // by which they agree
-	Leases    vpnk8slib.Leases  // of consumers that an overlay routes
-	Secrets   map[string]string // with their keys: URIs by relation
-	Broken    string            // the relation that is taken away in this hook
-	Watchers  Watchers
-	Server    Server                       // what is told of it in metrics
-	Said      map[string]map[string]string // what consumers were told last, by relation; read where the rest does not tell what to say anew
+	Config      Config
+	ConfigErr   error // what the operator has to mend in it
+	Secret      Secret
+	SecretErr   error
+	View        vpnk8slib.GatewayView
+	ViewErr     error // why it could not be had
+	Pod         vpnk8slib.Pod
+	Container   hook.Seen
+	LetOut      string // what gluetun's firewall lets go beside the tunnel, as it runs; empty: it does not
+	Tunnel      Tunnel
+	NoWireGuard bool     // the kernel of this node has no WireGuard, and gluetun could use no other
+	Shared      []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
+	Consumers   []vpnk8slib.Consumer
+	Others      []string          // units of this gateway
+	Peers       []string          // relations between them: there is one
+	Standby     vpnk8slib.Standby // by which they agree
+	Leases      vpnk8slib.Leases  // of consumers that an overlay routes
+	Secrets     map[string]string // with their keys: URIs by relation
+	Broken      string            // the relation that is taken away in this hook
+	Watchers    Watchers
+	Server      Server                       // what is told of it in metrics
+	Said        map[string]map[string]string // what consumers were told last, by relation; read where the rest does not tell what to say anew
 }
 
 func observe(ctx context.Context, env hook.Env) (Observed, error) { return see(ctx, env, false) }
@@ -99,6 +100,7 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 			return o, err
 		}
 	}
+	o.NoWireGuard = byKernel(o.Config) && !kernelHas("wireguard")
 	o.Server.Listed = listedAt(env, o)
 	if o.ViewErr == nil {
 		o.choose(app)
@@ -306,6 +308,9 @@ func published(o Observed) vpnk8slib.ProviderData {
 func suits(o Observed) error {
 	if tun := o.Config.TUN; !refused(o, "tun-device") && !tun.At(o.View.Network, o.View.Devices) {
 		return fmt.Errorf("tun-device=%s is on no node of this cluster: juju config %s tun-device=<resource of your cluster's device plugin>, or tun-device=privileged; see: kubectl get nodes -o jsonpath={.items[*].status.allocatable}", tun, o.App)
+	}
+	if o.NoWireGuard {
+		return giveDevice(o.Config, " on this node, whose kernel has no WireGuard of its own", o.App)
 	}
 	return fits(o.Config, o.View.Network, o.App)
 }

@@ -79,9 +79,17 @@ func deviceNeeded(c Config, app string) error {
 	if c.TUN != "" || !needsTUN(c) {
 		return nil
 	}
-	return fmt.Errorf("gluetun %s needs /dev/net/tun for vpn-type=%s: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container",
-		cmp.Or(c.version, "v3.41"), c.Type, app)
+	return giveDevice(c, "", app)
 }
+
+// giveDevice says how it is given.
+func giveDevice(c Config, why, app string) error {
+	return fmt.Errorf("gluetun %s needs /dev/net/tun for vpn-type=%s%s: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container",
+		cmp.Or(c.version, "v3.41"), c.Type, why, app)
+}
+
+// byKernel says whether gluetun is left with the kernel's own WireGuard: it has no device for another one.
+func byKernel(c Config) bool { return c.TUN == "" && !needsTUN(c) }
 
 // given are options that cannot be used with every provider and protocol.
 func (c Config) given() []givenOption {

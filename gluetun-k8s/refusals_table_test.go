@@ -261,7 +261,8 @@ var refusals = []family{
 		{"a yes", []string{"tun-device=true"}, `cannot use option tun-device="true": set the resource of a device plugin, such as squat.ai/tun, or privileged: juju config gluetun tun-device=...`},
 		{"what is Kubernetes' own", []string{"tun-device=requests.kubernetes.io/tun"}, `cannot use option tun-device="requests.kubernetes.io/tun": set the resource of a device plugin, such as squat.ai/tun, or privileged: juju config gluetun tun-device=...`},
 	}},
-	{good: []string{"tun-device=", "image=qmcgaw/gluetun:latest", "vpn-provider=mullvad", "wireguard-private-key-secret=secret:1", "wireguard-addresses=10.64.0.2/32", "secret:private-key=" + privateKey}, bad: []refusal{
+	{good: []string{"tun-device=", "image=qmcgaw/gluetun:latest", "kernel=wireguard", "vpn-provider=mullvad", "wireguard-private-key-secret=secret:1", "wireguard-addresses=10.64.0.2/32", "secret:private-key=" + privateKey}, bad: []refusal{
+		{"no device, and a kernel without WireGuard", []string{"kernel="}, `gluetun latest needs /dev/net/tun for vpn-type=wireguard on this node, whose kernel has no WireGuard of its own: juju config gluetun tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container`},
 		{"no device, and WireGuard that is not the kernel's", []string{"custom-overrides=WIREGUARD_IMPLEMENTATION=userspace"}, `gluetun latest needs /dev/net/tun for vpn-type=wireguard: juju config gluetun tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container`},
 	}},
 	{good: []string{"tun-device=squat.ai/tun", "image=qmcgaw/gluetun:latest", "vpn-provider=privado", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=somebody", "secret:password=hunter2hunter2"}, bad: []refusal{

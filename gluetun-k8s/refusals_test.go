@@ -19,7 +19,8 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// family is a good input, and what makes it bad: OPTION=VALUE or secret:WORD=VALUE each, an empty value for none, or image=IMAGE.
+// family is a good input, and what makes it bad: OPTION=VALUE or secret:WORD=VALUE each, an empty value for none, or image=IMAGE, or
+// kernel=FAMILY, which the node's knows.
 type family struct {
 	good []string
 	bad  []refusal
@@ -34,7 +35,7 @@ type refusal struct {
 // seen is what a hook decides in a pod whose gateway stands, of options as `juju config` has them and a secret that is granted.
 func seen(t *testing.T, input ...string) hook.Status {
 	t.Helper()
-	options, secret, image := map[string]any{}, map[string]string{}, ""
+	options, secret, image, kernel := map[string]any{}, map[string]string{}, "", ""
 	for _, one := range input {
 		name, value, _ := strings.Cut(one, "=")
 		word, isSecret := strings.CutPrefix(name, "secret:")
@@ -42,6 +43,8 @@ func seen(t *testing.T, input ...string) hook.Status {
 		switch {
 		case name == "image":
 			image = value
+		case name == "kernel":
+			kernel = value
 		case isSecret && value == "":
 			delete(secret, word)
 		case isSecret:
@@ -70,6 +73,7 @@ func seen(t *testing.T, input ...string) hook.Status {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	o := see()
 	o.Pod.Overlay, o.Container, o.Tunnel = true, hook.Seen{Up: true, Running: true}, Tunnel{Up: true}
+	o.NoWireGuard = byKernel(o.Config) && kernel != "wireguard"
 	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}}       // of routing-method=overlay
 	o.View.Trials.Images = []string{o.Config.PodGatewayImage, o.Config.AgentImage} // the template has them
 	return Reconcile(o).Status
