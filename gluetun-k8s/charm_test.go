@@ -75,6 +75,14 @@ func TestReconcile(t *testing.T) {
 		{"gluetun is about to start", func(o *Observed) { o.Tunnel, o.Container.Running = Tunnel{}, false }, hook.Maintenance("starting gluetun"), hook.Running},
 		{"the pod has no overlay yet: gluetun looks at the interfaces once", func(o *Observed) { o.Pod.Overlay = false },
 			hook.Maintenance("restarting this pod with the gateway's end of the overlay"), hook.Stopped},
+		{"the guard does not stand: gluetun is neither started nor stopped", func(o *Observed) {
+			o.Config.RoutingMethod = vpnk8slib.Overlay
+			o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Error: "cannot write the table"}, Gateway: &overlay.GatewayState{}}
+		}, hook.Waiting("the guard of this pod does not stand: cannot write the table"), hook.AsIs},
+		{"neither does the overlay", func(o *Observed) {
+			o.Config.RoutingMethod, o.Pod.Overlay = vpnk8slib.Overlay, false
+			o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Error: "cannot write the table"}, Gateway: &overlay.GatewayState{}}
+		}, hook.Waiting("the guard of this pod does not stand: cannot write the table"), hook.Stopped},
 		{"a wrong option: the tunnel that stands goes on", func(o *Observed) { o.ConfigErr = errors.New("cannot use option vpn-type") }, hook.Blocked("cannot use option vpn-type"), hook.AsIs},
 		{"a wrong option before the first start", func(o *Observed) { o.ConfigErr, o.Pod.Overlay = errors.New("cannot use option vpn-type"), false }, hook.Blocked("cannot use option vpn-type"), hook.Stopped},
 		{"the grant was taken back", func(o *Observed) { o.SecretErr = operatorError{"juju grant-secret"} }, hook.Blocked("juju grant-secret"), hook.AsIs},
