@@ -64,6 +64,13 @@ func (s scripts) run(script string, paths ...string) (took time.Duration, err er
 	return time.Since(began), err
 }
 
+// again waits until a program that writes a line for each run has run twice more: one run may be under way.
+func (s scripts) again(lines string) {
+	s.t.Helper()
+	before := strings.Count(s.read(lines), "\n")
+	require.Eventually(s.t, func() bool { return strings.Count(s.read(lines), "\n") > before+1 }, 10*time.Second, 10*time.Millisecond)
+}
+
 // One target that answers is enough, however many are silent, and within the time that Pebble gives the check.
 func TestProbe(t *testing.T) {
 	c, _ := options(t, "provider=nordvpn", "probe="+strings.Repeat("192.0.2.1:443,", 7)+"192.0.2.4:80")
@@ -197,27 +204,68 @@ func TestStartTellsOfPorts(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
 	told := func() int { return strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/ports\n") }
-	asked := func() { // again, twice: one may be under way
-		t.Helper()
-		before := strings.Count(s.read("asked"), "wget")
-		require.Eventually(t, func() bool { return strings.Count(s.read("asked"), "wget") > before+1 }, 10*time.Second, 10*time.Millisecond)
-	}
-	asked()
+	s.again("asked")
 	assert.Zero(t, told(), "nobody wants one")
 	for n, port := range []string{"40001", "0", "40001"} {
 		whole := s.write("metrics.new", "charmarr_vpn_gateway_clients 1\ncharmarr_vpn_gateway_forwarded_port{name=\"vpn-gateway-1\"} "+port+"\n")
 		require.NoError(t, os.Rename(whole, filepath.Join(s.dir, "metrics"))) // half of it would be another text
-		asked()
+		s.again("asked")
 		assert.Equal(t, n+1, told())
 	}
-	asked()
+	s.again("asked")
 	assert.Equal(t, 3, told())
 	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "gluetun"), 0o700))
 	for n, address := range []string{"192.0.2.2", "192.0.2.3"} {
 		require.NoError(t, os.Rename(s.write("ip.new", address), filepath.Join(s.dir, "gluetun", "ip")))
-		asked()
+		s.again("asked")
 		assert.Equal(t, 4+n, told(), "the world sees another address")
 	}
+	s.write("end", "")
+	require.NoError(t, <-ended)
+}
+
+// Where there is no agent, which is so by pod-gateway, the address that the world sees is told of all the same, and one that gluetun had before
+// it was killed is none.
+func TestStartTellsOfTheAddressWithoutAnAgent(t *testing.T) {
+	programs := started()
+	programs["charm-probe.sh"] = "exit 0"
+	programs["wget"] = "exit 1"
+	programs["sleep"] = "echo look >> looked; exec /bin/sleep 0.05"
+	programs["gluetun-entrypoint"] = "until [ -e end ]; do /bin/sleep 0.05; done"
+	s := newScripts(t, programs)
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "gluetun"), 0o700))
+	s.write("gluetun/ip", "192.0.2.2")
+	ended := make(chan error, 1)
+	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
+	told := func() int { return strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/ports\n") }
+	s.again("looked")
+	assert.Zero(t, told(), "it is another start's")
+	for n, address := range []string{"192.0.2.2", "", "192.0.2.2"} { // it is emptied when the tunnel goes
+		require.NoError(t, os.Rename(s.write("ip.new", address), filepath.Join(s.dir, "gluetun", "ip")))
+		s.again("looked")
+		assert.Equal(t, n+1, told(), "%q", address)
+	}
+	s.again("looked")
+	assert.Equal(t, 3, told())
+	s.write("end", "")
+	require.NoError(t, <-ended)
+}
+
+// An agent that does not answer for a moment has taken no port back.
+func TestStartKeepsPortsOfASilentAgent(t *testing.T) {
+	programs := started()
+	programs["charm-probe.sh"] = "exit 0"
+	programs["wget"] = "echo wget >> asked; [ -e silent ] && exit 1; echo 'charmarr_vpn_gateway_forwarded_port{name=\"vpn-gateway-1\"} 40001'"
+	programs["gluetun-entrypoint"] = "until [ -e end ]; do /bin/sleep 0.05; done"
+	s := newScripts(t, programs)
+	ended := make(chan error, 1)
+	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
+	s.again("asked")
+	s.write("silent", "")
+	s.again("asked")
+	require.NoError(t, os.Remove(filepath.Join(s.dir, "silent")))
+	s.again("asked")
+	assert.Equal(t, 1, strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/ports\n"))
 	s.write("end", "")
 	require.NoError(t, <-ended)
 }

@@ -10,6 +10,9 @@ killall -q -KILL openvpn2.5 openvpn2.6
 # A port that a provider granted to an earlier start, which gluetun keeps with the token of its account: where another server has given it
 # away meanwhile, up to v3.41.1 it asks for no other until that one has run out, after two months.
 rm -f /gluetun/piaportforward.json
+# The address that the world saw before: gluetun empties the file when its tunnel goes, and not when it is killed. The same one again would
+# be no change.
+rm -f /tmp/gluetun/ip
 for family in -4 -6; do
   # By its priority: BusyBox knows no table of gluetun's number.
   while ip $family rule del priority 101 2>/dev/null; do :; done
@@ -23,7 +26,7 @@ done
 while iptables -t mangle -D FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu 2>/dev/null; do :; done
 # The tunnel's first packet brings the charm a hook. What comes later the check tells; it is silent about a beginning. So does each
 # change of the ports that the provider grants, of which the agent beside this container tells on the loopback, and of the address that the
-# world sees, which gluetun asks for when the tunnel is up and writes into a file.
+# world sees, which gluetun asks for when the tunnel is up, some seconds long, and writes into a file: also where there is no agent.
 # Of several units one has the tunnel. One that has it no more, or whose agent was asked four times in vain, lets go here: the charm's hook
 # needs Juju's controller, and a pod that is cut off has none.
 several= missed=0
@@ -48,12 +51,11 @@ ask() {
       sleep 1
     done
     /charm/bin/pebble notify vpn.charmarr.io/tunnel
-    told=
+    ports= told=
     while kill -0 $$ 2>/dev/null; do
-      if ask; then
-        ports=$(echo "$all" | grep ^charmarr_vpn_gateway_forwarded_port; cat /tmp/gluetun/ip 2>/dev/null)
-        [ "$ports" = "$told" ] || { /charm/bin/pebble notify vpn.charmarr.io/ports && told=$ports; }
-      fi
+      ask && ports=$(echo "$all" | grep ^charmarr_vpn_gateway_forwarded_port) # who does not answer has taken nothing back
+      now=$ports$(cat /tmp/gluetun/ip 2>/dev/null)
+      [ "$now" = "$told" ] || { /charm/bin/pebble notify vpn.charmarr.io/ports && told=$now; }
       sleep 2
     done
   ) &

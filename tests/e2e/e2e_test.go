@@ -74,8 +74,9 @@ func (w *teller) story(t *testing.T, file string) {
 	name := strings.TrimSuffix(filepath.Base(file), ".txtar")
 	t.Cleanup(func() {
 		ctx := context.Background()
-		_, err := w.Lab(ctx, "tunnel", "up") // a story that failed half way leaves it down
-		require.NoError(t, errors.Join(err, w.removeModels(ctx, name+"-core", name)))
+		_, up := w.Lab(ctx, "tunnel", "up") // a story that failed half way leaves it down
+		_, first := w.Lab(ctx, "exit", "first")
+		require.NoError(t, errors.Join(up, first, w.removeModels(ctx, name+"-core", name)))
 	})
 	testscript.RunT(listener{t}, testscript.Params{
 		Files:    []string{file},

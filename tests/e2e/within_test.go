@@ -14,8 +14,8 @@ import (
 
 // told tells of what a consumer hears from its gateway.
 //
-// told SECONDS MODEL UNIT TEXT lab|juju|kubectl ARG...: runs a command, and waits until what the unit's relations say holds the text; from the
-// command on it may not take longer
+// told SECONDS MODEL UNIT TEXT [once] lab|juju|kubectl ARG...: runs a command, and waits until what the unit's relations say holds the text; from
+// the command on it may not take longer, or from its end on where it is one that waits for what there is to tell
 func (w *teller) told(ts *testscript.TestScript, _ bool, a []string) {
 	model, unit, text := a[1], a[2], a[3]
 	w.within(ts, a[0], unit+" is told "+text, a[4:], func(ctx context.Context) (bool, error) {
@@ -26,8 +26,8 @@ func (w *teller) told(ts *testscript.TestScript, _ bool, a []string) {
 
 // shown tells of what whoever looks at the status sees.
 //
-// shown SECONDS MODEL UNIT WORKLOAD-STATUS TEXT lab|juju|kubectl ARG...: runs a command, and waits until the unit's status is this, with the
-// text; from the command on it may not take longer
+// shown SECONDS MODEL UNIT WORKLOAD-STATUS TEXT [once] lab|juju|kubectl ARG...: runs a command, and waits until the unit's status is this, with
+// the text; from the command on it may not take longer, or from its end on
 func (w *teller) shown(ts *testscript.TestScript, _ bool, a []string) {
 	model, unit, current, text := a[1], a[2], a[3], a[4]
 	w.within(ts, a[0], fmt.Sprintf("%s is %s %s", unit, current, text), a[5:], func(ctx context.Context) (bool, error) {
@@ -37,7 +37,8 @@ func (w *teller) shown(ts *testscript.TestScript, _ bool, a []string) {
 	})
 }
 
-// within runs a command, and waits until something is so that was not before: from the command on it may not take longer.
+// within runs a command, and waits until something is so that was not before: from the command on it may not take longer; with once before
+// it, from its end on.
 func (w *teller) within(ts *testscript.TestScript, seconds, what string, command []string, is func(context.Context) (bool, error)) {
 	ctx := context.Background()
 	limit, err := strconv.Atoi(seconds)
@@ -47,12 +48,19 @@ func (w *teller) within(ts *testscript.TestScript, seconds, what string, command
 	if already {
 		ts.Fatalf("already: %s", what)
 	}
+	waits := command[0] == "once"
+	if waits {
+		command = command[1:]
+	}
 	if command[0] == "lab" {
 		command = command[1:]
 	}
 	began := time.Now()
 	_, err = w.Lab(ctx, command...)
 	ts.Check(err)
+	if waits {
+		began = time.Now()
+	}
 	var took time.Duration // until the look began that saw it: how long a look takes is the test's own affair
 	for {
 		at := time.Since(began)

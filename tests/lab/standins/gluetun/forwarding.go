@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -172,7 +171,7 @@ func (v *vpn) tell(ports []uint16) error {
 	for i, p := range ports {
 		words[i] = fmt.Sprint(p)
 	}
-	err := os.WriteFile(v.settings.forwarding.file, []byte(strings.Join(words, "\n")), 0o644)
+	err := forOthers(v.settings.forwarding.file, strings.Join(words, "\n"))
 	if err != nil {
 		ports = nil
 	}

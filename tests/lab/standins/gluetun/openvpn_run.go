@@ -22,7 +22,8 @@ const (
 	openvpnConfig = "/etc/openvpn/target.ovpn"
 	openvpnAuth   = "/etc/openvpn/auth.conf"
 	// openvpnUser is who OpenVPN goes on as when it stands: gluetun makes one for PUID, whatever OPENVPN_PROCESS_USER says (cmd/gluetun/main.go).
-	openvpnUser, openvpnUID = "nonrootuser", 1000
+	openvpnUser = "nonrootuser"
+	userID      = 1000 // PUID and PGID
 )
 
 // completed is what OpenVPN says when its tunnel is there.
@@ -179,7 +180,7 @@ func (v *vpn) writeOpenVPN(lines []string) error {
 		}
 	}
 	for _, path := range []string{openvpnConfig, openvpnAuth} {
-		if err := os.Chown(path, openvpnUID, openvpnUID); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Chown(path, userID, userID); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
@@ -187,5 +188,5 @@ func (v *vpn) writeOpenVPN(lines []string) error {
 	if err != nil || strings.Contains(string(users), openvpnUser) {
 		return err
 	}
-	return os.WriteFile("/etc/passwd", fmt.Appendf(users, "%s:x:%d:%d::/:/sbin/nologin\n", openvpnUser, openvpnUID, openvpnUID), 0o644)
+	return os.WriteFile("/etc/passwd", fmt.Appendf(users, "%s:x:%d:%d::/:/sbin/nologin\n", openvpnUser, userID, userID), 0o644)
 }

@@ -33,6 +33,7 @@ type settings struct {
 	dot                bool
 	publicIP           bool
 	publicIPAPI        string
+	publicIPFile       string
 	mtu                int
 	wireguardInterface string
 	firewallPostRules  string
@@ -74,6 +75,7 @@ var retired = map[string][]string{
 	"OPENVPN_ENDPOINT_IP":       {"OPENVPN_TARGET_IP", "VPN_ENDPOINT_IP"},
 	"OPENVPN_ENDPOINT_PORT":     {"PORT", "OPENVPN_PORT", "VPN_ENDPOINT_PORT"},
 	"FIREWALL_OUTBOUND_SUBNETS": {"EXTRA_SUBNETS"},
+	"PUBLICIP_FILE":             {"IP_STATUS_FILE"},
 	"HEALTH_TARGET_ADDRESSES":   {"HEALTH_ADDRESS_TO_PING", "HEALTH_TARGET_ADDRESS"},
 
 	"VPN_PORT_FORWARDING":                               {"PORT_FORWARDING", "PRIVATE_INTERNET_ACCESS_VPN_PORT_FORWARDING"},
@@ -209,6 +211,7 @@ func readSettings(env func(string) string, read func(string) ([]byte, error)) (s
 	s.dot = r.boolean("DOT", true) && r.boolean("DNS_SERVER", true)
 	s.publicIP = r.boolean("PUBLICIP_ENABLED", true)
 	s.publicIPAPI = r.get("PUBLICIP_API", "")
+	s.publicIPFile = r.get("PUBLICIP_FILE", "/tmp/gluetun/ip")
 	s.mtu = r.number("WIREGUARD_MTU", 1320)
 	s.wireguardInterface = r.get("VPN_INTERFACE", "wg0")
 	s.firewallPostRules = "/iptables/post-rules.txt"

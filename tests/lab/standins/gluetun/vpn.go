@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -42,9 +43,6 @@ func (v *vpn) set(status string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.status = status
-	if status != "running" {
-		v.publicIP = ""
-	}
 }
 
 func (v *vpn) get() (status, ip string) {
@@ -85,9 +83,6 @@ func (v *vpn) up(ctx context.Context, h *health) error {
 		if !errors.Is(err, errUnhealthy) {
 			return err
 		}
-		v.mu.Lock()
-		v.publicIP = ""
-		v.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -170,6 +165,7 @@ func (v *vpn) answerAbout(name string) error {
 }
 
 func (v *vpn) down() {
+	v.seen("")
 	v.unforward()
 	if v.asked != nil {
 		_ = v.asked.Close()
@@ -201,6 +197,8 @@ func hexKey(key string) string {
 
 // watch checks as v3.41.1 does: once when the tunnel is up, then again and again, and a dead peer is told after minutes only.
 func (v *vpn) watch(ctx context.Context, h *health) error {
+	ctx, cancel := context.WithCancel(ctx) // of this tunnel: what is asked through it is asked no more when it is gone
+	defer cancel()
 	targets := checked{v.settings.healthTargets, dial}
 	if err := targets.atOnce(ctx); err != nil {
 		h.set("startup check: all check tries failed: " + err.Error())
@@ -223,11 +221,19 @@ func (v *vpn) watch(ctx context.Context, h *health) error {
 	return err
 }
 
+// asking is how long gluetun takes from a tunnel that stands to the address: it waits until names are answered, and then for all whom it asks.
+const asking = 5 * time.Second
+
 // askPublicIP asks once per tunnel, as PUBLICIP_API says: echoip#URL is an own service.
 func (v *vpn) askPublicIP(ctx context.Context) {
 	url, ok := strings.CutPrefix(v.settings.publicIPAPI, "echoip#")
 	if !v.settings.publicIP || !ok {
 		return
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(asking):
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -241,11 +247,28 @@ func (v *vpn) askPublicIP(ctx context.Context) {
 	defer r.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(r.Body, 200))
 	if a, parseErr := netip.ParseAddr(strings.TrimSpace(string(body))); err == nil && parseErr == nil {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		v.publicIP = a.String()
 		log.Println("INFO [ip getter] Public IP address is", a)
+		v.seen(a.String())
 	}
+}
+
+// seen keeps the address for the control API, and then writes it into its file, without a line's end; none empties it, when the tunnel
+// goes (internal/publicip/fs.go). A process that is killed leaves it as it is.
+func (v *vpn) seen(address string) {
+	v.mu.Lock()
+	v.publicIP = address
+	v.mu.Unlock()
+	if err := forOthers(v.settings.publicIPFile, address); err != nil {
+		log.Println("ERROR [vpn] persisting public ip address:", err)
+	}
+}
+
+// forOthers writes a file that others read: it is PUID's.
+func forOthers(path, text string) error {
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return err
+	}
+	return os.Chown(path, userID, userID)
 }
 
 // health is gluetun's health server: 200, or 500 with the reason.
