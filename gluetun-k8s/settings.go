@@ -218,9 +218,11 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 		"SERVER_COUNTRIES": strings.Join(c.Countries, ","), "SERVER_REGIONS": strings.Join(c.Regions, ","), "SERVER_CITIES": strings.Join(c.Cities, ","),
 		"SERVER_HOSTNAMES": strings.Join(c.Hostnames, ","),
 		"WIREGUARD_MTU":    strconv.Itoa(defaultMTU), "WIREGUARD_ADDRESSES": own, "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
+		"WIREGUARD_IMPLEMENTATION": "auto", // the kernel's own where it has one
 	}
 	if c.Type == "openvpn" {
 		delete(set, "WIREGUARD_MTU")
+		delete(set, "WIREGUARD_IMPLEMENTATION")
 		// Before it gives up root. The firewalls ask for the mark where nobody but OpenVPN knows the server.
 		set["OPENVPN_PROTOCOL"], set["OPENVPN_FLAGS"] = c.Protocol, fmt.Sprintf("--mark %d", tunnelMark)
 	}

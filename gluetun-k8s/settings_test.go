@@ -134,7 +134,7 @@ func TestSettings(t *testing.T) {
 		{summary: "names over TLS", options: []string{"provider=mullvad", "dot=true", address}, wrong: "dns-over-tls=true cannot be used with the routing method pod-gateway"},
 		{summary: "no key", options: []string{"provider=mullvad", "secret=", address}, wrong: "juju add-secret vpn-key private-key=<key>"},
 
-		{summary: "mullvad", options: []string{"provider=mullvad", address}, env: []string{"VPN_SERVICE_PROVIDER=mullvad", "WIREGUARD_ADDRESSES=10.64.0.2/32", "-WIREGUARD_ENDPOINT_IP", "-WIREGUARD_ENDPOINT_PORT"}},
+		{summary: "mullvad", options: []string{"provider=mullvad", address}, env: []string{"VPN_SERVICE_PROVIDER=mullvad", "WIREGUARD_ADDRESSES=10.64.0.2/32", "WIREGUARD_IMPLEMENTATION=auto", "-WIREGUARD_ENDPOINT_IP", "-WIREGUARD_ENDPOINT_PORT"}},
 		{summary: "mullvad without addresses", options: []string{"provider=mullvad"}, wrong: "set wireguard-addresses for vpn-provider=mullvad"},
 		{summary: "mullvad, a place", options: []string{"provider=mullvad", address, "countries=Sweden, Switzerland", "cities=Malmö"}, env: []string{"SERVER_COUNTRIES=Sweden,Switzerland", "SERVER_CITIES=Malmö"}},
 		{summary: "mullvad, any port", options: []string{"provider=mullvad", address, "port=53"}, env: []string{"WIREGUARD_ENDPOINT_PORT=53"}},
@@ -175,7 +175,7 @@ func TestSettings(t *testing.T) {
 
 		{summary: "a user and a password", options: []string{"provider=private-internet-access", "type=openvpn", "regions=Switzerland"}, secret: accounted,
 			env: []string{"VPN_SERVICE_PROVIDER=private internet access", "VPN_TYPE=openvpn", "OPENVPN_PROTOCOL=udp", "OPENVPN_FLAGS=--mark 51820", "SERVER_REGIONS=Switzerland",
-				"OPENVPN_USER_SECRETFILE=/run/vpn-secrets/user", "OPENVPN_PASSWORD_SECRETFILE=/run/vpn-secrets/password", "-WIREGUARD_MTU", "-OPENVPN_ENDPOINT_PORT", "OPENVPN_PORT=", "USER="}},
+				"OPENVPN_USER_SECRETFILE=/run/vpn-secrets/user", "OPENVPN_PASSWORD_SECRETFILE=/run/vpn-secrets/password", "-WIREGUARD_MTU", "-WIREGUARD_IMPLEMENTATION", "-OPENVPN_ENDPOINT_PORT", "OPENVPN_PORT=", "USER="}},
 		{summary: "by TCP, on a port of its own", options: []string{"provider=protonvpn", "type=openvpn", "protocol=tcp", "port=5995"}, secret: accounted,
 			env: []string{"OPENVPN_PROTOCOL=tcp", "OPENVPN_ENDPOINT_PORT=5995", "-WIREGUARD_ENDPOINT_PORT"}},
 		{summary: "a certificate and a key", options: []string{"provider=airvpn", "type=openvpn"}, secret: map[string]string{"certificate": pemOf("CERTIFICATE"), "key": pemOf("PRIVATE KEY")},
@@ -213,6 +213,7 @@ func TestSettings(t *testing.T) {
 		{summary: "servers by their names", options: []string{"provider=nordvpn", "hostnames=se1.nordvpn.com, se2.nordvpn.com"}, env: []string{"SERVER_HOSTNAMES=se1.nordvpn.com,se2.nordvpn.com"}},
 		{summary: "overrides as a template writes them", options: []string{"provider=nordvpn", "overrides=SERVER_NAMES=\nTZ=\"Europe/Berlin\"\nWIREGUARD_MTU='1400'"}, env: []string{"-SERVER_NAMES", "TZ=Europe/Berlin", "WIREGUARD_MTU=1400"}},
 		{summary: "an override", options: []string{"provider=nordvpn", "overrides=SERVER_CATEGORIES=p2p\n WIREGUARD_MTU=1400 \n"}, env: []string{"SERVER_CATEGORIES=p2p", "WIREGUARD_MTU=1400"}},
+		{summary: "a WireGuard that is not the kernel's", options: []string{"provider=nordvpn", "overrides=WIREGUARD_IMPLEMENTATION=userspace"}, env: []string{"WIREGUARD_IMPLEMENTATION=userspace"}},
 		{summary: "the firewall by an override", options: []string{"provider=nordvpn", "overrides=FIREWALL_ENABLED_DISABLING_IT_SHOOTS_YOU_IN_YOUR_FOOT=off"}, wrong: "with a NAME among"},
 		{summary: "the key by an override", options: []string{"provider=nordvpn", "overrides=WIREGUARD_PRIVATE_KEY=" + privateKey}, wrong: "for WIREGUARD_PRIVATE_KEY, put it into the secret of wireguard-private-key-secret (juju add-secret vpn-key private-key=<key>)"},
 		{summary: "a retired name by an override", options: []string{"provider=nordvpn", "overrides=EXTRA_SUBNETS=0.0.0.0/1"}, wrong: "with a NAME among"},
