@@ -83,7 +83,9 @@ var providers = map[providerName]provider{
 		openvpn: protocol{needs: "user", takes: "password",
 			udp: ports(1194, 53, 1194, 1195, 1196, 1197, 1300, 1301, 1302, 1303, 1400), tcp: ports(443, 80, 443, 1401),
 			in: map[string]protocol{"latest": {}}}},
-	"nordvpn": {filters: "countries regions cities hostnames categories SERVER_NUMBER",
+	// Its regions gluetun drops before it chooses, whatever they are: it compares them as they are written with what it has made small
+	// (settings/nordvpn_retro.go, seen with v3.40.4, v3.41.1 and master).
+	"nordvpn": {filters: "countries cities hostnames categories SERVER_NUMBER",
 		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.5.0.0/16")},
 		openvpn:   protocol{needs: account, udp: only(1194), tcp: only(443)}},
 	"perfect privacy": {filters: "cities", forwards: "three computed from the address in the tunnel", told: true,

@@ -153,6 +153,9 @@ var refusals = []family{
 	{good: []string{"vpn-provider=mullvad", "nat-pmp-server=10.64.0.1", "routing-method=overlay", "wireguard-private-key-secret=secret:1", "wireguard-addresses=10.64.0.2/32", "secret:private-key=" + privateKey}, bad: []refusal{
 		{"ports that lead to nobody", []string{"routing-method=pod-gateway"}, `nat-pmp-server cannot be used with routing-method=pod-gateway, which leads no port to anybody: juju config gluetun --reset nat-pmp-server, or juju config gluetun routing-method=overlay`},
 	}},
+	{good: []string{"vpn-provider=nordvpn", "server-countries=Sweden", "wireguard-private-key-secret=secret:1", "secret:private-key=" + privateKey}, bad: []refusal{
+		{"regions, which gluetun drops", []string{"server-countries=", "server-regions=Europe"}, `server-regions cannot be used with vpn-provider=nordvpn, whose servers are chosen by server-countries, server-cities, server-hostnames, custom-overrides with SERVER_CATEGORIES, SERVER_NUMBER: juju config gluetun --reset server-regions`},
+	}},
 	{good: []string{"vpn-provider=protonvpn", "custom-overrides=FREE_ONLY=on", "wireguard-private-key-secret=secret:1", "secret:private-key=" + privateKey}, bad: []refusal{
 		{"free servers that lead ports", []string{"custom-overrides=FREE_ONLY=on\nPORT_FORWARD_ONLY=on"}, `custom-overrides has FREE_ONLY, which cannot be used with vpn-provider=protonvpn and PORT_FORWARD_ONLY: juju config gluetun custom-overrides=<without FREE_ONLY>`},
 		{"ports by gluetun as well", []string{"custom-overrides=VPN_PORT_FORWARDING=on", "routing-method=overlay"}, `custom-overrides has VPN_PORT_FORWARDING, which cannot be used with vpn-provider=protonvpn, which grants ports without it: juju config gluetun custom-overrides=<without VPN_PORT_FORWARDING>`},

@@ -157,8 +157,8 @@ func unknownServers(env hook.Env, c Config, unit string) (wrong, err error) {
 func offered(c Config, all []vpnServer, unit string) error {
 	app, _, _ := strings.Cut(unit, "/")
 	all = slices.DeleteFunc(slices.Clone(all), func(s vpnServer) bool { return !s.over(c.Type) })
-	// Of these two gluetun still takes regions by names that they had once (settings/serverselection.go).
-	if len(all) == 0 || len(c.Regions) > 0 && (c.Provider == "nordvpn" || c.Provider == "surfshark") {
+	// Of this one gluetun still takes regions by names that they had once (settings/serverselection.go).
+	if len(all) == 0 || len(c.Regions) > 0 && c.Provider == "surfshark" {
 		return nil
 	}
 	var used []string

@@ -18,7 +18,11 @@ const serversJSON = `{
     {"vpn": "wireguard", "country": "Sweden", "city": "Stockholm", "hostname": "se-sto-wg-001", "ips": ["192.0.2.12"]},
     {"vpn": "openvpn", "country": "Norway", "city": "Oslo", "hostname": "no-osl-ovpn-001", "tcp": true, "udp": true, "ips": ["192.0.2.13"]}
   ]},
-  "nordvpn": {"version": 5, "timestamp": 1, "servers": [{"vpn": "wireguard", "country": "Sweden", "region": "Europe", "city": "Stockholm", "hostname": "se1.example"}]}
+  "nordvpn": {"version": 5, "timestamp": 1, "servers": [{"vpn": "wireguard", "country": "Sweden", "region": "Europe", "city": "Stockholm", "hostname": "se1.example"}]},
+  "surfshark": {"version": 4, "timestamp": 1, "servers": [
+    {"vpn": "wireguard", "country": "Sweden", "region": "Europe", "city": "Stockholm", "hostname": "se-sto.example"},
+    {"vpn": "wireguard", "country": "Canada", "region": "The Americas", "city": "Toronto", "hostname": "ca-tor.example"}
+  ]}
 }`
 
 // readServers reads a provider's out of the list of all.
@@ -38,7 +42,7 @@ func mullvads(t *testing.T) []vpnServer {
 
 func TestReadServers(t *testing.T) {
 	assert.Equal(t, vpnServer{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001"}, mullvads(t)[0])
-	none, err := readServers(serversJSON, "surfshark")
+	none, err := readServers(serversJSON, "windscribe")
 	require.NoError(t, err)
 	assert.Empty(t, none)
 	for _, text := range []string{"", "[]", `{"ivpn": {"servers": [`, `{"mullvad": {"servers": [{"vpn": 1}]}}`} {
@@ -79,10 +83,10 @@ func TestOffered(t *testing.T) {
 	}
 	unknown, _ := options(t, "provider=mullvad", "countries=Atlantis")
 	assert.NoError(t, offered(unknown, nil, "gluetun/1"), "where there is no list gluetun judges by itself")
-	old, _ := options(t, "provider=nordvpn", "regions=Sweden")
-	nord, err := readServers(serversJSON, "nordvpn")
+	old, _ := options(t, "provider=surfshark", "regions=Sweden")
+	shark, err := readServers(serversJSON, "surfshark")
 	require.NoError(t, err)
-	assert.NoError(t, offered(old, nord, "gluetun/1"), "gluetun takes a country for one of nordvpn's regions")
+	assert.NoError(t, offered(old, shark, "gluetun/1"), "gluetun takes names that regions had once")
 }
 
 func TestAlike(t *testing.T) {

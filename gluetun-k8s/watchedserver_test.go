@@ -33,7 +33,7 @@ func TestHowOldTheServersAre(t *testing.T) {
 	}
 	assert.Equal(t, 1, list.reads)
 	assert.Equal(t, time.Unix(1, 0).UTC(), see("nordvpn"), "each provider's own")
-	assert.Zero(t, see("surfshark"), "the list does not know it")
+	assert.Zero(t, see("windscribe"), "the list does not know it")
 	list.text, list.modified = list.text[:200], list.modified.Add(time.Hour)
 	assert.Zero(t, see("mullvad"), "gluetun is writing it")
 
