@@ -157,11 +157,11 @@ func unknownServers(env hook.Env, c Config, unit string) (wrong, err error) {
 func offered(c Config, all []vpnServer, unit string) error {
 	app, _, _ := strings.Cut(unit, "/")
 	all = slices.DeleteFunc(slices.Clone(all), func(s vpnServer) bool { return !s.over(c.Type) })
-	// Of this one gluetun still takes regions by names that they had once (settings/serverselection.go).
-	if len(all) == 0 || len(c.Regions) > 0 && c.Provider == "surfshark" {
+	if len(all) == 0 {
 		return nil
 	}
 	var used []string
+	var once bool
 	for _, o := range c.chooses() {
 		have := map[string]bool{}
 		for _, s := range all {
@@ -170,6 +170,12 @@ func offered(c Config, all []vpnServer, unit string) error {
 		delete(have, "")
 		for i, w := range o.wanted {
 			if slices.ContainsFunc(all, func(s vpnServer) bool { return strings.EqualFold(w, o.of(s)) }) {
+				continue
+			}
+			// Of this one gluetun still takes regions by names that they had once, each for a country, a city and a server, which it adds to
+			// those of the options (settings/surfshark_retro.go). Whether it is one of them it judges by itself.
+			if c.Provider == "surfshark" && o.option == "server-regions" {
+				once = true
 				continue
 			}
 			near := alike(w, have)
@@ -184,6 +190,9 @@ func offered(c Config, all []vpnServer, unit string) error {
 		if len(o.wanted) > 0 {
 			used = append(used, o.option)
 		}
+	}
+	if once {
+		return nil
 	}
 	left := chosen(all, c.chooses())
 	if len(left) == 0 {

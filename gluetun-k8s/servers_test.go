@@ -83,10 +83,27 @@ func TestOffered(t *testing.T) {
 	}
 	unknown, _ := options(t, "provider=mullvad", "countries=Atlantis")
 	assert.NoError(t, offered(unknown, nil, "gluetun/1"), "where there is no list gluetun judges by itself")
-	old, _ := options(t, "provider=surfshark", "regions=Sweden")
 	shark, err := readServers(serversJSON, "surfshark")
 	require.NoError(t, err)
-	assert.NoError(t, offered(old, shark, "gluetun/1"), "gluetun takes names that regions had once")
+	for chosen, says := range map[string]string{
+		"regions=Europe":                           "",
+		"regions=Sweden":                           "", // gluetun takes names that regions had once
+		"regions=Sweden cities=Toronto":            "", // it adds the old one's own city
+		"regions=Europe cities=Stokholm":           "server-cities has Stokholm, and surfshark has no such server over wireguard, but Stockholm: juju config gluetun server-cities='Stockholm'",
+		"regions=Sweden cities=Stokholm":           "server-cities has Stokholm, and surfshark has no such server over wireguard, but Stockholm: juju config gluetun server-cities='Stockholm'",
+		"regions=Sweden hostnames=se-sto":          "server-hostnames has se-sto, and surfshark has no such server over wireguard, but se-sto.example: juju config gluetun server-hostnames='se-sto.example'",
+		"regions=Europe,Sweden countries=Atlantis": "server-countries has Atlantis, and surfshark has no such server over wireguard; see: juju run gluetun/1 list-servers",
+		"regions=Europe cities=Toronto":            "no server of surfshark over wireguard has all of server-regions, server-cities; see: juju run gluetun/1 list-servers",
+	} {
+		config, errs := options(t, append([]string{"provider=surfshark"}, strings.Fields(chosen)...)...)
+		require.Empty(t, errs)
+		err := offered(config, shark, "gluetun/1")
+		if says == "" {
+			assert.NoError(t, err, chosen)
+			continue
+		}
+		assert.EqualError(t, err, says, chosen)
+	}
 }
 
 func TestAlike(t *testing.T) {
