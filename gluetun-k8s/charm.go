@@ -307,7 +307,7 @@ func published(o Observed) vpnk8slib.ProviderData {
 // suits says why this cluster does not suit the configuration, if so.
 func suits(o Observed) error {
 	if tun := o.Config.TUN; !refused(o, "tun-device") && !tun.At(o.View.Network, o.View.Devices) {
-		return fmt.Errorf("tun-device=%s is on no node of this cluster: juju config %s tun-device=<resource of your cluster's device plugin>, or tun-device=privileged; see: kubectl get nodes -o jsonpath={.items[*].status.allocatable}", tun, o.App)
+		return fmt.Errorf("tun-device=%s, for vpn-provider=%s, is on no node of this cluster: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged; see: kubectl get nodes -o jsonpath={.items[*].status.allocatable}", tun, o.Config.Provider, o.App)
 	}
 	if o.NoWireGuard {
 		return giveDevice(o.Config, " on this node, whose kernel has no WireGuard of its own", o.App)

@@ -24,13 +24,13 @@ func complete(c Config, app string) error {
 		other := map[string]string{"wireguard": "openvpn", "openvpn": "wireguard"}[c.Type]
 		return fmt.Errorf("vpn-type=%s cannot be used with vpn-provider=%s: juju config %s vpn-type=%s", c.Type, c.Provider, app, other)
 	case c.DNSOverTLS && c.RoutingMethod != vpnk8slib.Overlay:
-		return fmt.Errorf("dns-over-tls=true cannot be used with the routing method pod-gateway: some of its clients ask the cluster's resolver; juju config %s dns-over-tls=false", app)
+		return fmt.Errorf("dns-over-tls=true cannot be used with vpn-provider=%s by routing-method=%s, some of whose clients ask the cluster's resolver: juju config %s dns-over-tls=false", c.Provider, c.RoutingMethod, app)
 	case c.DNSOverTLS:
 		return fmt.Errorf("dns-over-tls=true is not supported yet: juju config %s dns-over-tls=false", app)
 	case vpnk8slib.PortTaken(c.VXLANPort):
 		return fmt.Errorf("vxlan-port=%d is, itself or with the heartbeats beside it, where something else listens in the pods of the overlay: juju config %s vxlan-port=%d", c.VXLANPort, app, vpnk8slib.VXLANPort)
 	case c.PortServer.IsValid() && c.RoutingMethod != vpnk8slib.Overlay:
-		return fmt.Errorf("nat-pmp-server cannot be used with routing-method=%s, which leads no port to anybody: juju config %s --reset nat-pmp-server, or juju config %[2]s routing-method=overlay", c.RoutingMethod, app)
+		return fmt.Errorf("nat-pmp-server cannot be used with vpn-provider=%s by routing-method=%s, which leads no port to anybody: juju config %s --reset nat-pmp-server, or juju config %[3]s routing-method=overlay", c.Provider, c.RoutingMethod, app)
 	}
 	for _, o := range c.given() {
 		if o.set && !slices.Contains(o.by, c.Type) {
@@ -84,8 +84,8 @@ func deviceNeeded(c Config, app string) error {
 
 // giveDevice says how it is given.
 func giveDevice(c Config, why, app string) error {
-	return fmt.Errorf("gluetun %s needs /dev/net/tun for vpn-type=%s%s: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container",
-		cmp.Or(c.version, "v3.41"), c.Type, why, app)
+	return fmt.Errorf("gluetun %s needs /dev/net/tun for vpn-provider=%s vpn-type=%s%s: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container",
+		cmp.Or(c.version, "v3.41"), c.Provider, c.Type, why, app)
 }
 
 // byKernel says whether gluetun is left with the kernel's own WireGuard: it has no device for another one.
@@ -153,7 +153,7 @@ func overridden(c Config, app string) error {
 		kind, _, _ := strings.Cut(strings.ToLower(name), "_")
 		switch {
 		case (kind == "wireguard" || kind == "openvpn") && kind != c.Type:
-			return wrong(name, "vpn-type="+c.Type)
+			return wrong(name, fmt.Sprintf("vpn-provider=%s vpn-type=%s", c.Provider, c.Type))
 		case mayOverride[name].filter && !off(c.Overrides[name]) && !slices.Contains(p.chosenBy(), name):
 			return wrong(name, fmt.Sprintf("vpn-provider=%s, whose servers are chosen by %s", c.Provider, p.choice()))
 		case name == forwarding && forwardingWith(c) != "":

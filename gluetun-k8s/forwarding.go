@@ -73,9 +73,9 @@ func forwardingWith(c Config) string {
 	case !c.provider().told:
 		return fmt.Sprintf("vpn-provider=%s, of which gluetun can have none", c.Provider)
 	case c.RoutingMethod != vpnk8slib.Overlay:
-		return "routing-method=" + c.RoutingMethod + ", which leads none to anybody"
+		return fmt.Sprintf("vpn-provider=%s by routing-method=%s, which leads none to anybody", c.Provider, c.RoutingMethod)
 	case c.PortServer.IsValid():
-		return "nat-pmp-server"
+		return fmt.Sprintf("vpn-provider=%s and nat-pmp-server", c.Provider)
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -79,6 +81,22 @@ func seen(t *testing.T, input ...string) hook.Status {
 	return Reconcile(o).Status
 }
 
+// nobodys are refusals that have nothing to do with a provider: of a text that is no value at all, and of the cluster's own networks.
+var nobodys = regexp.MustCompile(`^(cannot use option |choose a provider: |probe-targets |dns-resolvers |vxlan-|dns-over-tls=true is not supported)`)
+
+// chosenProvider is the last one among inputs, as it is told.
+func chosenProvider(t *testing.T, input []string) (name string) {
+	t.Helper()
+	for _, one := range input {
+		if value, is := strings.CutPrefix(one, "vpn-provider="); is {
+			var p providerName
+			require.NoError(t, p.UnmarshalText([]byte(value)))
+			name = string(p)
+		}
+	}
+	return name
+}
+
 // Whatever cannot work is told in the status, with what mends it, and repeats no credential; what is good beside it is not.
 func TestRefusals(t *testing.T) {
 	n := 0
@@ -99,50 +117,84 @@ func TestRefusals(t *testing.T) {
 					}
 				}
 				assert.NotContains(t, status.Message, privateKey[:43])
+				assert.Contains(t, status.Message, "juju ")
+				if !nobodys.MatchString(r.says) {
+					assert.Contains(t, status.Message, chosenProvider(t, input))
+				}
 			})
 		}
 	}
 	assert.GreaterOrEqual(t, n, 60)
 }
 
-// Every provider refuses by every protocol, by its name, what the table says it needs and what it cannot use.
+// Every provider refuses by every protocol what the table says it needs and what it cannot use: by the option, by its own name, and with what
+// mends it, of which the value is one that could be typed, or its place in the provider's file.
 func TestRefusalsOfTheTable(t *testing.T) {
+	v4 := hooktest.Network(t)
+	v4.Pods = v4.Pods.Only(false)
 	for _, name := range slices.Sorted(maps.Keys(providers)) {
 		for _, kind := range []string{"wireguard", "openvpn"} {
 			start := []string{"provider=" + string(name), "type=" + kind, "image=" + cmp.Or(providers[name].wireguard.elsewhere(), providers[name].openvpn.elsewhere())}
 			c, _ := options(t, start...)
 			w := c.protocol()
-			if !w.served() {
-				assert.ErrorContains(t, complete(c, "gluetun"), "vpn-type="+kind+" cannot be used with vpn-provider="+string(name)+": juju config gluetun vpn-type=")
-				continue
-			}
-			refused := func(says string, secret map[string]string, values ...string) {
-				t.Helper()
-				_, _, errs := judged(t, secret, slices.Concat(start, values)...)
-				require.NotEmpty(t, errs, "%s %s: %s", name, kind, says)
-				assert.ErrorContains(t, errs[0], says)
-				assert.ErrorContains(t, errs[0], string(name))
-				assert.ErrorContains(t, errs[0], "juju ")
-			}
 			needs, _ := w.held()
-			for _, missing := range needs {
-				secret := map[string]string{}
-				for _, word := range needs {
-					if word != missing {
-						secret[word] = given[word]
+			whole := map[string]string{} // what the secret has to hold
+			for _, word := range needs {
+				whole[word] = given[word]
+			}
+			// refused looks for an option, or a word of the secret, and for the command that sets it.
+			refused := func(option, example string, secret map[string]string, values ...string) {
+				t.Helper()
+				c, s, errs := judged(t, secret, slices.Concat(start, values)...)
+				if len(errs) == 0 {
+					if err := cmp.Or(withSecret(c, s, "gluetun"), fits(c, v4, "gluetun")); err != nil {
+						errs = append(errs, err)
 					}
 				}
+				require.NotEmpty(t, errs, "%s %s: %s", name, kind, option)
+				assert.ErrorContains(t, errs[0], option)
+				assert.ErrorContains(t, errs[0], string(name))
+				_, command, _ := strings.Cut(errs[0].Error(), ": juju ")
+				assert.Contains(t, command, example, "%s %s: %s", name, kind, errs[0])
+			}
+			if !w.served() {
+				refused("vpn-type="+kind, "config gluetun vpn-type=", nil)
+				continue
+			}
+			other := map[string]string{"wireguard": "openvpn", "openvpn": "wireguard"}[kind]
+			refused(map[string]string{"wireguard": "wireguard-private-key-secret", "openvpn": "openvpn-secret"}[kind], w.words(), whole, "secret=", "account=")
+			refused(map[string]string{"wireguard": "wireguard-private-key-secret", "openvpn": "openvpn-secret"}[other], "config gluetun --reset ", whole,
+				map[string]string{"wireguard": "secret", "openvpn": "account"}[other]+"=secret:9")
+			refused("/dev/net/tun", "config gluetun tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>", whole, "tun=")
+			refused("nat-pmp-server", "config gluetun routing-method=overlay", whole, "nat-pmp=10.2.0.1", "method=pod-gateway")
+			for _, missing := range needs {
+				secret := maps.Clone(whole)
+				secret[missing] = " " // none
 				switch missing {
-				case "private-key": // judged gives it
 				case "addresses":
-					refused("set wireguard-addresses", secret)
+					refused("wireguard-addresses", "config gluetun wireguard-addresses=<Address of your provider's file>", secret)
 				default:
-					refused("the secret has no "+missing, secret)
+					refused("the secret has no "+missing, credentials[missing].example, secret)
+				}
+			}
+			if kind == "wireguard" {
+				server := []string{"public=" + publicKey, "ip=198.51.100.200", "port=51820"}
+				if !w.server {
+					server = nil
+				}
+				refused("wireguard-addresses", "config gluetun wireguard-addresses=<with the IPv4 address of your provider's file, such as 10.64.0.2/32>",
+					map[string]string{"preshared-key": presharedKey}, append(server, "addresses=fc00:bbbb::2/128")...)
+				refused("the secret has IPv6 addresses only", "addresses=<with the IPv4 address of your provider's file, such as 10.64.0.2/32>",
+					map[string]string{"preshared-key": presharedKey, "addresses": "fc00:bbbb::2/128"}, server...)
+				for i, option := range []string{"wireguard-public-key", "vpn-endpoint-ip", "vpn-endpoint-port"} {
+					if w.server {
+						refused(option, "config gluetun "+option+"=<", whole, slices.Delete(slices.Clone(server), i, i+1)...)
+					}
 				}
 			}
 			for _, o := range (Config{}).given() {
 				if place, ok := strings.CutPrefix(o.name, "server-"); ok && !slices.Contains(providers[name].chosenBy(), o.filter) {
-					refused(o.name+" cannot be used", nil, place+"=Somewhere")
+					refused(o.name+" cannot be used", "config gluetun --reset "+o.name, whole, place+"=Somewhere")
 				}
 			}
 			for override, o := range mayOverride {
@@ -151,15 +203,19 @@ func TestRefusalsOfTheTable(t *testing.T) {
 					value = "on"
 				}
 				if o.filter && !slices.Contains(providers[name].chosenBy(), override) {
-					refused("custom-overrides has "+override, nil, "overrides="+override+"="+value)
+					refused("custom-overrides has "+override, "config gluetun custom-overrides=<without "+override+">", whole, "overrides="+override+"="+value)
 				}
 			}
 			for by, l := range map[string]*listening{"udp": w.udp, "tcp": w.tcp} {
 				switch {
 				case l == nil && kind == "openvpn":
-					refused("openvpn-protocol=tcp cannot be used", nil, "protocol="+by)
+					refused("openvpn-protocol=tcp", "config gluetun openvpn-protocol=udp", whole, "protocol="+by)
 				case l != nil && l.choices != nil:
-					refused("vpn-endpoint-port", nil, "protocol="+by, "port=9")
+					example := "config gluetun --reset vpn-endpoint-port"
+					if len(l.choices) > 0 {
+						example = fmt.Sprintf("config gluetun vpn-endpoint-port=<%d", l.choices[0])
+					}
+					refused("vpn-endpoint-port", example, whole, "protocol="+by, "port=9")
 				}
 			}
 		}

@@ -55,12 +55,12 @@ func (c Config) listening() *listening {
 func fits(c Config, n vpnk8slib.Network, app string) error {
 	if len(c.Addresses) > 0 && len(usable(c.Addresses, n)) == 0 {
 		if c.secretly {
-			return fmt.Errorf("the secret has IPv6 addresses only, and this cluster has no IPv6: juju update-secret %s addresses=<the IPv4 address of your provider's file>, with the rest of it", c.KeySecret)
+			return fmt.Errorf("the secret has IPv6 addresses only, for vpn-provider=%s, and this cluster has no IPv6: juju update-secret %s addresses=<with the IPv4 address of your provider's file, such as 10.64.0.2/32>, with the rest of it", c.Provider, c.KeySecret)
 		}
-		return fmt.Errorf("wireguard-addresses has IPv6 addresses only, and this cluster has no IPv6: juju config %s wireguard-addresses=<with the IPv4 address of your provider's file>", app)
+		return fmt.Errorf("wireguard-addresses has IPv6 addresses only, for vpn-provider=%s, and this cluster has no IPv6: juju config %s wireguard-addresses=<with the IPv4 address of your provider's file, such as 10.64.0.2/32>", c.Provider, app)
 	}
 	if m := mtu(c); c.Type == "wireguard" && m < overlay.MinSix && slices.ContainsFunc(usable(c.Addresses, n), six) { // the kernel takes no such address then
-		return fmt.Errorf("custom-overrides has WIREGUARD_MTU=%d, and IPv6 of the tunnel's addresses needs %d: juju config %s custom-overrides=<with WIREGUARD_MTU=%[2]d>", m, overlay.MinSix, app)
+		return fmt.Errorf("custom-overrides has WIREGUARD_MTU=%d, and IPv6 of the addresses of vpn-provider=%s needs %d: juju config %s custom-overrides=<with WIREGUARD_MTU=%[3]d>", m, c.Provider, overlay.MinSix, app)
 	}
 	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{c.overlay().Prefix(), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 	switch four := c.ProbeTargets.four(); {
@@ -81,7 +81,7 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 		}
 	}
 	if a := c.PortServer.Addr; a.IsValid() && (!a.Is4() || !a.IsGlobalUnicast() || inside.Contains(a)) {
-		return fmt.Errorf("nat-pmp-server is %s, and must be an IPv4 address that is reached through the tunnel: juju config %s nat-pmp-server=10.2.0.1", a, app)
+		return fmt.Errorf("nat-pmp-server=%s, for vpn-provider=%s, must be an IPv4 address that is reached through the tunnel: juju config %s nat-pmp-server=10.2.0.1", a, c.Provider, app)
 	}
 	return apart(c, n, app)
 }
@@ -97,7 +97,7 @@ func apart(c Config, n vpnk8slib.Network, app string) error {
 	for _, p := range c.ClusterCIDRs {
 		for _, a := range c.tunnel() {
 			if p.Overlaps(a) && (a != c.protocol().inside || p.Contains(a.Addr())) {
-				return fmt.Errorf("cluster-cidrs has %s, in which the tunnel's %s would be lost: juju config %s cluster-cidrs=<the cluster's pod and service networks only>", p, c.told(a), app)
+				return fmt.Errorf("cluster-cidrs has %s, in which the tunnel's %s of vpn-provider=%s would be lost: juju config %s cluster-cidrs=<the cluster's pod and service networks only, such as 10.1.0.0/16,10.152.183.0/24>", p, c.told(a), c.Provider, app)
 			}
 		}
 	}

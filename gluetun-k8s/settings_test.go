@@ -84,6 +84,8 @@ func options(t *testing.T, values ...string) (c Config, errs []error) {
 			set(&c.PortServer, value)
 		case "image":
 			c = c.in(value)
+		case "tun":
+			set(&c.TUN, value)
 		case "dot":
 			c.DNSOverTLS = value == "true"
 		default:
@@ -131,7 +133,7 @@ func TestSettings(t *testing.T) {
 		{summary: "nothing set", wrong: "choose a provider: juju config gluetun vpn-provider=<airvpn|custom|cyberghost|"},
 		{summary: "a provider that is not served over WireGuard", options: []string{"provider=private internet access"}, wrong: "vpn-type=wireguard cannot be used with vpn-provider=private internet access: juju config gluetun vpn-type=openvpn"},
 		{summary: "OpenVPN with an option of WireGuard's", options: []string{"provider=mullvad", "type=openvpn", address}, wrong: "wireguard-addresses cannot be used with vpn-provider=mullvad vpn-type=openvpn: juju config gluetun --reset wireguard-addresses"},
-		{summary: "names over TLS", options: []string{"provider=mullvad", "dot=true", address}, wrong: "dns-over-tls=true cannot be used with the routing method pod-gateway"},
+		{summary: "names over TLS", options: []string{"provider=mullvad", "dot=true", address}, wrong: "dns-over-tls=true cannot be used with vpn-provider=mullvad by routing-method="},
 		{summary: "no key", options: []string{"provider=mullvad", "secret=", address}, wrong: "juju add-secret vpn-key private-key=<key>"},
 
 		{summary: "mullvad", options: []string{"provider=mullvad", address}, env: []string{"VPN_SERVICE_PROVIDER=mullvad", "WIREGUARD_ADDRESSES=10.64.0.2/32", "WIREGUARD_IMPLEMENTATION=auto", "-WIREGUARD_ENDPOINT_IP", "-WIREGUARD_ENDPOINT_PORT"}},
@@ -405,7 +407,7 @@ func TestAnMTUForIPv6(t *testing.T) {
 	dual := hooktest.Network(t)
 	c, errs := options(t, "provider=nordvpn", "addresses=10.64.0.2/32,fc00:bbbb::2/128", "overrides=WIREGUARD_MTU=1279")
 	require.Empty(t, errs)
-	require.EqualError(t, fits(c, dual, "gluetun"), "custom-overrides has WIREGUARD_MTU=1279, and IPv6 of the tunnel's addresses needs 1280: juju config gluetun custom-overrides=<with WIREGUARD_MTU=1280>")
+	require.EqualError(t, fits(c, dual, "gluetun"), "custom-overrides has WIREGUARD_MTU=1279, and IPv6 of the addresses of vpn-provider=nordvpn needs 1280: juju config gluetun custom-overrides=<with WIREGUARD_MTU=1280>")
 	c.Overrides["WIREGUARD_MTU"] = "1280"
 	require.NoError(t, fits(c, dual, "gluetun"))
 	c.Overrides["WIREGUARD_MTU"] = "576"
@@ -430,11 +432,11 @@ func TestApart(t *testing.T) {
 		{"an overlay with the server in it", []string{"provider=custom", "overlay=192.168.1", "ip=192.168.1.1"}, "vxlan-ip-network 192.168.1 overlaps 192.168.1.1/32"},
 		{"an overlay in the provider's network", []string{"provider=mullvad", "overlay=10.99.1"}, "vxlan-ip-network 10.99.1 overlaps 10.64.0.0/10"},
 		{"the cluster's networks", []string{"provider=mullvad", "cluster=10.244.0.0/16,10.96.0.0/12"}, ""},
-		{"half of the world, with Mullvad's network in it", []string{"provider=mullvad", "cluster=10.0.0.0/8"}, "cluster-cidrs has 10.0.0.0/8, in which the tunnel's 10.64.0.0/10 would be lost: juju config gluetun cluster-cidrs=<"},
+		{"half of the world, with Mullvad's network in it", []string{"provider=mullvad", "cluster=10.0.0.0/8"}, "cluster-cidrs has 10.0.0.0/8, in which the tunnel's 10.64.0.0/10 of vpn-provider=mullvad would be lost: juju config gluetun cluster-cidrs=<"},
 		{"the half of it that has Mullvad's resolver", []string{"provider=mullvad", "cluster=10.64.0.0/11"}, "cluster-cidrs has 10.64.0.0/11"},
-		{"with Proton's", []string{"provider=protonvpn", "cluster=10.0.0.0/8"}, "in which the tunnel's 10.2.0.0/16 would be lost"},
-		{"with Nord's", []string{"provider=nordvpn", "cluster=10.0.0.0/12"}, "in which the tunnel's 10.5.0.0/16 would be lost"},
-		{"with this end of the tunnel", []string{"provider=mullvad", "addresses=10.99.1.2/32", "cluster=10.244.0.0/16,10.96.0.0/12"}, "cluster-cidrs has 10.96.0.0/12, in which the tunnel's 10.99.1.2/32 would be lost"},
+		{"with Proton's", []string{"provider=protonvpn", "cluster=10.0.0.0/8"}, "in which the tunnel's 10.2.0.0/16 of vpn-provider=protonvpn would be lost"},
+		{"with Nord's", []string{"provider=nordvpn", "cluster=10.0.0.0/12"}, "in which the tunnel's 10.5.0.0/16 of vpn-provider=nordvpn would be lost"},
+		{"with this end of the tunnel", []string{"provider=mullvad", "addresses=10.99.1.2/32", "cluster=10.244.0.0/16,10.96.0.0/12"}, "cluster-cidrs has 10.96.0.0/12, in which the tunnel's 10.99.1.2/32 of vpn-provider=mullvad would be lost"},
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {
