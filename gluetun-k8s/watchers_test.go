@@ -177,18 +177,27 @@ func TestDashboard(t *testing.T) {
 
 	var d struct {
 		Panels []struct {
-			Title, Description string
-			Targets            []struct{ Expr string }
+			Type, Title, Description string
+			Targets                  []struct{ Expr string }
 		}
 	}
 	require.NoError(t, json.Unmarshal(want, &d))
-	assert.GreaterOrEqual(t, len(d.Panels), 10)
+	shown := map[string]string{} // the kind of panel that looks at a number
 	for _, p := range d.Panels {
 		assert.NotEmpty(t, p.Description, p.Title)
 		require.NotEmpty(t, p.Targets, p.Title)
 		for _, q := range p.Targets {
 			assert.Contains(t, q.Expr, `juju_unit=~"$juju_unit"`, "%s follows what is chosen above", p.Title)
+			for _, name := range regexp.MustCompile(`charmarr_vpn_\w+`).FindAllString(q.Expr, -1) {
+				shown[strings.TrimPrefix(name, "charmarr_vpn_")] = p.Type
+			}
 		}
+	}
+	for name, kind := range map[string]string{
+		"gateway_tunnel_up": "state-timeline", "gateway_exit_info": "stat", "gateway_client_routed": "state-timeline", "gateway_forwarded_port": "stat",
+		"guard_dropped_packets_total": "timeseries", "gateway_dropped_packets_total": "timeseries", "killswitch_dropped_packets_total": "timeseries",
+	} {
+		assert.Equal(t, kind, shown[name], "a dashboard of tunnel, exit address, clients, ports and drops has %s", name)
 	}
 }
 
