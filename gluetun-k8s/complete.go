@@ -96,7 +96,6 @@ func (c Config) given() []givenOption {
 	wireguard, openvpn, both := []string{"wireguard"}, []string{"openvpn"}, []string{"wireguard", "openvpn"}
 	return []givenOption{
 		{"wireguard-private-key-secret", c.KeySecret != "", wireguard, ""},
-		{"wireguard-addresses", len(c.Addresses) > 0, wireguard, ""},
 		{"wireguard-public-key", c.PublicKey != "", wireguard, ""},
 		{"openvpn-secret", c.OpenVPNSecret != "", openvpn, ""},
 		{"openvpn-protocol", c.Protocol == "tcp", openvpn, ""},
@@ -173,11 +172,8 @@ func withSecret(c Config, s Secret, app string) error {
 	set := func(option, example string) error {
 		return fmt.Errorf("set %s for vpn-provider=%s, such as %s: juju config %s %s=<%s>", option, c.Provider, example, app, option, fromFile[option])
 	}
-	needs, _ := w.held()
 	switch {
 	case c.Type == "openvpn":
-	case slices.Contains(needs, "addresses") && len(c.Addresses) == 0:
-		return set("wireguard-addresses", "10.64.0.2/32")
 	case w.server && !c.EndpointIP.IsValid():
 		return set("vpn-endpoint-ip", "198.51.100.7")
 	case w.server && c.EndpointPort == 0:
@@ -190,6 +186,5 @@ func withSecret(c Config, s Secret, app string) error {
 
 // fromFile is where options are found in a WireGuard file.
 var fromFile = map[string]string{
-	"wireguard-addresses": "Address of your provider's file", "vpn-endpoint-ip": "address of the server",
-	"vpn-endpoint-port": "port of the server", "wireguard-public-key": "PublicKey of the server",
+	"vpn-endpoint-ip": "address of the server", "vpn-endpoint-port": "port of the server", "wireguard-public-key": "PublicKey of the server",
 }

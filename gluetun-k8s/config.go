@@ -14,7 +14,6 @@ type Config struct {
 	Provider        providerName             `json:"vpn-provider"`
 	Type            string                   `json:"vpn-type" validate:"oneof=wireguard openvpn"`
 	KeySecret       string                   `json:"wireguard-private-key-secret"`
-	Addresses       addresses                `json:"wireguard-addresses"`
 	PublicKey       key                      `json:"wireguard-public-key"`
 	OpenVPNSecret   string                   `json:"openvpn-secret"`
 	Protocol        string                   `json:"openvpn-protocol" validate:"oneof=udp tcp"`
@@ -38,9 +37,9 @@ type Config struct {
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image"`
 
-	secretly   bool   // Addresses are from the secret, and in no status
-	version    string // of gluetun; empty: the table's
-	passesOver bool   // that gluetun passes over a server's address over WireGuard, where it knows the provider's servers
+	own        addresses // of this end of the tunnel: the secret's, and in no status
+	version    string    // of gluetun; empty: the table's
+	passesOver bool      // that gluetun passes over a server's address over WireGuard, where it knows the provider's servers
 }
 
 // words splits a list as people write it: by commas, with spaces around them.

@@ -36,7 +36,6 @@ func TestStatusRepeatsNoKey(t *testing.T) {
 	}{
 		{"among the overrides", "custom-overrides", "WIREGUARD_PRIVATE_KEY=" + privateKey},
 		{"as the server's, without its last letter", "wireguard-public-key", privateKey[:43]},
-		{"as an address", "wireguard-addresses", privateKey},
 		{"as a country", "server-countries", "Sweden," + privateKey},
 		{"as a country, without its last letter", "server-countries", privateKey[:43]},
 		{"as a city, in part", "server-cities", privateKey[:30] + "="},

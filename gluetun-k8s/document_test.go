@@ -88,19 +88,13 @@ func inTheSecret(w protocol) string {
 		if word == "password" && w.alone != nil {
 			text += " (not with an account's number)"
 		}
-		if word != "addresses" {
-			out = append(out, text)
-		}
+		out = append(out, text)
 	}
 	return strings.Join(out, ", ")
 }
 
 func asOptions(w protocol) string {
-	needs, _ := w.held()
 	var out []string
-	if slices.Contains(needs, "addresses") {
-		out = append(out, "wireguard-addresses")
-	}
 	if w.server && w.tcp == nil {
 		out = append(out, "vpn-endpoint-ip", "vpn-endpoint-port", "wireguard-public-key")
 	}

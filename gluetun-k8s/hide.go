@@ -24,7 +24,7 @@ const notShown = "(not shown)"
 // one the whole value, of all others what looks like a part of one.
 func hide(err error) {
 	for _, wrong := range hook.Refusals(err) {
-		if slices.Contains([]string{"custom-overrides", "wireguard-public-key", "wireguard-addresses"}, wrong.Name) || passwordLike.MatchString(wrong.Value) {
+		if slices.Contains([]string{"custom-overrides", "wireguard-public-key"}, wrong.Name) || passwordLike.MatchString(wrong.Value) {
 			wrong.Value = notShown
 		}
 		wrong.Value, wrong.Fix = shown(wrong.Value), shown(wrong.Fix) // some of the latter repeat it

@@ -178,7 +178,8 @@ func TestObserveChoosesTheOverlay(t *testing.T) {
 	assert.True(t, netip.MustParsePrefix("172.16.0.0/12").Overlaps(first.Config.Overlay.Prefix()))
 	assert.Equal(t, []string{"", ""}, first.Shared)
 
-	_, see = inPod(t, "nameserver 10.43.0.10\n", open(map[string]any{"wireguard-addresses": first.Config.Overlay.String() + ".2/32"}))
+	_, see = inPod(t, "nameserver 10.43.0.10\n", open(map[string]any{"wireguard-private-key-secret": "secret:1"}))
+	readable(t, map[string]string{"private-key": privateKey, "addresses": first.Config.Overlay.String() + ".2/32"})
 	assert.NotEqual(t, first.Config.Overlay, see().Config.Overlay, "the tunnel has it")
 	_, see = inPod(t, "nameserver 10.43.0.10\n", open(map[string]any{"dns-resolvers": first.Config.Overlay.String() + ".53"}))
 	assert.NotEqual(t, first.Config.Overlay, see().Config.Overlay, "a resolver behind the tunnel has it")

@@ -74,7 +74,7 @@ func serving(t *testing.T, path, text string) *fileServer {
 // A city that the provider does not have is refused once its list is there; the list is read when it or the options have changed, and not
 // in every hook.
 func TestObserveByTheProvidersServers(t *testing.T) {
-	mullvad := map[string]any{"vpn-provider": "mullvad", "wireguard-private-key-secret": "secret:1", "wireguard-addresses": "10.64.0.2/32", "server-cities": "Zurick"}
+	mullvad := map[string]any{"vpn-provider": "mullvad", "wireguard-private-key-secret": "secret:1", "server-cities": "Zurick"}
 	_, see := inPod(t, "nameserver 10.43.0.10\n", mullvad)
 	list := serving(t, serversFile, "")
 	require.NoError(t, see().ConfigErr, "gluetun has not started yet: there is no list")
@@ -112,7 +112,7 @@ func TestObserveByOneProvidersOwnFile(t *testing.T) {
 }
 `
 	_, see := inPod(t, "nameserver 10.43.0.10\n", map[string]any{
-		"vpn-provider": "mullvad", "wireguard-private-key-secret": "secret:1", "wireguard-addresses": "10.64.0.2/32", "server-cities": "Zurick",
+		"vpn-provider": "mullvad", "wireguard-private-key-secret": "secret:1", "server-cities": "Zurick",
 	})
 	list := serving(t, "/gluetun/servers/mullvad.json", own)
 	for range 2 {

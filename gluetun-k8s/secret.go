@@ -30,7 +30,7 @@ type credential struct {
 var credentials = map[string]credential{
 	"private-key":   {"WIREGUARD_PRIVATE_KEY_SECRETFILE", "private-key=<key>", noKey, isKey},
 	"preshared-key": {"WIREGUARD_PRESHARED_KEY_SECRETFILE", "preshared-key=<key>", noKey, isKey},
-	"addresses":     {"WIREGUARD_ADDRESSES_SECRETFILE", "addresses=10.64.0.2/32", "no line Address of a WireGuard file, such as 10.64.0.2/32", isAddresses},
+	"addresses":     {"WIREGUARD_ADDRESSES_SECRETFILE", "addresses=<such as 10.64.0.2/32>", "no line Address of a WireGuard file, such as 10.64.0.2/32", isAddresses},
 	"user":          {"OPENVPN_USER_SECRETFILE", "user=<user>", noLine, isLine},
 	"password":      {"OPENVPN_PASSWORD_SECRETFILE", "password=<password>", noLine, isLine},
 	"certificate":   {"OPENVPN_CLIENTCRT_SECRETFILE", "certificate#file=client.crt", noPEM("CERTIFICATE"), isPEM("CERTIFICATE")},
@@ -69,12 +69,10 @@ func (p protocol) words() string {
 	needs, all := p.held()
 	var out []string
 	for _, word := range all {
-		switch {
-		case word == "addresses": // an option as well, and asked for as one
-		case slices.Contains(needs, word):
-			out = append(out, credentials[word].example)
-		default:
-			out = append(out, "["+credentials[word].example+"]")
+		if example := credentials[word].example; slices.Contains(needs, word) {
+			out = append(out, example)
+		} else {
+			out = append(out, "["+example+"]")
 		}
 	}
 	return strings.Join(out, " ")
@@ -127,12 +125,9 @@ func readSecret(c Config, content map[string]string) (Secret, error) {
 		}
 	}
 	for _, word := range needs {
-		if s[word] == "" && word != "addresses" && !(word == "password" && w.alone != nil && w.alone.MatchString(s["user"])) {
+		if s[word] == "" && !(word == "password" && w.alone != nil && w.alone.MatchString(s["user"])) {
 			return wrong("the secret has no %s", word)
 		}
-	}
-	if s["addresses"] != "" && len(c.Addresses) > 0 {
-		return wrong("the secret has addresses, and wireguard-addresses others")
 	}
 	if whole && !w.server { // of its own servers gluetun knows more than the file
 		delete(s, "public-key")
@@ -166,8 +161,7 @@ func readSecret(c Config, content map[string]string) (Secret, error) {
 // with is the configuration with what the secret says of the server and of this end.
 func (c Config) with(s Secret) Config {
 	if s["addresses"] != "" {
-		_ = c.Addresses.UnmarshalText([]byte(s["addresses"])) // it was read before
-		c.secretly = true
+		_ = c.own.UnmarshalText([]byte(s["addresses"])) // it was read before
 	}
 	if s["public-key"] != "" {
 		c.PublicKey = key(s["public-key"])

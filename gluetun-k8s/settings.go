@@ -53,13 +53,10 @@ func (c Config) listening() *listening {
 
 // fits says what does not go with this cluster's network.
 func fits(c Config, n vpnk8slib.Network, app string) error {
-	if len(c.Addresses) > 0 && len(usable(c.Addresses, n)) == 0 {
-		if c.secretly {
-			return fmt.Errorf("the secret has IPv6 addresses only, for vpn-provider=%s, and this cluster has no IPv6: juju update-secret %s addresses=<with the IPv4 address of your provider's file, such as 10.64.0.2/32>, with the rest of it", c.Provider, c.KeySecret)
-		}
-		return fmt.Errorf("wireguard-addresses has IPv6 addresses only, for vpn-provider=%s, and this cluster has no IPv6: juju config %s wireguard-addresses=<with the IPv4 address of your provider's file, such as 10.64.0.2/32>", c.Provider, app)
+	if len(c.own) > 0 && len(usable(c.own, n)) == 0 {
+		return fmt.Errorf("the secret has IPv6 addresses only, for vpn-provider=%s, and this cluster has no IPv6: juju update-secret %s addresses=<with the IPv4 address of your provider's file, such as 10.64.0.2/32>, with the rest of it", c.Provider, c.KeySecret)
 	}
-	if m := mtu(c); c.Type == "wireguard" && m < overlay.MinSix && slices.ContainsFunc(usable(c.Addresses, n), six) { // the kernel takes no such address then
+	if m := mtu(c); c.Type == "wireguard" && m < overlay.MinSix && slices.ContainsFunc(usable(c.own, n), six) { // the kernel takes no such address then
 		return fmt.Errorf("custom-overrides has WIREGUARD_MTU=%d, and IPv6 of the addresses of vpn-provider=%s needs %d: juju config %s custom-overrides=<with WIREGUARD_MTU=%[3]d>", m, c.Provider, overlay.MinSix, app)
 	}
 	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{c.overlay().Prefix(), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
@@ -97,7 +94,7 @@ func apart(c Config, n vpnk8slib.Network, app string) error {
 	for _, p := range c.ClusterCIDRs {
 		for _, a := range c.tunnel() {
 			if p.Overlaps(a) && (a != c.protocol().inside || p.Contains(a.Addr())) {
-				return fmt.Errorf("cluster-cidrs has %s, in which the tunnel's %s of vpn-provider=%s would be lost: juju config %s cluster-cidrs=<the cluster's pod and service networks only, such as 10.1.0.0/16,10.152.183.0/24>", p, c.told(a), c.Provider, app)
+				return fmt.Errorf("cluster-cidrs has %s, in which the tunnel of vpn-provider=%s would lose %s: juju config %s cluster-cidrs=<the cluster's pod and service networks only, such as 10.1.0.0/16,10.152.183.0/24>", p, c.Provider, c.told(a), app)
 			}
 		}
 	}
@@ -106,8 +103,8 @@ func apart(c Config, n vpnk8slib.Network, app string) error {
 
 // told is a network as a status names it.
 func (c Config) told(p netip.Prefix) string {
-	if c.secretly && slices.ContainsFunc(c.Addresses, func(a netip.Prefix) bool { return a.Masked() == p.Masked() }) {
-		return "address in the secret"
+	if slices.ContainsFunc(c.own, func(a netip.Prefix) bool { return a.Masked() == p.Masked() }) {
+		return "the address in the secret"
 	}
 	return p.String()
 }
@@ -134,9 +131,9 @@ func taken(c Config, n vpnk8slib.Network) vpnk8slib.Network {
 // tunnel is what is known of the addresses inside the tunnel: the provider's, and of this end.
 func (c Config) tunnel() []netip.Prefix {
 	if inside := c.protocol().inside; inside.IsValid() {
-		return slices.Concat([]netip.Prefix{inside}, c.Addresses)
+		return slices.Concat([]netip.Prefix{inside}, c.own)
 	}
-	return c.Addresses
+	return c.own
 }
 
 // overlay is the network that the routing method takes.
@@ -210,14 +207,10 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 		env[name] = ""
 	}
 	maps.Copy(env, health(c))
-	own := usable(c.Addresses, n).String()
-	if s["addresses"] != "" { // in a file
-		own = ""
-	}
 	set := map[string]string{
 		"SERVER_COUNTRIES": strings.Join(c.Countries, ","), "SERVER_REGIONS": strings.Join(c.Regions, ","), "SERVER_CITIES": strings.Join(c.Cities, ","),
 		"SERVER_HOSTNAMES": strings.Join(c.Hostnames, ","),
-		"WIREGUARD_MTU":    strconv.Itoa(defaultMTU), "WIREGUARD_ADDRESSES": own, "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
+		"WIREGUARD_MTU":    strconv.Itoa(defaultMTU), "WIREGUARD_PUBLIC_KEY": string(c.PublicKey),
 		"WIREGUARD_IMPLEMENTATION": "auto", // the kernel's own where it has one
 	}
 	if c.Type == "openvpn" {
@@ -258,7 +251,7 @@ func inputPorts(c Config) string {
 
 // files are what gluetun reads at its start.
 func files(c Config, s Secret, n vpnk8slib.Network) []hook.File {
-	return append(secretFiles(c, s, usable(c.Addresses, n)),
+	return append(secretFiles(c, s, usable(c.own, n)),
 		hook.File{Path: authFile, Content: auth(s) + c.portsRole(), Mode: 0o600},
 		hook.File{Path: rulesFile, Content: firewallRules(c, n), Mode: 0o644},
 		hook.File{Path: startFile, Content: startScript, Mode: 0o755},
@@ -278,7 +271,7 @@ func firewallRules(c Config, n vpnk8slib.Network) string {
 	switch {
 	case c.RoutingMethod != vpnk8slib.Overlay:
 		return postRules
-	case slices.ContainsFunc(usable(c.Addresses, n), six):
+	case slices.ContainsFunc(usable(c.own, n), six):
 		return postRules + portRules + postRules6
 	}
 	return postRules + portRules

@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,7 +58,7 @@ func options(t *testing.T, values ...string) (c Config, errs []error) {
 		case "regions":
 			set(&c.Regions, value)
 		case "addresses":
-			set(&c.Addresses, value)
+			set(&c.own, value)
 		case "public":
 			set(&c.PublicKey, value)
 		case "ip":
@@ -98,18 +99,23 @@ func options(t *testing.T, values ...string) (c Config, errs []error) {
 // judged are options and a secret as a hook takes them.
 func judged(t *testing.T, secret map[string]string, values ...string) (c Config, s Secret, errs []error) {
 	t.Helper()
+	held := map[string]string{}
+	maps.Copy(held, secret)
+	values = slices.DeleteFunc(slices.Clone(values), func(v string) bool {
+		own, is := strings.CutPrefix(v, "addresses=")
+		if is {
+			held["addresses"] = own
+		}
+		return is
+	})
 	c, errs = options(t, values...)
 	if err := complete(c, "gluetun"); err != nil {
 		return c, nil, append(errs, err)
 	}
-	if c.Type == "wireguard" && secret["private-key"] == "" && secret["config"] == "" {
-		secret = maps.Clone(secret)
-		if secret == nil {
-			secret = map[string]string{}
-		}
-		secret["private-key"] = privateKey
+	if c.Type == "wireguard" && held["private-key"] == "" && held["config"] == "" {
+		held["private-key"] = privateKey
 	}
-	s, err := readSecret(c, secret)
+	s, err := readSecret(c, held)
 	if err == nil {
 		c = c.with(s)
 		err = withSecret(c, s, "gluetun")
@@ -132,29 +138,29 @@ func TestSettings(t *testing.T) {
 	}{
 		{summary: "nothing set", wrong: "choose a provider: juju config gluetun vpn-provider=<airvpn|custom|cyberghost|"},
 		{summary: "a provider that is not served over WireGuard", options: []string{"provider=private internet access"}, wrong: "vpn-type=wireguard cannot be used with vpn-provider=private internet access: juju config gluetun vpn-type=openvpn"},
-		{summary: "OpenVPN with an option of WireGuard's", options: []string{"provider=mullvad", "type=openvpn", address}, wrong: "wireguard-addresses cannot be used with vpn-provider=mullvad vpn-type=openvpn: juju config gluetun --reset wireguard-addresses"},
+		{summary: "OpenVPN with an option of WireGuard's", options: []string{"provider=mullvad", "type=openvpn", address}, wrong: "the secret's addresses cannot be used with vpn-type=openvpn, for vpn-provider=mullvad: juju update-secret secret:1 "},
 		{summary: "names over TLS", options: []string{"provider=mullvad", "dot=true", address}, wrong: "dns-over-tls=true cannot be used with vpn-provider=mullvad by routing-method="},
 		{summary: "no key", options: []string{"provider=mullvad", "secret=", address}, wrong: "juju add-secret vpn-key private-key=<key>"},
 
-		{summary: "mullvad", options: []string{"provider=mullvad", address}, env: []string{"VPN_SERVICE_PROVIDER=mullvad", "WIREGUARD_ADDRESSES=10.64.0.2/32", "WIREGUARD_IMPLEMENTATION=auto", "-WIREGUARD_ENDPOINT_IP", "-WIREGUARD_ENDPOINT_PORT"}},
-		{summary: "mullvad without addresses", options: []string{"provider=mullvad"}, wrong: "set wireguard-addresses for vpn-provider=mullvad"},
+		{summary: "mullvad", options: []string{"provider=mullvad", address}, env: []string{"VPN_SERVICE_PROVIDER=mullvad", "WIREGUARD_ADDRESSES_SECRETFILE=/run/vpn-secrets/addresses", "WIREGUARD_IMPLEMENTATION=auto", "-WIREGUARD_ENDPOINT_IP", "-WIREGUARD_ENDPOINT_PORT"}},
+		{summary: "mullvad without addresses", options: []string{"provider=mullvad"}, wrong: "the secret has no addresses, for vpn-provider=mullvad: juju update-secret secret:1 private-key=<key> addresses=<such as 10.64.0.2/32>"},
 		{summary: "mullvad, a place", options: []string{"provider=mullvad", address, "countries=Sweden, Switzerland", "cities=Malmö"}, env: []string{"SERVER_COUNTRIES=Sweden,Switzerland", "SERVER_CITIES=Malmö"}},
 		{summary: "mullvad, any port", options: []string{"provider=mullvad", address, "port=53"}, env: []string{"WIREGUARD_ENDPOINT_PORT=53"}},
-		{summary: "mullvad, both families", options: []string{"provider=mullvad", "addresses=10.64.0.2/32,fc00:bbbb::2/128"}, env: []string{"WIREGUARD_ADDRESSES=10.64.0.2/32,fc00:bbbb::2/128"}},
-		{summary: "mullvad, an address without length", options: []string{"provider=mullvad", "addresses=10.64.0.2"}, env: []string{"WIREGUARD_ADDRESSES=10.64.0.2/32"}},
+		{summary: "mullvad, both families", options: []string{"provider=mullvad", "addresses=10.64.0.2/32,fc00:bbbb::2/128"}, env: []string{"WIREGUARD_ADDRESSES_SECRETFILE=/run/vpn-secrets/addresses"}},
+		{summary: "mullvad, an address without length", options: []string{"provider=mullvad", "addresses=10.64.0.2"}, env: []string{"WIREGUARD_ADDRESSES_SECRETFILE=/run/vpn-secrets/addresses"}},
 		{summary: "mullvad, one server by address", options: []string{"provider=mullvad", address, "ip=198.51.100.7"}, env: []string{"WIREGUARD_ENDPOINT_IP=198.51.100.7"}},
 
-		{summary: "nordvpn", options: []string{"provider=nordvpn"}, env: []string{"VPN_SERVICE_PROVIDER=nordvpn", "-WIREGUARD_ADDRESSES"}},
+		{summary: "nordvpn", options: []string{"provider=nordvpn"}, env: []string{"VPN_SERVICE_PROVIDER=nordvpn", "-WIREGUARD_ADDRESSES_SECRETFILE"}},
 		{summary: "nordvpn, a port", options: []string{"provider=nordvpn", "port=51820"}, wrong: "vpn-endpoint-port cannot be used with vpn-provider=nordvpn: juju config gluetun --reset vpn-endpoint-port"},
 		{summary: "nordvpn, a city", options: []string{"provider=nordvpn", "cities=Oslo"}, env: []string{"SERVER_CITIES=Oslo"}},
-		{summary: "protonvpn", options: []string{"provider=protonvpn"}, env: []string{"VPN_SERVICE_PROVIDER=protonvpn", "-WIREGUARD_ADDRESSES"}},
-		{summary: "protonvpn, its own address", options: []string{"provider=protonvpn", "addresses=10.2.0.2/32"}, env: []string{"WIREGUARD_ADDRESSES=10.2.0.2/32"}},
+		{summary: "protonvpn", options: []string{"provider=protonvpn"}, env: []string{"VPN_SERVICE_PROVIDER=protonvpn", "-WIREGUARD_ADDRESSES_SECRETFILE"}},
+		{summary: "protonvpn, its own address", options: []string{"provider=protonvpn", "addresses=10.2.0.2/32"}, env: []string{"WIREGUARD_ADDRESSES_SECRETFILE=/run/vpn-secrets/addresses"}},
 		{summary: "protonvpn, a port", options: []string{"provider=protonvpn", "port=1234"}, wrong: "vpn-endpoint-port cannot be used"},
-		{summary: "surfshark", options: []string{"provider=surfshark", "addresses=10.14.0.2/16"}, env: []string{"WIREGUARD_ADDRESSES=10.14.0.2/16"}},
-		{summary: "surfshark without addresses", options: []string{"provider=surfshark"}, wrong: "set wireguard-addresses for vpn-provider=surfshark"},
+		{summary: "surfshark", options: []string{"provider=surfshark", "addresses=10.14.0.2/16"}, env: []string{"WIREGUARD_ADDRESSES_SECRETFILE=/run/vpn-secrets/addresses"}},
+		{summary: "surfshark without addresses", options: []string{"provider=surfshark"}, wrong: "the secret has no addresses"},
 		{summary: "surfshark, a port", options: []string{"provider=surfshark", address, "port=51820"}, wrong: "vpn-endpoint-port cannot be used"},
 		{summary: "ivpn", options: []string{"provider=ivpn", address}, env: []string{"VPN_SERVICE_PROVIDER=ivpn"}},
-		{summary: "ivpn without addresses", options: []string{"provider=ivpn"}, wrong: "set wireguard-addresses"},
+		{summary: "ivpn without addresses", options: []string{"provider=ivpn"}, wrong: "the secret has no addresses"},
 		{summary: "ivpn, a port of its own", options: []string{"provider=ivpn", address, "port=2049"}, env: []string{"WIREGUARD_ENDPOINT_PORT=2049"}},
 		{summary: "ivpn, another port", options: []string{"provider=ivpn", address, "port=51820"}, wrong: "vpn-endpoint-port 51820 is none of ivpn's: juju config gluetun vpn-endpoint-port=<53|2049|2050|30587|41893|48574|58237>"},
 		{summary: "windscribe", options: []string{"provider=windscribe", address}, secret: Secret{"preshared-key": presharedKey}, env: []string{"WIREGUARD_PRESHARED_KEY_SECRETFILE=/run/vpn-secrets/preshared-key"}},
@@ -166,7 +172,7 @@ func TestSettings(t *testing.T) {
 		{summary: "airvpn, another port", options: []string{"provider=airvpn", address, "port=53"}, secret: Secret{"preshared-key": presharedKey}, wrong: "is none of airvpn's: juju config gluetun vpn-endpoint-port=<1637|47107>"},
 		{summary: "custom", options: []string{"provider=custom", address, own, "ip=198.51.100.200", "port=51820"}, env: []string{"WIREGUARD_PUBLIC_KEY=" + publicKey, "WIREGUARD_ENDPOINT_IP=198.51.100.200", "WIREGUARD_ENDPOINT_PORT=51820"}},
 		{summary: "custom over IPv6", options: []string{"provider=custom", address, own, "ip=2001:db8::1", "port=51820"}, env: []string{"WIREGUARD_ENDPOINT_IP=2001:db8::1"}},
-		{summary: "custom without addresses", options: []string{"provider=custom", own, "ip=198.51.100.200", "port=51820"}, wrong: "set wireguard-addresses"},
+		{summary: "custom without addresses", options: []string{"provider=custom", own, "ip=198.51.100.200", "port=51820"}, wrong: "the secret has no addresses"},
 		{summary: "custom without server", options: []string{"provider=custom", address, own, "port=51820"}, wrong: "set vpn-endpoint-ip for vpn-provider=custom, such as 198.51.100.7: juju config gluetun vpn-endpoint-ip=<address of the server>"},
 		{summary: "custom without port", options: []string{"provider=custom", address, own, "ip=198.51.100.200"}, wrong: "set vpn-endpoint-port"},
 		{summary: "custom without public key", options: []string{"provider=custom", address, "ip=198.51.100.200", "port=51820"}, wrong: "set wireguard-public-key"},
@@ -195,9 +201,9 @@ func TestSettings(t *testing.T) {
 				"WIREGUARD_ADDRESSES_SECRETFILE=/run/vpn-secrets/addresses", "WIREGUARD_PRIVATE_KEY_SECRETFILE=/run/vpn-secrets/private-key", "WIREGUARD_PRESHARED_KEY_SECRETFILE=/run/vpn-secrets/preshared-key"}},
 		{summary: "a whole file, of a provider whose servers are known", options: []string{"provider=nordvpn"}, secret: map[string]string{"config": wg0},
 			env: []string{"WIREGUARD_PRIVATE_KEY_SECRETFILE=/run/vpn-secrets/private-key", "-WIREGUARD_PUBLIC_KEY", "-WIREGUARD_ENDPOINT_IP", "-WIREGUARD_ENDPOINT_PORT"}},
-		{summary: "addresses in the secret", options: []string{"provider=mullvad"}, secret: map[string]string{"addresses": "10.64.0.2"}, env: []string{"-WIREGUARD_ADDRESSES"}},
+		{summary: "addresses are in no environment", options: []string{"provider=mullvad", "addresses=10.64.0.2"}, env: []string{"-WIREGUARD_ADDRESSES"}},
 
-		{summary: "an address that is none", options: []string{"provider=mullvad", "addresses=ten"}, wrong: "copy the line Address of your provider's WireGuard file"},
+		{summary: "an address that is none", options: []string{"provider=mullvad", "addresses=ten"}, wrong: "the secret's addresses is no line Address of a WireGuard file"},
 		{summary: "a public key that is none", options: []string{"provider=custom", "public=abc"}, wrong: "set the server's public key: 44 characters"},
 		{summary: "a server by name", options: []string{"provider=custom", "ip=vpn.example.org"}, wrong: "set the server's address"},
 		{summary: "a country with a shell in it", options: []string{"provider=mullvad", "countries=$(reboot)"}, wrong: "set names separated by commas"},
@@ -265,9 +271,9 @@ func TestEnvironmentIsClosed(t *testing.T) {
 // Keys lie in files that only root reads, and nowhere else: a Pebble plan is read by whoever reaches the socket.
 func TestSecretsStayInFiles(t *testing.T) {
 	c, _ := options(t, "provider=airvpn", "addresses=10.64.0.2/32")
-	s := Secret{"private-key": privateKey, "preshared-key": presharedKey}
+	s := Secret{"private-key": privateKey, "preshared-key": presharedKey, "addresses": "10.64.0.2/32"}
 	w := workload(c, s, hooktest.Network(t))
-	secrets := []string{privateKey, presharedKey, apiKey(s)}
+	secrets := []string{privateKey, presharedKey, "10.64.0.2", apiKey(s)}
 	found := map[string]string{}
 	for _, f := range w.Files {
 		for _, secret := range secrets {
@@ -277,7 +283,7 @@ func TestSecretsStayInFiles(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, map[string]string{privateKey: secretDir + "private-key", presharedKey: secretDir + "preshared-key", apiKey(s): authFile}, found)
+	assert.Equal(t, map[string]string{privateKey: secretDir + "private-key", presharedKey: secretDir + "preshared-key", "10.64.0.2": secretDir + "addresses", apiKey(s): authFile}, found)
 	for _, service := range w.Layer.Services {
 		for _, secret := range secrets {
 			assert.NotContains(t, service.Command, secret)
@@ -295,13 +301,13 @@ func TestReadSecret(t *testing.T) {
 		content map[string]string
 		wrong   string
 	}{
-		{"both keys", map[string]string{"private-key": privateKey + "\n", "preshared-key": presharedKey}, ""},
+		{"all of it", map[string]string{"private-key": privateKey + "\n", "preshared-key": presharedKey, "addresses": "10.64.0.2/32"}, ""},
 		{"another name", map[string]string{"secret": privateKey},
-			"the secret has words that nobody reads, for vpn-provider=mullvad: juju update-secret secret:1 private-key=<key> [preshared-key=<key>]"},
+			"the secret has words that nobody reads, for vpn-provider=mullvad: juju update-secret secret:1 private-key=<key> addresses=<such as 10.64.0.2/32> [preshared-key=<key>]"},
 		{"no key", map[string]string{"private-key": "hunter2hunter2"},
-			"the secret's private-key is no WireGuard key (44 characters that end with =), for vpn-provider=mullvad: juju update-secret secret:1 private-key=<key> [preshared-key=<key>]"},
+			"the secret's private-key is no WireGuard key (44 characters that end with =), for vpn-provider=mullvad: juju update-secret secret:1 private-key=<key> addresses=<such as 10.64.0.2/32> [preshared-key=<key>]"},
 		{"a preshared key that is none", map[string]string{"private-key": privateKey, "preshared-key": "hunter2hunter2"},
-			"the secret's preshared-key is no WireGuard key (44 characters that end with =), for vpn-provider=mullvad: juju update-secret secret:1 private-key=<key> [preshared-key=<key>]"},
+			"the secret's preshared-key is no WireGuard key (44 characters that end with =), for vpn-provider=mullvad: juju update-secret secret:1 private-key=<key> addresses=<such as 10.64.0.2/32> [preshared-key=<key>]"},
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {
@@ -309,7 +315,7 @@ func TestReadSecret(t *testing.T) {
 			s, err := readSecret(c, test.content)
 			if test.wrong == "" {
 				require.NoError(t, err)
-				assert.Equal(t, Secret{"private-key": privateKey, "preshared-key": presharedKey}, s)
+				assert.Equal(t, Secret{"private-key": privateKey, "preshared-key": presharedKey, "addresses": "10.64.0.2/32"}, s)
 				return
 			}
 			assert.EqualError(t, err, test.wrong)
@@ -364,7 +370,7 @@ func TestFits(t *testing.T) {
 		option  string
 		network vpnk8slib.Network
 		wrong   string
-		env     string // WIREGUARD_ADDRESSES
+		file    string // of addresses, that gluetun reads
 	}{
 		{"both families, a cluster with both", both, dual, "", "10.64.0.2/32,fc00:bbbb::2/128"},
 		{"both families, a cluster without IPv6", both, v4, "", "10.64.0.2/32"},
@@ -389,7 +395,7 @@ func TestFits(t *testing.T) {
 			require.Empty(t, errs)
 			err := fits(c, test.network, "gluetun")
 			o := ready(t)
-			o.Config.Provider, o.Config.Addresses, o.Config.ProbeTargets, o.View.Network = c.Provider, c.Addresses, c.ProbeTargets, test.network
+			o.Config.Provider, o.Config.own, o.Config.ProbeTargets, o.View.Network = c.Provider, c.own, c.ProbeTargets, test.network
 			if test.wrong != "" {
 				assert.ErrorContains(t, err, test.wrong)
 				assert.Equal(t, hook.Blocked(err.Error()), Reconcile(o).Status)
@@ -397,7 +403,7 @@ func TestFits(t *testing.T) {
 			}
 			require.NoError(t, err)
 			assert.Equal(t, "active", Reconcile(o).Status.Kind)
-			assert.Equal(t, test.env, environment(c, Secret{"private-key": privateKey}, test.network)["WIREGUARD_ADDRESSES"])
+			assert.Equal(t, test.file, usable(c.own, test.network).String())
 		})
 	}
 }
@@ -411,7 +417,7 @@ func TestAnMTUForIPv6(t *testing.T) {
 	c.Overrides["WIREGUARD_MTU"] = "1280"
 	require.NoError(t, fits(c, dual, "gluetun"))
 	c.Overrides["WIREGUARD_MTU"] = "576"
-	c.Addresses = c.Addresses[:1]
+	c.own = c.own[:1]
 	require.NoError(t, fits(c, dual, "gluetun"))
 }
 
@@ -427,16 +433,16 @@ func TestApart(t *testing.T) {
 		{"another overlay", []string{"provider=custom", "overlay=192.168.77"}, ""},
 		{"an overlay among the pods", []string{"provider=custom", "overlay=10.42.9"}, "vxlan-ip-network 10.42.9 overlaps 10.42.0.0/16, which the cluster or the tunnel has: juju config gluetun vxlan-ip-network=172.16.0"},
 		{"an overlay with the API server in it", []string{"provider=custom", "overlay=10.44.0"}, "vxlan-ip-network 10.44.0 overlaps 10.44.0.1/32"},
-		{"an overlay with this end of the tunnel in it", []string{"provider=custom", "addresses=172.16.0.2/32"}, "vxlan-ip-network 172.16.0 overlaps 172.16.0.2/32, which the cluster or the tunnel has: juju config gluetun vxlan-ip-network=172.16.1"},
-		{"an overlay in the network of this end's address", []string{"provider=custom", "addresses=10.14.0.2/16", "overlay=10.14.9"}, "vxlan-ip-network 10.14.9 overlaps 10.14.0.0/16"},
+		{"an overlay with this end of the tunnel in it", []string{"provider=custom", "addresses=172.16.0.2/32"}, "vxlan-ip-network 172.16.0 overlaps the address in the secret, which the cluster or the tunnel has: juju config gluetun vxlan-ip-network=172.16.16"},
+		{"an overlay in the network of this end's address", []string{"provider=custom", "addresses=10.14.0.2/16", "overlay=10.14.9"}, "vxlan-ip-network 10.14.9 overlaps the address in the secret"},
 		{"an overlay with the server in it", []string{"provider=custom", "overlay=192.168.1", "ip=192.168.1.1"}, "vxlan-ip-network 192.168.1 overlaps 192.168.1.1/32"},
 		{"an overlay in the provider's network", []string{"provider=mullvad", "overlay=10.99.1"}, "vxlan-ip-network 10.99.1 overlaps 10.64.0.0/10"},
 		{"the cluster's networks", []string{"provider=mullvad", "cluster=10.244.0.0/16,10.96.0.0/12"}, ""},
-		{"half of the world, with Mullvad's network in it", []string{"provider=mullvad", "cluster=10.0.0.0/8"}, "cluster-cidrs has 10.0.0.0/8, in which the tunnel's 10.64.0.0/10 of vpn-provider=mullvad would be lost: juju config gluetun cluster-cidrs=<"},
+		{"half of the world, with Mullvad's network in it", []string{"provider=mullvad", "cluster=10.0.0.0/8"}, "cluster-cidrs has 10.0.0.0/8, in which the tunnel of vpn-provider=mullvad would lose 10.64.0.0/10: juju config gluetun cluster-cidrs=<"},
 		{"the half of it that has Mullvad's resolver", []string{"provider=mullvad", "cluster=10.64.0.0/11"}, "cluster-cidrs has 10.64.0.0/11"},
-		{"with Proton's", []string{"provider=protonvpn", "cluster=10.0.0.0/8"}, "in which the tunnel's 10.2.0.0/16 of vpn-provider=protonvpn would be lost"},
-		{"with Nord's", []string{"provider=nordvpn", "cluster=10.0.0.0/12"}, "in which the tunnel's 10.5.0.0/16 of vpn-provider=nordvpn would be lost"},
-		{"with this end of the tunnel", []string{"provider=mullvad", "addresses=10.99.1.2/32", "cluster=10.244.0.0/16,10.96.0.0/12"}, "cluster-cidrs has 10.96.0.0/12, in which the tunnel's 10.99.1.2/32 of vpn-provider=mullvad would be lost"},
+		{"with Proton's", []string{"provider=protonvpn", "cluster=10.0.0.0/8"}, "in which the tunnel of vpn-provider=protonvpn would lose 10.2.0.0/16"},
+		{"with Nord's", []string{"provider=nordvpn", "cluster=10.0.0.0/12"}, "in which the tunnel of vpn-provider=nordvpn would lose 10.5.0.0/16"},
+		{"with this end of the tunnel", []string{"provider=mullvad", "addresses=10.99.1.2/32", "cluster=10.244.0.0/16,10.96.0.0/12"}, "cluster-cidrs has 10.96.0.0/12, in which the tunnel of vpn-provider=mullvad would lose the address in the secret"},
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {
@@ -447,11 +453,11 @@ func TestApart(t *testing.T) {
 			if c.EndpointIP.IsValid() {
 				o.Config.EndpointIP = c.EndpointIP
 			}
-			if c.Addresses != nil {
-				o.Config.Addresses = c.Addresses
+			if c.own != nil {
+				o.Config.own = c.own
 			}
-			if c.Provider == "mullvad" && c.Addresses == nil {
-				o.Config.Addresses = addresses{netip.MustParsePrefix("10.127.1.2/32")}
+			if c.Provider == "mullvad" && c.own == nil {
+				o.Config.own = addresses{netip.MustParsePrefix("10.127.1.2/32")}
 			}
 			if c.ClusterCIDRs != nil {
 				o.View.Network.Pods, o.View.Network.Services = c.ClusterCIDRs, c.ClusterCIDRs
@@ -471,7 +477,7 @@ func TestApart(t *testing.T) {
 	}
 	t.Run("discovered networks are the cluster's own", func(t *testing.T) {
 		o := ready(t)
-		o.Config.Provider, o.Config.Addresses = "mullvad", addresses{netip.MustParsePrefix("10.99.1.2/32")}
+		o.Config.Provider, o.Config.own = "mullvad", addresses{netip.MustParsePrefix("10.99.1.2/32")}
 		services, err := vpnk8slib.ParseCIDRs("10.96.0.0/12")
 		require.NoError(t, err)
 		o.View.Network.Services = services
@@ -511,7 +517,7 @@ func TestPostRules6(t *testing.T) {
 		{"a cluster without: gluetun is told of no such address", vpnk8slib.Overlay, both, v4, false},
 		{"a method that knows IPv4 only", "pod-gateway", both, dual, false},
 	} {
-		rules := firewallRules(Config{RoutingMethod: test.method, Addresses: test.own}, test.in)
+		rules := firewallRules(Config{RoutingMethod: test.method, own: test.own}, test.in)
 		assert.Equal(t, test.six, strings.Contains(rules, "ip6tables"), test.what)
 		assert.NotContains(t, rules, "ip6tables -A INPUT", test.what)
 		assert.NotContains(t, rules, "FORWARD -j ACCEPT", test.what)

@@ -80,11 +80,10 @@ func (i Info) ImageOptions() map[string]string {
 	return options
 }
 
-// GatewayOptions are gluetun's options for a subscription at the lab's provider, all but the key.
-func (i Info) GatewayOptions(subscription int) map[string]string {
+// GatewayOptions are gluetun's options for a subscription at the lab's provider, all but its secret.
+func (i Info) GatewayOptions() map[string]string {
 	return map[string]string{
 		"vpn-provider":         "custom",
-		"wireguard-addresses":  i.VPN.Subscriptions[subscription].Address,
 		"wireguard-public-key": i.VPN.PublicKey,
 		"vpn-endpoint-ip":      i.VPN.Endpoint,
 		"vpn-endpoint-port":    fmt.Sprint(i.VPN.Port),
@@ -95,13 +94,13 @@ func (i Info) GatewayOptions(subscription int) map[string]string {
 	}
 }
 
-// Rekey makes the first subscription's private key its secret's newest revision.
+// Rekey makes what the first subscription has its secret's newest revision.
 func (d Deploy) Rekey(ctx context.Context, model string) error {
 	_, err := d.putKey(ctx, model, "update-secret", 0)
 	return err
 }
 
-// secret is the name of the Juju secret with a subscription's private key.
+// secret is the name of the Juju secret with a subscription's key and addresses.
 func secret(subscription int) string { return [...]string{"vpn-key", "second-key"}[subscription] }
 
 func (d Deploy) putKey(ctx context.Context, model, command string, subscription int) (string, error) {
@@ -113,7 +112,8 @@ func (d Deploy) putKey(ctx context.Context, model, command string, subscription 
 	if err != nil {
 		return "", fmt.Errorf("cannot read the subscription's key: %w", err)
 	}
-	return d.Juju(ctx, command, "-m", model, secret(subscription), "private-key="+strings.TrimSpace(string(key)))
+	return d.Juju(ctx, command, "-m", model, secret(subscription), "private-key="+strings.TrimSpace(string(key)),
+		"addresses="+info.VPN.Subscriptions[subscription].Address)
 }
 
 // Subscribe gives a gateway one of the lab's subscriptions: its key as a secret, the grant, and options.
@@ -130,7 +130,7 @@ func (d Deploy) Subscribe(ctx context.Context, model, app string, subscription i
 		return err
 	}
 	args := []string{"config", "-m", model, app, "wireguard-private-key-secret=" + strings.TrimSpace(uri)}
-	for name, value := range info.GatewayOptions(subscription) {
+	for name, value := range info.GatewayOptions() {
 		args = append(args, name+"="+value)
 	}
 	_, err = d.Juju(ctx, args...)
@@ -156,7 +156,7 @@ func (d Deploy) OpenVPN(ctx context.Context, model, provider, password string) e
 		return err
 	}
 	args := []string{"config", "-m", model, "gluetun", "vpn-type=openvpn", "vpn-provider=" + provider, "openvpn-secret=" + strings.TrimSpace(uri)}
-	options := info.GatewayOptions(0)
+	options := info.GatewayOptions()
 	for _, name := range []string{"probe-targets", "dns-resolvers", "tun-device", "custom-overrides"} {
 		args = append(args, name+"="+options[name])
 	}
