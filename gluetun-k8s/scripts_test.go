@@ -110,7 +110,7 @@ func TestProbeScript(t *testing.T) {
 	assert.Contains(t, probeScript(targets{netip.MustParseAddrPort("1.1.1.1:443"), netip.MustParseAddrPort("[2620:fe::fe]:53")}), "in '1.1.1.1 443' '2620:fe::fe 53'; do")
 }
 
-var startPaths = []string{"/charm-probe.sh", "/gluetun-entrypoint", "/charm/bin/pebble", "/tmp/gluetun"}
+var startPaths = []string{"/charm-probe.sh", "/gluetun-entrypoint", "/charm/bin/pebble", "/gluetun/piaportforward.json", "/tmp/gluetun"}
 
 // started are the programs of a pod in which gluetun was killed once: its rules are still there.
 func started() map[string]string {
@@ -247,6 +247,39 @@ func TestStartTellsOfTheAddressWithoutAnAgent(t *testing.T) {
 	}
 	s.again("looked")
 	assert.Equal(t, 3, told())
+	s.write("end", "")
+	require.NoError(t, <-ended)
+}
+
+// What gluetun keeps of a port that it has had granted goes with the port, and not before: the first request is for another one then, where
+// gluetun is started and where it connects anew by itself.
+func TestStartForgetsAPortWithItsTunnel(t *testing.T) {
+	programs := started()
+	programs["charm-probe.sh"] = "exit 0"
+	programs["wget"] = "exit 1"
+	programs["sleep"] = "echo look >> looked; exec /bin/sleep 0.05"
+	programs["gluetun-entrypoint"] = "until [ -e end ]; do /bin/sleep 0.05; done"
+	s := newScripts(t, programs)
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "gluetun"), 0o700))
+	kept, port := "piaportforward.json", filepath.Join("gluetun", "forwarded_port")
+	s.write(kept, "of an earlier start")
+	s.write(port, "51413")
+	ended := make(chan error, 1)
+	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
+	s.again("looked")
+	assert.NoFileExists(t, filepath.Join(s.dir, kept))
+	assert.NoFileExists(t, filepath.Join(s.dir, port))
+	for range 2 {
+		s.write(kept, "it is asking for one")
+		s.again("looked")
+		assert.FileExists(t, filepath.Join(s.dir, kept))
+		s.write(port, "51413")
+		s.again("looked")
+		assert.FileExists(t, filepath.Join(s.dir, kept), "it has it")
+		s.write(port, "")
+		s.again("looked")
+		assert.NoFileExists(t, filepath.Join(s.dir, kept), "the tunnel has gone")
+	}
 	s.write("end", "")
 	require.NoError(t, <-ended)
 }

@@ -10,9 +10,9 @@ killall -q -KILL openvpn2.5 openvpn2.6
 # A port that a provider granted to an earlier start, which gluetun keeps with the token of its account: where another server has given it
 # away meanwhile, up to v3.41.1 it asks for no other until that one has run out, after two months.
 rm -f /gluetun/piaportforward.json
-# The address that the world saw before: gluetun empties the file when its tunnel goes, and not when it is killed. The same one again would
-# be no change.
-rm -f /tmp/gluetun/ip
+# The port, and the address that the world saw before: gluetun empties these files when its tunnel goes, and not when it is killed. The same
+# again would be no change.
+rm -f /tmp/gluetun/forwarded_port /tmp/gluetun/ip
 for family in -4 -6; do
   # By its priority: BusyBox knows no table of gluetun's number.
   while ip $family rule del priority 101 2>/dev/null; do :; done
@@ -51,11 +51,19 @@ ask() {
       sleep 1
     done
     /charm/bin/pebble notify vpn.charmarr.io/tunnel
-    ports= told=
+    ports= told= granted=
     while kill -0 $$ 2>/dev/null; do
       ask && ports=$(echo "$all" | grep ^charmarr_vpn_gateway_forwarded_port) # who does not answer has taken nothing back
       now=$ports$(cat /tmp/gluetun/ip 2>/dev/null)
       [ "$now" = "$told" ] || { /charm/bin/pebble notify vpn.charmarr.io/ports && told=$now; }
+      # With its tunnel gluetun loses a port that it has had granted. Where it connects anew by itself it would ask for that one again, of
+      # another server.
+      if [ -s /tmp/gluetun/forwarded_port ]; then
+        granted=1
+      elif [ "$granted" ]; then
+        rm -f /gluetun/piaportforward.json
+        granted=
+      fi
       sleep 2
     done
   ) &
