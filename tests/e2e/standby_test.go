@@ -29,18 +29,18 @@ func (w *teller) takesOver(ts *testscript.TestScript, _ bool, a []string) {
 	}
 	was, err := w.peer(ctx, pod)
 	ts.Check(err)
-	if at, err := w.address(ctx, gateway); err != nil || at == was {
+	if at, err := w.Address(ctx, gateway); err != nil || at.String() == was {
 		ts.Fatalf("%s leads to %s already: %v", pod, gateway, err)
 	}
 	began := time.Now()
 	_, err = w.Lab(ctx, command...)
 	ts.Check(err)
 	ts.Check(world.Until(ctx, time.Minute, func() string {
-		at, err := w.address(ctx, gateway)
+		at, err := w.Address(ctx, gateway)
 		if err != nil {
 			return err.Error()
 		}
-		if peer, err := w.peer(ctx, pod); err != nil || peer != at {
+		if peer, err := w.peer(ctx, pod); err != nil || peer != at.String() {
 			return fmt.Sprintf("%s leads to %s, and %s is at %s: %v", pod, peer, gateway, at, err)
 		}
 		return ""
@@ -89,9 +89,4 @@ func (w *teller) peer(ctx context.Context, pod string) (string, error) {
 	var report struct{ Client struct{ Peer string } }
 	err = json.Unmarshal([]byte(out), &report)
 	return report.Client.Peer, err
-}
-
-func (w *teller) address(ctx context.Context, pod string) (string, error) {
-	model, name, _ := strings.Cut(pod, "/")
-	return w.Kubectl(ctx, "-n", model, "get", "pod", name, "-o", "jsonpath={.status.podIP}")
 }

@@ -15,14 +15,9 @@ import (
 // all at which anybody in it listens by TCP, at whatever address, and those that are said. At these a program of this machine's listens
 // meanwhile, on every address of the pod's own interface: what a VPN client's servers would be that are not bound to the loopback.
 func (w World) Reached(ctx context.Context, pod string, also ...uint16) (inside, outside []uint16, err error) {
-	namespace, name, _ := strings.Cut(pod, "/")
-	address, err := w.Kubectl(ctx, "-n", namespace, "get", "pod", name, "-o", "jsonpath={.status.podIP}")
+	at, err := w.Address(ctx, pod)
 	if err != nil {
 		return nil, nil, err
-	}
-	at, err := netip.ParseAddr(strings.TrimSpace(address))
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot find %s: %w", pod, err)
 	}
 	listening, end := context.WithCancel(ctx)
 	defer end()
@@ -59,15 +54,17 @@ func (w World) listening(ctx context.Context, pod string) ([]uint16, error) {
 	if err != nil {
 		return nil, err
 	}
-	return listeners(out)
+	return sockets(out, listen)
 }
 
-// listeners reads the ports of listening sockets from the kernel's tables (Documentation/networking/proc_net_tcp.rst).
-func listeners(table string) (ports []uint16, err error) {
-	const listen = "0A"
+// States of a socket that is nobody's yet: of TCP's, and of UDP's (include/net/tcp_states.h).
+const listen, unconnected = "0A", "07"
+
+// sockets reads the ports of those in a state from the kernel's tables (Documentation/networking/proc_net_tcp.rst).
+func sockets(table, state string) (ports []uint16, err error) {
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
-		if len(f) < 4 || f[3] != listen {
+		if len(f) < 4 || f[3] != state {
 			continue
 		}
 		_, port, _ := strings.Cut(f[1], ":")
