@@ -66,7 +66,8 @@ func rows() string {
 			}
 		}
 	}
-	b.WriteString("\nThe version is told by the image's tag. An image without one is taken for v3.41, and one that is newer than v3.41 for `latest`.\n")
+	b.WriteString("\nThe version is told by the image's tag. An image without one is taken for v3.41, and one that is newer than v3.41 for `latest`.\n" +
+		"With WireGuard a gluetun before v3.40.4 passes over `vpn-endpoint-ip`, but with `custom`: it is refused there.\n")
 	return b.String()
 }
 
