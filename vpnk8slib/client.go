@@ -30,10 +30,7 @@ func ClientPlans(c Client) (protect, release Plan, err error) {
 	if err := c.Network.agentsWay(); err != nil {
 		return nil, nil, fmt.Errorf("cannot lay the kill switch: %w", err)
 	}
-	protect = Plan{{Manager: managerKillSwitch, Apply: KillSwitch(c.App, c.Network)}}
-	if c.Network.Cilium {
-		protect = append(protect, Step{Manager: managerKillSwitch, Apply: ciliumAPIServer(c.App, c.Network)})
-	}
+	protect = policies(c.App, c.Network)
 	last := c.Last
 	if state == Routed {
 		last = &LastGood{c.Link.Relation, c.Link.Gateway, c.Port()}
@@ -54,6 +51,15 @@ func ClientPlans(c Client) (protect, release Plan, err error) {
 		return protect, nil, errors.Join(err, marshal)
 	}
 	return append(protect, kept), nil, err
+}
+
+// policies are those that hold an application's pods in every state but Unprotected.
+func policies(a App, n Network) Plan {
+	all := Plan{{Manager: managerKillSwitch, Apply: KillSwitch(a, n)}}
+	if n.Cilium {
+		all = append(all, Step{Manager: managerKillSwitch, Apply: ciliumAPIServer(a, n)})
+	}
+	return all
 }
 
 // route is the settings and the pod template that lead through the gateway.

@@ -96,6 +96,8 @@ func guardStands(p Pod) Finding {
 func policyStands(v ClientView) Finding {
 	const check = "policy"
 	switch {
+	case len(v.Unlaid) > 0:
+		return Finding{check, Fail, strings.Join(v.Unlaid, "; ")}
 	case len(v.Wider) > 0:
 		return Finding{check, Fail, "other NetworkPolicies allow more for this pod: " + strings.Join(v.Wider, ", ")}
 	case v.Enforced == NotEnforced:

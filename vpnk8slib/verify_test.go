@@ -38,6 +38,7 @@ func TestVerifyEgress(t *testing.T) {
 		{"raw sockets", func(s *seen) { s.Agent.Guard.Raw = false }, "guard", Fail, "raw sockets"},
 		{"no policies", func(s *seen) { s.Enforced = NotEnforced }, "policy", Fail, "does not enforce"},
 		{"policies, perhaps", func(s *seen) { s.Enforced = EnforcementUnknown }, "policy", Unknown, "not known"},
+		{"our policy was deleted since it was found to be enforced", func(s *seen) { s.Unlaid = []string{"NetworkPolicy kill-switch is not there; …"} }, "policy", Fail, "kill-switch is not there"},
 		{"a wider policy", func(s *seen) { s.Wider = []string{"allow-all"} }, "policy", Fail, "allow-all"},
 		{"seen as somebody else", func(s *seen) { s.Egress.Address.Said, s.UDP.Said = "198.51.100.1", "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1, and the gateway as 192.0.2.2"},
 		{"seen as a node, and the gateway too", func(s *seen) { s.Client.Network.Nodes = []netip.Addr{netip.MustParseAddr("192.0.2.2")} }, "address", Fail, "192.0.2.2, which is a node's own address"},

@@ -160,8 +160,10 @@ func TestForeignEditOfTheKillSwitch(t *testing.T) {
 				_, err := policies.Update(t.Context(), edited, metav1.UpdateOptions{FieldManager: "other"})
 				require.NoError(t, err)
 				require.NotEqual(t, want, c.policy().Spec, "the edit is one")
+				assert.Len(t, c.view().Unlaid, 1, "whoever verifies before the next hook is told")
 				c.reaches(state, rels)
 				assert.Equal(t, want, c.policy().Spec)
+				assert.Empty(t, c.view().Unlaid)
 				assert.Empty(t, c.reaches(state, rels))
 			})
 		}
@@ -169,6 +171,7 @@ func TestForeignEditOfTheKillSwitch(t *testing.T) {
 	t.Run("it is deleted", func(t *testing.T) {
 		c.T = t
 		require.NoError(t, policies.Delete(t.Context(), vpnk8slib.KillSwitchName(app), metav1.DeleteOptions{}))
+		assert.Len(t, c.view().Unlaid, 1)
 		c.reaches(vpnk8slib.Routed, gateway(id))
 		assert.Equal(t, want, c.policy().Spec)
 	})
