@@ -18,12 +18,16 @@ import (
 	"github.com/charmarr/charmarr-go/charms/hook/tracing"
 )
 
-// An Action handles one `juju run`. Its results go back to the operator, also those beside an error; an error fails the
-// action with its words.
+// An Action handles one `juju run`. Its results go back to the operator, also those beside an error; an error fails the action, and
+// `juju run`, which prints its words below the results.
 type Action func(context.Context, Params) (map[string]string, error)
 
 // Main is the body of every charm's main function. An error that run returns fails the hook, and Juju tries that hook
 // again, before any other; what the operator must mend belongs in the unit's status instead.
+//
+// The status that this process ends with is that of `juju run`, and no other is: Juju puts it in the place of whatever return-code an action
+// has set, and with action-fail alone `juju run` ends well. So an action fails as a hook does. Where a reason would stand Juju writes "exit
+// status 1" then, and what was printed here below the results. (Juju 3.5, worker/uniter/runner/runner.go, runCharmProcessOnLocal.)
 func Main(run func(context.Context) error, actions map[string]Action) {
 	if err := dispatch(context.Background(), run, actions); err != nil {
 		logError(err)
@@ -39,20 +43,17 @@ func dispatch(ctx context.Context, run func(context.Context) error, actions map[
 	}
 	action, ok := actions[name]
 	if !ok {
-		return failAction(fmt.Errorf("cannot run action %q: this charm has none of that name", name))
+		return fmt.Errorf("cannot run action %q: this charm has none of that name", name)
 	}
 	params, err := actionParams()
 	if err != nil {
 		return err
 	}
-	results, err := action(ctx, params)
+	results, failed := action(ctx, params)
 	if len(results) > 0 {
 		if err := setActionResults(results); err != nil {
 			return err
 		}
 	}
-	if err != nil {
-		return failAction(err)
-	}
-	return nil
+	return failed
 }

@@ -380,13 +380,6 @@ func setActionResults(results map[string]string) error {
 	return nil
 }
 
-func failAction(why error) error {
-	if err := goops.FailActionf("%v", why); err != nil {
-		return fmt.Errorf("cannot fail the action (%v): %w", why, err)
-	}
-	return nil
-}
-
 // logInfo is for what a hook changed, and for nothing else: every line is a process.
 func logInfo(format string, args ...any) { goops.LogInfof(format, args...) }
 

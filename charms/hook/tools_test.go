@@ -44,7 +44,6 @@ type model struct {
 	Status    []string
 	Params    map[string]any
 	Results   map[string]string
-	Failed    string
 	Log       []string
 	Calls     []string
 	Words     []string // of all of them
@@ -147,13 +146,6 @@ var tools = map[string]func(m *model, args []string) (any, error){
 			}
 		}
 		m.Results = pairs(a)
-		return nil, nil
-	},
-	"action-fail": func(m *model, a []string) (any, error) {
-		if len(a) != 1 {
-			return nil, fmt.Errorf("unrecognized args: %q", a[1:])
-		}
-		m.Failed = a[0]
 		return nil, nil
 	},
 }
