@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"net/url"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -16,8 +12,9 @@ import (
 
 // Tried is what has become of one kind of packets in a drill, which leave as any workload's do: bound to no interface.
 type Tried struct {
-	Kind   string // tcp, udp, icmp or dns
+	Kind   string // tcp, udp, icmp or dns; the first three with a 6 over IPv6
 	To     string
+	Mute   bool   // nobody is bound to answer it: many answer no ping, and not every tunnel has IPv6
 	Before Answer // with the overlay up
 	Down   int    // how often it was tried while the overlay was down
 	Out    string // what came back all the same
@@ -47,77 +44,12 @@ func Drill(ctx context.Context, t EgressTargets, each time.Duration, seconds int
 		answer, err := overlay.Drill(ctx, overlay.Socket, seconds)
 		return answer.Until, err
 	}}
-	tried, err := d.run(ctx, all)
+	six, untried := ByOverlay.probes6(ctx, t, each, sixBeside())
+	tried, err := d.run(ctx, append(all, six...))
 	if err != nil {
 		return []Finding{{"drill", Fail, err.Error()}}
 	}
-	return drilled(tried)
-}
-
-// probe asks one thing. Any answer, even a refusal, is one that came back.
-type probe struct {
-	kind, to string
-	ask      func(ctx context.Context) (string, error)
-}
-
-// probes are of literal addresses, which are asked for while the overlay is up: with it down names are not found either, and then nothing
-// would be tried.
-func (w Way) probes(ctx context.Context, t EgressTargets, each time.Duration) ([]probe, error) {
-	ctx, cancel := context.WithTimeout(ctx, each)
-	defer cancel()
-	at, err := url.Parse(t.Address)
-	if err != nil {
-		return nil, err
-	}
-	port := at.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[at.Scheme]
-	}
-	tcp, err := literal(ctx, w.names(), "ip4", net.JoinHostPort(at.Hostname(), port))
-	if err != nil {
-		return nil, err
-	}
-	udp, err := literal(ctx, w.names(), "ip4", t.STUN)
-	if err != nil {
-		return nil, err
-	}
-	return []probe{
-		{"tcp", tcp.String(), func(ctx context.Context) (string, error) { return connect(ctx, tcp) }},
-		{"udp", udp.String(), func(ctx context.Context) (string, error) { return datagram(ctx, udp) }},
-		{"icmp", tcp.Addr().String(), func(ctx context.Context) (string, error) { return ping(ctx, tcp.Addr()) }},
-		{"dns", t.Name, func(ctx context.Context) (string, error) { return lookUp(ctx, &net.Resolver{PreferGo: true}, t.Name) }},
-	}, nil
-}
-
-// connect makes a connection. A refusal is an answer too.
-func connect(ctx context.Context, to netip.AddrPort) (string, error) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", to.String())
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "a refusal of " + to.String(), nil
-	case err != nil:
-		return "", err
-	}
-	_ = c.Close()
-	return "a connection with " + to.String(), nil
-}
-
-// datagram asks by STUN, of which any answer counts.
-func datagram(ctx context.Context, to netip.AddrPort) (string, error) {
-	c, err := new(net.Dialer).DialContext(ctx, "udp", to.String())
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	until, _ := ctx.Deadline() // whoever tries sets one
-	seen, err := askSTUN(c, until)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "a refusal of " + to.String(), nil
-	case err != nil:
-		return "", err
-	}
-	return "seen as " + seen.String(), nil
+	return append(drilled(tried), untried...)
 }
 
 // drill is how one goes.
@@ -136,7 +68,7 @@ const (
 func (d drill) run(ctx context.Context, all []probe) ([]Tried, error) {
 	tried := make([]Tried, len(all))
 	for i, a := range d.round(ctx, all, d.each) {
-		tried[i] = Tried{Kind: all[i].kind, To: all[i].to, Before: a}
+		tried[i] = Tried{Kind: all[i].kind, To: all[i].to, Mute: all[i].mute, Before: a}
 	}
 	until, err := d.agent(ctx)
 	if err != nil {
@@ -199,7 +131,7 @@ func (t Tried) finding() Finding {
 	switch {
 	case t.Out != "":
 		return Finding{check, Fail, fmt.Sprintf("got out while the overlay was down: %s", t.Out)}
-	case t.Before.Err != nil && t.Kind == "icmp": // many answer no ping
+	case t.Before.Err != nil && t.Mute:
 		return Finding{check, Unknown, fmt.Sprintf("%s answers none with the overlay up either, so that silence shows nothing: %s", t.To, t.Before.Err)}
 	case t.Before.Err != nil:
 		return Finding{check, Fail, fmt.Sprintf("%s did not answer before the overlay was taken down: %s", t.To, t.Before.Err)}

@@ -42,7 +42,7 @@ func TestDrill(t *testing.T) {
 				time.AfterFunc(1200*time.Millisecond, func() { late.Store(3); down.Store(false) })
 				return time.Now().Add(1200 * time.Millisecond), nil
 			}}
-			tried, err := d.run(t.Context(), []probe{{"tcp", "192.0.2.1:80", answer}, {"udp", "192.0.2.1:53", answer}})
+			tried, err := d.run(t.Context(), []probe{{"tcp", "192.0.2.1:80", false, answer}, {"udp", "192.0.2.1:53", false, answer}})
 			require.NoError(t, err)
 			for _, one := range tried {
 				assert.Equal(t, Answer{Said: "yes"}, one.Before)
@@ -64,7 +64,7 @@ func TestDrill(t *testing.T) {
 func TestNoDrillWithoutTheAgent(t *testing.T) {
 	asked := 0
 	d := drill{each: time.Second, agent: func(context.Context) (time.Time, error) { return time.Time{}, errors.New("it is away") }}
-	_, err := d.run(t.Context(), []probe{{"tcp", "192.0.2.1:80", func(context.Context) (string, error) { asked++; return "yes", nil }}})
+	_, err := d.run(t.Context(), []probe{{"tcp", "192.0.2.1:80", false, func(context.Context) (string, error) { asked++; return "yes", nil }}})
 	assert.EqualError(t, err, "it is away")
 	assert.Equal(t, 1, asked)
 }
@@ -80,8 +80,8 @@ func TestDrilled(t *testing.T) {
 		{"closed", func(*Tried) {}, Pass, "192.0.2.1:80: 4 tries failed while the overlay was down (the last: no route to host); it answered before and after"},
 		{"a leak", func(t *Tried) { t.Out = "a connection with 192.0.2.1:80" }, Fail, "got out while the overlay was down: a connection with 192.0.2.1:80"},
 		{"nobody answered before", func(t *Tried) { t.Before = Answer{Err: errNoWay} }, Fail, "did not answer before"},
-		{"nobody answers pings", func(t *Tried) { t.Kind, t.Before = "icmp", Answer{Err: errNoWay} }, Unknown, "silence shows nothing"},
-		{"a leak of what did not answer before", func(t *Tried) { t.Kind, t.Before, t.Out = "icmp", Answer{Err: errNoWay}, "an echo" }, Fail, "got out"},
+		{"nobody answers pings", func(t *Tried) { t.Mute, t.Before = true, Answer{Err: errNoWay} }, Unknown, "silence shows nothing"},
+		{"a leak of what did not answer before", func(t *Tried) { t.Mute, t.Before, t.Out = true, Answer{Err: errNoWay}, "an echo" }, Fail, "got out"},
 		{"no time", func(t *Tried) { t.Down = 0 }, Fail, "no time"},
 		{"it stays down", func(t *Tried) { t.After = Answer{Err: errNoWay} }, Fail, "does not answer since"},
 	} {

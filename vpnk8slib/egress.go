@@ -155,6 +155,9 @@ func literal(ctx context.Context, names *net.Resolver, family, at string) (netip
 			return netip.AddrPort{}, err
 		}
 	}
+	if to = to.Unmap(); to.Is4() != (family == "ip4") {
+		return netip.AddrPort{}, fmt.Errorf("%s is an address of the other family than it is to be", to)
+	}
 	return netip.ParseAddrPort(net.JoinHostPort(to.String(), port))
 }
 

@@ -3,6 +3,7 @@ package vpnk8slib
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,6 +108,23 @@ func address(device string) (found netip.Addr) {
 		}
 	}
 	return found
+}
+
+// sixBeside says whether this pod has an IPv6 address by which something could leave beside the overlay; it has where that is not known.
+func sixBeside() bool {
+	all, err := net.Interfaces()
+	for _, i := range all {
+		addrs, unread := i.Addrs()
+		if err = cmp.Or(err, unread); i.Flags&net.FlagLoopback != 0 || i.Name == overlayInterface {
+			continue
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is6() && p.Addr().IsGlobalUnicast() { // no router passes others on
+				return true
+			}
+		}
+	}
+	return err != nil
 }
 
 // patience is how long an agent may take that is to be there: it may just be starting, and nothing brings the charm another hook when

@@ -13,12 +13,13 @@ import (
 
 // STUN, of which this is all (RFC 8489): a datagram asks, and one answers with the address that it came from.
 const (
-	stunBinding  = 0x0001
-	stunBound    = 0x0101
-	stunCookie   = 0x2112a442
-	stunHeader   = 20     // type, length, cookie and a number of 12 bytes
-	stunXORed    = 0x0020 // the attribute XOR-MAPPED-ADDRESS
-	stunXORedMin = 8      // of IPv4: a family, a port, an address
+	stunBinding = 0x0001
+	stunBound   = 0x0101
+	stunCookie  = 0x2112a442
+	stunHeader  = 20     // type, length, cookie and a number of 12 bytes
+	stunXORed   = 0x0020 // the attribute XOR-MAPPED-ADDRESS
+	stunXORed4  = 8      // its size with IPv4: a family, a port, an address
+	stunXORed6  = 20     // and with IPv6
 )
 
 // askSTUN asks the server at the other end of a connection by UDP as whom it sees this end, again and again until a moment: a datagram
@@ -62,11 +63,23 @@ func readSTUN(answer, question []byte) (netip.Addr, error) {
 		if len(rest) < 4+size {
 			break
 		}
-		if value := rest[4 : 4+size]; kind == stunXORed && size >= stunXORedMin && value[1] == 1 {
-			a := binary.BigEndian.Uint32(value[4:]) ^ stunCookie
-			return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, a))), nil
+		switch value := rest[4 : 4+size]; {
+		case kind != stunXORed:
+		case size >= stunXORed4 && value[1] == 1:
+			return netip.AddrFrom4([4]byte(xored(value[4:8], question))), nil
+		case size >= stunXORed6 && value[1] == 2:
+			return netip.AddrFrom16([16]byte(xored(value[4:20], question))), nil
 		}
 		rest = rest[min(len(rest), 4+(size+3)/4*4):]
 	}
-	return netip.Addr{}, errors.New("the answer holds no IPv4 address")
+	return netip.Addr{}, errors.New("the answer holds no address")
+}
+
+// xored takes away what hides an address from routers that would translate it: the cookie, and the question's number.
+func xored(hidden, question []byte) []byte {
+	out := make([]byte, len(hidden))
+	for i := range out {
+		out[i] = hidden[i] ^ question[4+i]
+	}
+	return out
 }

@@ -8,9 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The sample answer of RFC 5769, 2.2.
+// The sample answers of RFC 5769, 2.2 and 2.3.
 const (
 	stunQuestion = "000100582112a442b7e7a701bc34d686fa87dfae"
+	stunAnswer6  = "010100482112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f722000200014" + "0002a1470113a9faa5d3f179bc25f4b5bed2b9d9"
 	stunAnswer   = "0101003c2112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f722000200008" + "0001a147e112a643"
 )
 
@@ -26,6 +27,9 @@ func TestReadSTUN(t *testing.T) {
 	seen, err := read(stunAnswer)
 	require.NoError(t, err)
 	assert.Equal(t, "192.0.2.1", seen)
+	seen, err = read(stunAnswer6)
+	require.NoError(t, err)
+	assert.Equal(t, "2001:db8:1234:5678:11:2233:4455:6677", seen)
 	for name, text := range map[string]string{
 		"nothing":                   "",
 		"half a header":             stunAnswer[:30],
@@ -33,7 +37,7 @@ func TestReadSTUN(t *testing.T) {
 		"another question's answer": stunAnswer[:38] + "00" + stunAnswer[40:],
 		"no attribute":              stunAnswer[:40],
 		"half an attribute":         stunAnswer[:len(stunAnswer)-2],
-		"IPv6 alone":                stunAnswer[:len(stunAnswer)-16] + "0002a147e112a643",
+		"half of an IPv6 address":   stunAnswer[:len(stunAnswer)-16] + "0002a147e112a643",
 	} {
 		_, err := read(text)
 		assert.Error(t, err, name)
@@ -41,12 +45,14 @@ func TestReadSTUN(t *testing.T) {
 }
 
 func FuzzReadSTUN(f *testing.F) {
-	answer, _ := hex.DecodeString(stunAnswer)
 	question, _ := hex.DecodeString(stunQuestion)
-	f.Add(answer)
+	for _, text := range []string{stunAnswer, stunAnswer6} {
+		answer, _ := hex.DecodeString(text)
+		f.Add(answer)
+	}
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		if a, err := readSTUN(answer, question); err == nil {
-			assert.True(t, a.Is4())
+			assert.True(t, a.IsValid())
 		}
 	})
 }

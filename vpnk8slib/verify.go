@@ -130,7 +130,8 @@ func among(nodes []netip.Addr, said string) bool {
 	return err == nil && slices.Contains(nodes, seen)
 }
 
-// throughSix is right either way: through the tunnel, or not at all where it has none.
+// throughSix is right either way: through the tunnel, or not at all where it has none. It was asked by the way's interface alone, so of what
+// leaves beside that it says nothing: the layers do that are looked at, and a consumer's drill.
 func throughSix(a Answer, has bool, nodes []netip.Addr) Finding {
 	const check = "ipv6"
 	switch {
@@ -141,7 +142,7 @@ func throughSix(a Answer, has bool, nodes []netip.Addr) Finding {
 	case has:
 		return Finding{check, Fail, "the tunnel has IPv6, but: " + a.Err.Error()}
 	default:
-		return Finding{check, Pass, "the tunnel has none, and nothing of it leaves: " + a.Err.Error()}
+		return Finding{check, Pass, "the tunnel has none, and through it none comes back: " + a.Err.Error()}
 	}
 }
 

@@ -45,7 +45,7 @@ func TestVerifyEgress(t *testing.T) {
 		{"IPv6 beside the tunnel", func(s *seen) { s.Client.Network.Nodes = []netip.Addr{netip.MustParseAddr("2001:db8::2")} }, "ipv6", Fail, "2001:db8::2, which is a node's own address"},
 		{"seen by nobody", func(s *seen) { s.Egress.Address = Answer{Err: broken} }, "address", Fail, "nobody answers"},
 		{"a gateway that does not say", func(s *seen) { s.Link.Gateway.ExternalIP = netip.Addr{} }, "address", Unknown, "does not say"},
-		{"no IPv6", func(s *seen) { s.Address6 = Answer{Err: broken} }, "ipv6", Pass, "nothing of it leaves"},
+		{"no IPv6", func(s *seen) { s.Address6 = Answer{Err: broken} }, "ipv6", Pass, "the tunnel has none, and through it none comes back"},
 		{"IPv6 that should be", func(s *seen) { s.Address6, s.Agent.Client.IPv6 = Answer{Err: broken}, true }, "ipv6", Fail, "the tunnel has IPv6"},
 		{"no names", func(s *seen) { s.Resolver = Answer{Err: broken} }, "dns", Fail, "no name"},
 		{"no datagrams", func(s *seen) { s.UDP = Answer{Err: broken} }, "udp", Fail, "no datagram"},

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -114,17 +115,23 @@ func reached(at string) bool {
 // line is a source address as people read it.
 func line(_ []byte, src netip.AddrPort) []byte { return []byte(src.Addr().String() + "\n") }
 
-// stun is a source address as STUN's answer to a question has it (RFC 8489); none to what is no question, or comes over IPv6.
+// stun is a source address as STUN's answer to a question has it (RFC 8489); none to what is no question.
 func stun(question []byte, src netip.AddrPort) []byte {
 	const header = 20
-	if len(question) != header || !src.Addr().Is4() {
+	if len(question) != header {
 		return nil
 	}
-	address := src.Addr().As4()
-	answer := append([]byte{1, 1, 0, 12}, question[4:]...)
-	answer = append(answer, 0, 0x20, 0, 8, 0, 1)
+	family, address := byte(1), src.Addr().AsSlice()
+	if src.Addr().Is6() {
+		family = 2
+	}
+	for i := range address { // by the cookie and the question's number
+		address[i] ^= question[4+i]
+	}
+	answer := append([]byte{1, 1, 0, byte(8 + len(address))}, question[4:]...)
+	answer = append(answer, 0, 0x20, 0, byte(4+len(address)), 0, family)
 	answer = binary.BigEndian.AppendUint16(answer, src.Port()^binary.BigEndian.Uint16(question[4:]))
-	return binary.BigEndian.AppendUint32(answer, binary.BigEndian.Uint32(address[:])^binary.BigEndian.Uint32(question[4:]))
+	return append(answer, address...)
 }
 
 // echoUDP answers a datagram with its source address in some words, from the address that it was sent to.
@@ -182,7 +189,8 @@ func meant(oob []byte) string {
 	return ""
 }
 
-// resolver knows every name under test. and writes each question down: it is the canary for names.
+// resolver knows every name under test. and writes each question down: it is the canary for names. 202.test is the host of that number in
+// the pretend internet's networks, and so on; all others are the 7th.
 type resolver struct{ log *log }
 
 func (r *resolver) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
@@ -191,13 +199,17 @@ func (r *resolver) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	for _, question := range q.Question {
 		src, _, _ := net.SplitHostPort(w.RemoteAddr().String())
 		r.log.add(Arrival{Proto: "dns", Src: src, Dst: question.Name})
+		host := strings.TrimSuffix(question.Name, ".test.")
+		if _, err := strconv.ParseUint(host, 10, 8); err != nil {
+			host = "7"
+		}
 		switch name := strings.ToLower(question.Name); {
 		case !strings.HasSuffix(name, ".test."):
 			a.Rcode = dns.RcodeNameError
 		case question.Qtype == dns.TypeA:
-			a.Answer = append(a.Answer, &dns.A{Hdr: header(question), A: net.ParseIP("203.0.113.7")})
+			a.Answer = append(a.Answer, &dns.A{Hdr: header(question), A: net.ParseIP("203.0.113." + host)})
 		case question.Qtype == dns.TypeAAAA:
-			a.Answer = append(a.Answer, &dns.AAAA{Hdr: header(question), AAAA: net.ParseIP("2001:db8:113::7")})
+			a.Answer = append(a.Answer, &dns.AAAA{Hdr: header(question), AAAA: net.ParseIP("2001:db8:113::" + host)})
 		}
 	}
 	_ = w.WriteMsg(a)
