@@ -3,7 +3,6 @@ package vpnk8slib
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -29,7 +29,7 @@ type EgressTargets struct {
 type Way struct {
 	device   string
 	resolver netip.AddrPort
-	inside   bool // the resolver is in the pod
+	led      bool // names are asked for of whom the pod's resolv.conf has, in whose place the agent on resolver answers
 }
 
 // ByOverlay is a consumer's way. Its agent asks for names behind the tunnel.
@@ -50,6 +50,7 @@ type Egress struct {
 	Address6 Answer
 	Full     Answer   // to a request that fills more than one packet
 	Resolver Answer   // the address that Name has
+	Asked    string   // the resolver that was asked for it; empty: none was
 	UDP      Answer   // the address that a datagram is seen to come from
 	Ports    []Answer // whether each port is reached, in their order: reached, or notReached
 	MTU      int      // of the interface, in bytes; 0: there is none
@@ -79,59 +80,30 @@ func TryEgress(ctx context.Context, w Way, t EgressTargets, each time.Duration) 
 	try(&e.Address, get("ip4", t.Address, 0))
 	try(&e.Address6, get("ip6", t.Address6, 0))
 	try(&e.Full, get("ip4", t.Address, 2*e.MTU))
-	try(&e.Resolver, func(ctx context.Context) (string, error) { return lookUp(ctx, names, t.Name) })
+	var asked atomic.Value // a lookup that is late goes on for a while
+	try(&e.Resolver, func(ctx context.Context) (string, error) {
+		return lookUp(ctx, w.asking(func(resolver string) { asked.Store(resolver) }), t.Name)
+	})
 	try(&e.UDP, func(ctx context.Context) (string, error) { return w.stun(ctx, names, t.STUN) })
 	e.Ports = make([]Answer, len(t.Ports))
 	for i, url := range t.Ports {
 		try(&e.Ports[i], func(ctx context.Context) (string, error) { return w.port(ctx, names, url) })
 	}
 	all.Wait()
+	e.Asked, _ = asked.Load().(string)
 	return e
 }
 
-// names asks the way's resolver.
-func (w Way) names() *net.Resolver {
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		if w.inside {
-			return new(net.Dialer).DialContext(ctx, network, w.resolver.String())
-		}
-		return w.dialer().DialContext(ctx, network, w.resolver.String())
-	}}
-}
-
 // dialer makes sockets that leave by the interface, or not at all.
-func (w Way) dialer() *net.Dialer {
+func (w Way) dialer() *net.Dialer { return onDevice(w.device) }
+
+func onDevice(device string) *net.Dialer {
 	return &net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		if out := c.Control(func(fd uintptr) { err = syscall.BindToDevice(int(fd), w.device) }); out != nil {
+		if out := c.Control(func(fd uintptr) { err = syscall.BindToDevice(int(fd), device) }); out != nil {
 			return out
 		}
 		return err
 	}}
-}
-
-// lookUp asks for a name's address. That there is no such name is an answer too.
-func lookUp(ctx context.Context, r *net.Resolver, name string) (string, error) {
-	found, err := addressOf(ctx, r, "ip4", name)
-	var none *net.DNSError
-	if errors.As(err, &none) && none.IsNotFound {
-		return "no such name", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return found.String(), nil
-}
-
-// addressOf is one of a name as it is: a search list would ask for another one, and others.
-func addressOf(ctx context.Context, r *net.Resolver, family, name string) (netip.Addr, error) {
-	found, err := r.LookupNetIP(ctx, family, strings.TrimSuffix(name, ".")+".")
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	if len(found) == 0 {
-		return netip.Addr{}, fmt.Errorf("%s has no address", name)
-	}
-	return found[0].Unmap(), nil
 }
 
 // dial connects to a host and port, by an address of a family.

@@ -35,7 +35,11 @@ func TestNothingIsTriedBesideTheOverlay(t *testing.T) {
 		for name, a := range map[string]Answer{"address": e.Address, "address6": e.Address6, "full": e.Full, "udp": e.UDP, "port": e.Ports[0], "other port": e.Ports[1]} {
 			assert.ErrorContains(t, a.Err, "no such device", name)
 		}
-		assert.Error(t, e.Resolver.Err, "there is no agent, or no tunnel")
+		if way == ByOverlay { // this machine's resolver may be on its loopback, and answer: nothing of that leaves
+			continue
+		}
+		assert.Error(t, e.Resolver.Err, "there is no tunnel")
+		assert.Equal(t, "127.0.0.1:53", e.Asked)
 	}
 	assert.EqualValues(t, 1, asked.Load())
 }

@@ -29,7 +29,7 @@ type Finding struct {
 // VerifyEgress judges how this pod's traffic leaves: the protections of this pod and around it, and what its own packets have shown.
 func (c Client) VerifyEgress(v ClientView, p Pod, e Egress, now time.Time) []Finding {
 	six := p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6
-	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP, c.Network.Nodes), throughSix(e.Address6, six, c.Network.Nodes), names(e.Resolver), udp(e), full(e), c.portLeads(e)}
+	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP, c.Network.Nodes), throughSix(e.Address6, six, c.Network.Nodes), names(e, "in whose place the agent asks behind the tunnel", c.Network.Nodes), udp(e), full(e), c.portLeads(e)}
 }
 
 // Failed are the names of the checks that failed.
@@ -146,11 +146,20 @@ func throughSix(a Answer, has bool, nodes []netip.Addr) Finding {
 	}
 }
 
-func names(a Answer) Finding {
-	if a.Err != nil {
-		return Finding{"dns", Fail, "no name is found: " + a.Err.Error()}
+// names says who was asked, and what he knows: of a name with the address of whoever asks for it, that should be nobody's whom the operator
+// knows. He alone can say that, but for the nodes'.
+func names(e Egress, how string, nodes []netip.Addr) Finding {
+	const check = "dns"
+	switch a := e.Resolver; {
+	case a.Err != nil:
+		return Finding{check, Fail, "no name is found: " + a.Err.Error()}
+	case among(nodes, a.Said):
+		return Finding{check, Fail, fmt.Sprintf("asked of %s; the name says %s, which is a node's own address: names are asked for beside the tunnel", e.Asked, a.Said)}
+	case a.Said == noSuchName:
+		return Finding{check, Unknown, fmt.Sprintf("asked of %s, and there is no such name, so that nobody says who has asked for it; choose another: resolver-name=…", e.Asked)}
+	default:
+		return Finding{check, Pass, fmt.Sprintf("asked of %s, %s; the name says %s", e.Asked, how, a.Said)}
 	}
-	return Finding{"dns", Pass, "asked for behind the tunnel; the name says " + a.Said}
 }
 
 func udp(e Egress) Finding {

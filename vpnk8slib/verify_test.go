@@ -48,6 +48,9 @@ func TestVerifyEgress(t *testing.T) {
 		{"no IPv6", func(s *seen) { s.Address6 = Answer{Err: broken} }, "ipv6", Pass, "the tunnel has none, and through it none comes back"},
 		{"IPv6 that should be", func(s *seen) { s.Address6, s.Agent.Client.IPv6 = Answer{Err: broken}, true }, "ipv6", Fail, "the tunnel has IPv6"},
 		{"no names", func(s *seen) { s.Resolver = Answer{Err: broken} }, "dns", Fail, "no name"},
+		{"names asked for by a node", func(s *seen) { s.Client.Network.Nodes = []netip.Addr{netip.MustParseAddr("203.0.113.7")} }, "dns", Fail, "asked of 10.43.0.10:53; the name says 203.0.113.7, which is a node's own address"},
+		{"a name that nobody knows", func(s *seen) { s.Resolver.Said = noSuchName }, "dns", Unknown, "asked of 10.43.0.10:53, and there is no such name"},
+		{"whoever was asked", func(*seen) {}, "dns", Pass, "asked of 10.43.0.10:53, in whose place the agent asks behind the tunnel; the name says 203.0.113.7"},
 		{"no datagrams", func(s *seen) { s.UDP = Answer{Err: broken} }, "udp", Fail, "no datagram"},
 		{"datagrams beside the tunnel", func(s *seen) { s.UDP.Said = "198.51.100.1" }, "udp", Fail, "datagrams are seen to come from 198.51.100.1, and connections from 192.0.2.2"},
 		{"full packets get lost", func(s *seen) { s.Full = Answer{Err: broken} }, "mtu", Fail, "1370"},
@@ -67,7 +70,7 @@ func TestVerifyEgress(t *testing.T) {
 				}},
 				Egress: Egress{
 					Address: Answer{Said: "192.0.2.2"}, Address6: Answer{Said: "2001:db8::2"}, Full: Answer{Said: "192.0.2.2"},
-					Resolver: Answer{Said: "203.0.113.7"}, UDP: Answer{Said: "192.0.2.2"}, MTU: 1370,
+					Resolver: Answer{Said: "203.0.113.7"}, UDP: Answer{Said: "192.0.2.2"}, Asked: "10.43.0.10:53", MTU: 1370,
 				},
 			}
 			c.change(&s)

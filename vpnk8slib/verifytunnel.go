@@ -28,7 +28,7 @@ func (g Gateway) VerifyTunnel(s TunnelSeen) []Finding {
 	six := p.Agent != nil && p.Agent.Gateway != nil && p.Agent.Gateway.IPv6
 	return []Finding{
 		g.tunnelStands(p, s.Started), g.firewallStands(s), g.guarded(s), seenAs(e.Address, g.Exit, g.Network.Nodes),
-		throughSix(e.Address6, six, g.Network.Nodes), g.names(e.Resolver, s.Names), udp(e), full(e), portsLead(s.Ports, e),
+		throughSix(e.Address6, six, g.Network.Nodes), g.names(e, s.Names), udp(e), full(e), portsLead(s.Ports, e),
 	}
 }
 
@@ -112,8 +112,8 @@ func (g Gateway) holds(check, whose, table string, s TunnelSeen) Finding {
 
 // names says whom clients' names are asked of, behind the tunnel, and of whom the VPN client asks its own, which it needs before there is
 // a tunnel.
-func (g Gateway) names(a, resolvConf Answer) Finding {
-	f := names(a)
+func (g Gateway) names(e Egress, resolvConf Answer) Finding {
+	f := names(e, "behind the tunnel", g.Network.Nodes)
 	f.Detail += "; the VPN client asks for its own names " + g.asked(resolvConf)
 	return f
 }
