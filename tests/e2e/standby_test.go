@@ -18,7 +18,8 @@ import (
 // takesOver tells of a gateway whose tunnel another unit takes over.
 //
 // takesover SECONDS MODEL/POD MODEL/GATEWAY lab|juju|kubectl ARG...: runs a command, and waits until what the pod's sender sends arrives
-// outside by that pod of the gateway; from before the command on it may not take longer
+// outside by that pod of the gateway; from before the command on it may not take longer. The pod is the same all the time, and none of its
+// containers starts again
 func (w *teller) takesOver(ts *testscript.TestScript, _ bool, a []string) {
 	ctx := context.Background()
 	limit, err := strconv.Atoi(a[0])
@@ -32,6 +33,8 @@ func (w *teller) takesOver(ts *testscript.TestScript, _ bool, a []string) {
 	if at, err := w.Address(ctx, gateway); err != nil || at.String() == was {
 		ts.Fatalf("%s leads to %s already: %v", pod, gateway, err)
 	}
+	lives, err := w.lives(ctx, pod)
+	ts.Check(err)
 	began := time.Now()
 	_, err = w.Lab(ctx, command...)
 	ts.Check(err)
@@ -51,6 +54,16 @@ func (w *teller) takesOver(ts *testscript.TestScript, _ bool, a []string) {
 	if took > time.Duration(limit)*time.Second {
 		ts.Fatalf("%s took over after %.1f s, not within %d", gateway, took.Seconds(), limit)
 	}
+	if now, err := w.lives(ctx, pod); err != nil || now != lives {
+		ts.Fatalf("%s was %q, and is %q: it, or a container of it, has been started again: %v", pod, lives, now, err)
+	}
+}
+
+// lives is which pod that is, and how often each of its containers was started again: a pod that is made anew leaves no other trace.
+func (w *teller) lives(ctx context.Context, pod string) (string, error) {
+	model, name, _ := strings.Cut(pod, "/")
+	const restarts = "{range .status.%s[*]} {.name}={.restartCount}{end}"
+	return w.Kubectl(ctx, "-n", model, "get", "pod", name, "-o", "jsonpath={.metadata.uid}"+fmt.Sprintf(restarts, "initContainerStatuses")+fmt.Sprintf(restarts, "containerStatuses"))
 }
 
 // outsideAgain says when the first packet of the pod's sender, which sends without end, arrived outside since a moment: by the tunnel.
