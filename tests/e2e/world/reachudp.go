@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ReachedByUDP tells the same of UDP, by which nobody need answer: of the ports at which anybody in a pod has a socket, and of those that are
-// said. What is sent there is noted where it has passed everything that could drop it, before a socket is looked for.
+// said. What is sent there is noted as it comes to the pod, and where it has passed everything that could drop it, before a socket is looked
+// for.
 func (w World) ReachedByUDP(ctx context.Context, pod string, also ...uint16) (inside, outside []uint16, err error) {
 	at, err := w.Address(ctx, pod)
 	if err != nil {
@@ -35,27 +37,52 @@ func (w World) ReachedByUDP(ctx context.Context, pod string, also ...uint16) (in
 	defer func() {
 		_, _ = w.Lab(context.WithoutCancel(ctx), "exec", "--pod", pod, "--", "nft", "delete table inet reached")
 	}()
-	const send = `for p in "${@:2}"; do echo hello > "/dev/udp/$1/$p"; done; sleep 1`
-	command := []string{"bash", "-c", send, "send", at.String()}
-	for _, p := range append(ports, also...) {
+	noted := func(set string) (string, error) {
+		return w.Lab(ctx, "exec", "--pod", pod, "--", "nft", "-nn", "list set inet reached "+set)
+	}
+	ports = append(ports, also...)
+	const send = `for p in "${@:2}"; do echo hello > "/dev/udp/$1/$p"; done; sleep 0.2`
+	command := []string{"--", "bash", "-c", send, "send", at.String()}
+	for _, p := range ports {
 		command = append(command, fmt.Sprint(p))
 	}
-	for _, from := range []string{pod, Plain} {
-		if _, err := w.Lab(ctx, append([]string{"exec", "--pod", from, "--"}, command...)...); err != nil {
-			return nil, nil, err
+	reached := func(pod string, from netip.Addr) (there []uint16, err error) {
+		err = Until(ctx, 30*time.Second, func() string { // a busy machine loses one, or is late with it
+			if _, err := w.Lab(ctx, append([]string{"exec", "--pod", pod}, command...)...); err != nil {
+				return err.Error()
+			}
+			came, err := noted("came")
+			if err != nil {
+				return err.Error()
+			}
+			for _, p := range ports {
+				if !slices.Contains(passed(came, from), p) {
+					return fmt.Sprintf("what %s sends to port %d has not come there", pod, p)
+				}
+			}
+			return ""
+		})
+		if err != nil {
+			return nil, err
 		}
+		seen, err := noted("seen")
+		return passed(seen, from), err
 	}
-	noted, err := w.Lab(ctx, "exec", "--pod", pod, "--", "nft", "-nn", "list set inet reached seen")
-	if err != nil {
+	if inside, err = reached(pod, at); err != nil {
 		return nil, nil, err
 	}
-	return passed(noted, at), passed(noted, plain), nil
+	outside, err = reached(Plain, plain)
+	return inside, outside, err
 }
 
-// noting are rules that keep who has sent to which port by UDP, at the very end of what is asked of a packet.
-const noting = `add table inet reached; add set inet reached seen { type ipv4_addr . inet_service; flags dynamic; size 4096; };
-add chain inet reached in { type filter hook input priority 2147483646; policy accept; };
-add rule inet reached in meta l4proto udp add @seen { ip saddr . udp dport }`
+// noting are rules that keep who has sent to which port by UDP: as it comes in, before anything is asked of it, and at the very end.
+const noting = `add table inet reached
+add set inet reached came { type ipv4_addr . inet_service; flags dynamic; size 4096; }
+add set inet reached seen { type ipv4_addr . inet_service; flags dynamic; size 4096; }
+add chain inet reached early { type filter hook prerouting priority -450; policy accept; }
+add chain inet reached late { type filter hook input priority 2147483646; policy accept; }
+add rule inet reached early meta l4proto udp add @came { ip saddr . udp dport }
+add rule inet reached late meta l4proto udp add @seen { ip saddr . udp dport }`
 
 var note = regexp.MustCompile(`([0-9.]+) \. ([0-9]+)`)
 
