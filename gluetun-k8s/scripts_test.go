@@ -141,6 +141,20 @@ EOF`,
 	}
 }
 
+// untilTheEnd is a gluetun that goes on until what begin returns is called.
+const untilTheEnd = "until [ -e end ]; do /bin/sleep 0.05; done"
+
+// begin runs the start script, with untilTheEnd as gluetun.
+func (s scripts) begin() (end func()) {
+	ended := make(chan error, 1)
+	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
+	return func() {
+		s.t.Helper()
+		s.write("end", "")
+		require.NoError(s.t, <-ended)
+	}
+}
+
 // gluetun comes up after a crash, its rules do not pile up, and those that Juju's agent needs are there even when gluetun
 // ends before it has laid any.
 func TestStart(t *testing.T) {
@@ -198,11 +212,10 @@ func TestStartTellsOfPorts(t *testing.T) {
 	programs := started()
 	programs["charm-probe.sh"] = "exit 0"
 	programs["wget"] = `echo wget >> asked; cat metrics`
-	programs["gluetun-entrypoint"] = "until [ -e end ]; do /bin/sleep 0.05; done"
+	programs["gluetun-entrypoint"] = untilTheEnd
 	s := newScripts(t, programs)
 	s.write("metrics", "charmarr_vpn_gateway_clients 1\n")
-	ended := make(chan error, 1)
-	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
+	end := s.begin()
 	told := func() int { return strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/ports\n") }
 	s.again("asked")
 	assert.Zero(t, told(), "nobody wants one")
@@ -220,8 +233,7 @@ func TestStartTellsOfPorts(t *testing.T) {
 		s.again("asked")
 		assert.Equal(t, 4+n, told(), "the world sees another address")
 	}
-	s.write("end", "")
-	require.NoError(t, <-ended)
+	end()
 }
 
 // Where there is no agent, which is so by pod-gateway, the address that the world sees is told of all the same, and one that gluetun had before
@@ -231,12 +243,11 @@ func TestStartTellsOfTheAddressWithoutAnAgent(t *testing.T) {
 	programs["charm-probe.sh"] = "exit 0"
 	programs["wget"] = "exit 1"
 	programs["sleep"] = "echo look >> looked; exec /bin/sleep 0.05"
-	programs["gluetun-entrypoint"] = "until [ -e end ]; do /bin/sleep 0.05; done"
+	programs["gluetun-entrypoint"] = untilTheEnd
 	s := newScripts(t, programs)
 	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "gluetun"), 0o700))
 	s.write("gluetun/ip", "192.0.2.2")
-	ended := make(chan error, 1)
-	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
+	end := s.begin()
 	told := func() int { return strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/ports\n") }
 	s.again("looked")
 	assert.Zero(t, told(), "it is another start's")
@@ -247,8 +258,7 @@ func TestStartTellsOfTheAddressWithoutAnAgent(t *testing.T) {
 	}
 	s.again("looked")
 	assert.Equal(t, 3, told())
-	s.write("end", "")
-	require.NoError(t, <-ended)
+	end()
 }
 
 // What gluetun keeps of a port that it has had granted goes with the port, and not before: the first request is for another one then, where
@@ -258,14 +268,13 @@ func TestStartForgetsAPortWithItsTunnel(t *testing.T) {
 	programs["charm-probe.sh"] = "exit 0"
 	programs["wget"] = "exit 1"
 	programs["sleep"] = "echo look >> looked; exec /bin/sleep 0.05"
-	programs["gluetun-entrypoint"] = "until [ -e end ]; do /bin/sleep 0.05; done"
+	programs["gluetun-entrypoint"] = untilTheEnd
 	s := newScripts(t, programs)
 	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "gluetun"), 0o700))
 	kept, port := "piaportforward.json", filepath.Join("gluetun", "forwarded_port")
 	s.write(kept, "of an earlier start")
 	s.write(port, "51413")
-	ended := make(chan error, 1)
-	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
+	end := s.begin()
 	s.again("looked")
 	assert.NoFileExists(t, filepath.Join(s.dir, kept))
 	assert.NoFileExists(t, filepath.Join(s.dir, port))
@@ -280,8 +289,7 @@ func TestStartForgetsAPortWithItsTunnel(t *testing.T) {
 		s.again("looked")
 		assert.NoFileExists(t, filepath.Join(s.dir, kept), "the tunnel has gone")
 	}
-	s.write("end", "")
-	require.NoError(t, <-ended)
+	end()
 }
 
 // An agent that does not answer for a moment has taken no port back.
@@ -289,18 +297,16 @@ func TestStartKeepsPortsOfASilentAgent(t *testing.T) {
 	programs := started()
 	programs["charm-probe.sh"] = "exit 0"
 	programs["wget"] = "echo wget >> asked; [ -e silent ] && exit 1; echo 'charmarr_vpn_gateway_forwarded_port{name=\"vpn-gateway-1\"} 40001'"
-	programs["gluetun-entrypoint"] = "until [ -e end ]; do /bin/sleep 0.05; done"
+	programs["gluetun-entrypoint"] = untilTheEnd
 	s := newScripts(t, programs)
-	ended := make(chan error, 1)
-	go func() { _, err := s.run(startScript, startPaths...); ended <- err }()
+	end := s.begin()
 	s.again("asked")
 	s.write("silent", "")
 	s.again("asked")
 	require.NoError(t, os.Remove(filepath.Join(s.dir, "silent")))
 	s.again("asked")
 	assert.Equal(t, 1, strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/ports\n"))
-	s.write("end", "")
-	require.NoError(t, <-ended)
+	end()
 }
 
 // Without a firewall there is no gluetun.
