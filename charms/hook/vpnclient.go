@@ -256,13 +256,15 @@ func (v VPN) running(c vpnk8slib.Client) Status {
 		return Waiting(fmt.Sprintf("the way to gateway %s is not as it should be, nothing leaves: %s", gateway, v.Pod.Agent.Client.Error))
 	case v.unheard():
 		return v.down(c)
-	case v.Link.Gateway.ExternalIP.IsValid() && v.WantPort && v.Link.Gateway.Port != nil:
-		return Active(fmt.Sprintf("through gateway %s, seen as %s, port %d", gateway, v.Link.Gateway.ExternalIP, v.Link.Gateway.Port.Number))
-	case v.Link.Gateway.ExternalIP.IsValid():
-		return Active(fmt.Sprintf("through gateway %s, seen as %s", gateway, v.Link.Gateway.ExternalIP))
-	default:
-		return Active("through gateway " + gateway)
 	}
+	told := "through gateway " + gateway
+	if seen := v.Link.Gateway.ExternalIP; seen.IsValid() {
+		told += fmt.Sprintf(", seen as %s", seen)
+	}
+	if port := v.Link.Gateway.Port; v.WantPort && port != nil {
+		told += fmt.Sprintf(", port %d", port.Number)
+	}
+	return Active(told)
 }
 
 func (v VPN) down(c vpnk8slib.Client) Status {
