@@ -5,6 +5,17 @@ import (
 	"fmt"
 )
 
+// LookAtPolicies says in Unlaid what is wrong with our policies until the next hook has laid them, and how to have one; nothing where they
+// are as they should be. It is for whoever verifies between two hooks: each of those reads them by itself, to lay them again.
+func (v *ClientView) LookAtPolicies(ctx context.Context, r Reader, a App) (err error) {
+	pod, err := ownPod(ctx, r, a)
+	if err == nil {
+		a.OwnerUID = v.Owner
+		v.Unlaid, err = unlaid(ctx, r, a, pod, policies(a, v.Network))
+	}
+	return told(err, a.Name)
+}
+
 // unlaid says of each of our policies how it is not as Reconcile would make it, and of this unit's pod that none of them is for it. Any hook
 // lays a policy again, and nobody else notices before: where policies were found to be enforced once, they count as that.
 func unlaid(ctx context.Context, r Reader, a App, pod seenPod, ours Plan) (wrong []string, err error) {

@@ -56,6 +56,7 @@ func TestOurPoliciesAreLookedAt(t *testing.T) {
 			look := func() ClientView {
 				v, err := ObserveClient(t.Context(), c, app, Overrides{ResolvConf: clusterResolver})
 				require.NoError(t, err)
+				require.NoError(t, v.LookAtPolicies(t.Context(), c, app))
 				return v
 			}
 			owned := app

@@ -17,7 +17,7 @@ type ClientView struct {
 	Network  Network
 	Owner    types.UID // of the application's ServiceAccount
 	Trials   Trials    // of images
-	Unlaid   []string  // what is wrong with our policies until the next hook has laid them, and how to have one; none: nothing
+	Unlaid   []string  // see LookAtPolicies
 	Wider    []string  // other NetworkPolicies that select our pods and allow more than ours
 	Probe    EnforcementProbe
 	Enforced Enforcement
@@ -34,8 +34,8 @@ func ObserveClient(ctx context.Context, r Reader, a App, o Overrides) (v ClientV
 	if err := v.readState(ctx, r, a); err != nil {
 		return v, err
 	}
-	var all list[seenPolicy]
-	if err := r.List(ctx, "NetworkPolicy", a.Namespace, &all); err != nil {
+	var policies list[seenPolicy]
+	if err := r.List(ctx, "NetworkPolicy", a.Namespace, &policies); err != nil {
 		return v, err
 	}
 	pod, err := ownPod(ctx, r, a)
@@ -43,11 +43,7 @@ func ObserveClient(ctx context.Context, r Reader, a App, o Overrides) (v ClientV
 		return v, err
 	}
 	var ours bool
-	v.Wider, ours = wider(a, pod, all.Items)
-	a.OwnerUID = v.Owner
-	if v.Unlaid, err = unlaid(ctx, r, a, pod, policies(a, v.Network)); err != nil {
-		return v, err
-	}
+	v.Wider, ours = wider(a, pod, policies.Items)
 	return v, v.probe(ctx, r, pod, ours)
 }
 

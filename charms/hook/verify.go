@@ -59,8 +59,12 @@ func VerifyEgress(see func(context.Context, Env) (Verifiable, error)) Action {
 
 // VerifyVPN is VerifyEgress of a consumer, with a drill for whoever asks for one.
 func VerifyVPN(see func(context.Context, Env) (VPN, error)) Action {
-	return Seeing(cannot("verify egress", see), func(ctx context.Context, _ Env, p DrillParams, v VPN) (map[string]string, error) {
-		if err := v.verifiable(p.Drill > 0); err != nil {
+	return Seeing(cannot("verify egress", see), func(ctx context.Context, env Env, p DrillParams, v VPN) (map[string]string, error) {
+		err := v.verifiable(p.Drill > 0)
+		if err == nil {
+			err = v.lookAtPolicies(ctx, env)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("cannot verify egress: %w", err)
 		}
 		seen, targets := time.Now(), p.targets()
@@ -82,6 +86,16 @@ func drill(before []vpnk8slib.Finding, do func() []vpnk8slib.Finding) []vpnk8sli
 		return append(before, vpnk8slib.Finding{Check: "drill", Verdict: vpnk8slib.Unknown, Detail: "not done, and the overlay left alone, because of " + strings.Join(failed, ", ")})
 	}
 	return append(before, do()...)
+}
+
+// lookAtPolicies does so where this unit has looked at the cluster: the leader does.
+func (v *VPN) lookAtPolicies(ctx context.Context, env Env) error {
+	if v.View.Owner == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, Look)
+	defer cancel()
+	return v.View.LookAtPolicies(ctx, env.Reader, v.App)
 }
 
 // verifiable says why there is no route that could be verified, or none that could be taken down for a drill.

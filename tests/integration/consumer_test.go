@@ -160,10 +160,10 @@ func TestForeignEditOfTheKillSwitch(t *testing.T) {
 				_, err := policies.Update(t.Context(), edited, metav1.UpdateOptions{FieldManager: "other"})
 				require.NoError(t, err)
 				require.NotEqual(t, want, c.policy().Spec, "the edit is one")
-				assert.Len(t, c.view().Unlaid, 1, "whoever verifies before the next hook is told")
+				assert.Len(t, c.unlaid(), 1, "whoever verifies before the next hook is told")
 				c.reaches(state, rels)
 				assert.Equal(t, want, c.policy().Spec)
-				assert.Empty(t, c.view().Unlaid)
+				assert.Empty(t, c.unlaid())
 				assert.Empty(t, c.reaches(state, rels))
 			})
 		}
@@ -171,7 +171,7 @@ func TestForeignEditOfTheKillSwitch(t *testing.T) {
 	t.Run("it is deleted", func(t *testing.T) {
 		c.T = t
 		require.NoError(t, policies.Delete(t.Context(), vpnk8slib.KillSwitchName(app), metav1.DeleteOptions{}))
-		assert.Len(t, c.view().Unlaid, 1)
+		assert.Len(t, c.unlaid(), 1)
 		c.reaches(vpnk8slib.Routed, gateway(id))
 		assert.Equal(t, want, c.policy().Spec)
 	})

@@ -92,6 +92,14 @@ func (c *consumer) view() vpnk8slib.ClientView {
 	return v
 }
 
+// unlaid is what whoever verifies hears of our policies.
+func (c *consumer) unlaid() []string {
+	c.Helper()
+	v := c.view()
+	require.NoError(c, v.LookAtPolicies(context.Background(), c.kube, c.App))
+	return v.Unlaid
+}
+
 // hook does what a charm's hook does with the cluster. Like a charm it carries out what protects, whatever else is wrong.
 func (c *consumer) hook(rels []vpnk8slib.Relation, unsafe ...bool) (vpnk8slib.State, error) {
 	c.Helper()
