@@ -236,9 +236,9 @@ func TestStartTellsOfPorts(t *testing.T) {
 	end()
 }
 
-// Where there is no agent, which is so by pod-gateway, the address that the world sees is told of all the same, and one that gluetun had before
-// it was killed is none.
-func TestStartTellsOfTheAddressWithoutAnAgent(t *testing.T) {
+// withoutAnAgent is a pod whose tunnel is up, and in which a line is written for each look at gluetun's files.
+func withoutAnAgent(t *testing.T) scripts {
+	t.Helper()
 	programs := started()
 	programs["charm-probe.sh"] = "exit 0"
 	programs["wget"] = "exit 1"
@@ -246,6 +246,13 @@ func TestStartTellsOfTheAddressWithoutAnAgent(t *testing.T) {
 	programs["gluetun-entrypoint"] = untilTheEnd
 	s := newScripts(t, programs)
 	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "gluetun"), 0o700))
+	return s
+}
+
+// Where there is no agent, which is so by pod-gateway, the address that the world sees is told of all the same, and one that gluetun had before
+// it was killed is none.
+func TestStartTellsOfTheAddressWithoutAnAgent(t *testing.T) {
+	s := withoutAnAgent(t)
 	s.write("gluetun/ip", "192.0.2.2")
 	end := s.begin()
 	told := func() int { return strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/ports\n") }
@@ -264,13 +271,7 @@ func TestStartTellsOfTheAddressWithoutAnAgent(t *testing.T) {
 // What gluetun keeps of a port that it has had granted goes with the port, and not before: the first request is for another one then, where
 // gluetun is started and where it connects anew by itself.
 func TestStartForgetsAPortWithItsTunnel(t *testing.T) {
-	programs := started()
-	programs["charm-probe.sh"] = "exit 0"
-	programs["wget"] = "exit 1"
-	programs["sleep"] = "echo look >> looked; exec /bin/sleep 0.05"
-	programs["gluetun-entrypoint"] = untilTheEnd
-	s := newScripts(t, programs)
-	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "gluetun"), 0o700))
+	s := withoutAnAgent(t)
 	kept, port := "piaportforward.json", filepath.Join("gluetun", "forwarded_port")
 	s.write(kept, "of an earlier start")
 	s.write(port, "51413")

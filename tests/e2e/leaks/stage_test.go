@@ -90,13 +90,10 @@ func (s *stage) counts(of string) map[string]count {
 		for _, n := range sender.Kinds[kind].Answered {
 			c.Back += n
 		}
-		out[kind] = c
-	}
-	if of == s.client() {
-		for kind, c := range out {
-			c.Also = s.also(kind)
-			out[kind] = c
+		if of == s.client() {
+			c.Also = s.beside.sent(kind)
 		}
+		out[kind] = c
 	}
 	c := count{Also: s.names[of].sent("dns"), Arrived: map[string]int{}}
 	questions, err := s.Arrivals(s.Context(), "dns")

@@ -37,8 +37,9 @@ func (w World) ReachedByUDP(ctx context.Context, pod string, also ...uint16) (in
 	defer func() {
 		_, _ = w.Lab(context.WithoutCancel(ctx), "exec", "--pod", pod, "--", "nft", "delete table inet reached")
 	}()
-	noted := func(set string) (string, error) {
-		return w.Lab(ctx, "exec", "--pod", pod, "--", "nft", "-nn", "list set inet reached "+set)
+	noted := func(set string, from netip.Addr) ([]uint16, error) {
+		text, err := w.Lab(ctx, "exec", "--pod", pod, "--", "nft", "-nn", "list set inet reached "+set)
+		return passed(text, from), err
 	}
 	ports = append(ports, also...)
 	const send = `for p in "${@:2}"; do echo hello > "/dev/udp/$1/$p"; done; sleep 0.2`
@@ -51,12 +52,12 @@ func (w World) ReachedByUDP(ctx context.Context, pod string, also ...uint16) (in
 			if _, err := w.Lab(ctx, append([]string{"exec", "--pod", pod}, command...)...); err != nil {
 				return err.Error()
 			}
-			came, err := noted("came")
+			came, err := noted("came", from)
 			if err != nil {
 				return err.Error()
 			}
 			for _, p := range ports {
-				if !slices.Contains(passed(came, from), p) {
+				if !slices.Contains(came, p) {
 					return fmt.Sprintf("what %s sends to port %d has not come there", pod, p)
 				}
 			}
@@ -65,8 +66,7 @@ func (w World) ReachedByUDP(ctx context.Context, pod string, also ...uint16) (in
 		if err != nil {
 			return nil, err
 		}
-		seen, err := noted("seen")
-		return passed(seen, from), err
+		return noted("seen", from)
 	}
 	if inside, err = reached(pod, at); err != nil {
 		return nil, nil, err
