@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,14 @@ func (l lab) run(args ...string) string {
 	out, err := cmd.Output()
 	require.NoError(l.t, err, "lab %s: %s", strings.Join(args, " "), stderr.String())
 	return string(out)
+}
+
+// file is one of the lab's state folder.
+func (l lab) file(name string) string {
+	l.t.Helper()
+	data, err := os.ReadFile(filepath.Join(l.dir, name))
+	require.NoError(l.t, err)
+	return string(data)
 }
 
 // machine is what a lab could leave behind outside its namespaces.
@@ -73,9 +82,10 @@ func TestTwoLabsAtOnce(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "lab")
 	out, err := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/lab").CombinedOutput()
 	require.NoError(t, err, string(out))
+	labs := []lab{{t, program, filepath.Join(t.TempDir(), "a")}, {t, program, filepath.Join(t.TempDir(), "b")}}
+	labs[0].run("down") // puts back what a lab left that was killed before us
 	before := machine(t)
 
-	labs := []lab{{t, program, filepath.Join(t.TempDir(), "a")}, {t, program, filepath.Join(t.TempDir(), "b")}}
 	for _, l := range labs {
 		t.Cleanup(func() { _ = l.run("down") }) // once more does nothing
 	}
@@ -126,8 +136,16 @@ func TestTwoLabsAtOnce(t *testing.T) {
 	assert.Empty(t, processes(t, labs[0].dir))
 	labs[1].run("kubectl", "get", "nodes")
 	labs[1].run("juju", "models")
+
+	// The other one is killed. Whoever takes a lab down next, puts back what it left of the machine.
+	pid, _, _ := strings.Cut(labs[1].file("pid"), " ")
+	out, err = exec.Command("kill", "-KILL", pid).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Eventually(t, func() bool { return len(processes(t, labs[1].dir)) == 0 }, 10*time.Second, 50*time.Millisecond)
+	assert.NotEqual(t, before, machine(t))
+	labs[0].run("down")
+	assert.Equal(t, before, machine(t), "what two labs left behind")
 	labs[1].run("down")
-	assert.Empty(t, processes(t, labs[1].dir))
 	assert.Equal(t, before, machine(t), "what two labs left behind")
 }
 

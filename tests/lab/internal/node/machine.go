@@ -68,29 +68,32 @@ func saveMachine(lab where.Lab) error {
 	return os.WriteFile(entry(lab), []byte(lab.Dir), 0o644)
 }
 
-// restoreMachine takes a lab off the list, and puts back what was kept if it was the last.
+// restoreMachine takes a lab off the list, and if no other one is up puts back what was kept. With it goes what labs left
+// that were killed, and nobody took down.
 func restoreMachine(lab where.Lab) error {
 	unlock, err := lockShared()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := os.Remove(entry(lab)); errors.Is(err, os.ErrNotExist) {
-		return nil // it never got as far
-	} else if err != nil {
+	if err := os.Remove(entry(lab)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cannot take the lab off the list: %w", err)
 	}
-	if others(lab) > 0 {
+	up, killed := registered(lab.Root)
+	if len(up) > 0 {
 		return nil
 	}
 	var errs []error
+	for _, k := range killed {
+		errs = append(errs, removeCgroups(k))
+	}
 	for _, s := range sysctls {
 		if v, err := os.ReadFile(filepath.Join(shared, s)); err == nil {
 			errs = append(errs, os.WriteFile(sysctlPath(s), v, 0o644))
 		}
 	}
 	absent, err := os.ReadFile(filepath.Join(shared, "absent"))
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // there is none where no lab got as far
 		errs = append(errs, err)
 	}
 	for _, dir := range strings.Fields(string(absent)) {
@@ -101,31 +104,34 @@ func restoreMachine(lab where.Lab) error {
 	return errors.Join(append(errs, os.RemoveAll(shared))...)
 }
 
-// others counts the labs beside this one that are up. One that was not taken down, and whose processes are gone, is none.
-func others(lab where.Lab) (n int) {
+// registered are the labs on the list: those that are up, and those whose processes are gone without having been taken down.
+func registered(root string) (up, killed []where.Lab) {
 	files, _ := filepath.Glob(filepath.Join(shared, "labs", "*"))
 	for _, f := range files {
 		dir, err := os.ReadFile(f)
-		if err != nil || f == entry(lab) {
+		if err != nil {
 			continue
 		}
-		if _, err := PID(where.Lab{Root: lab.Root, Dir: string(dir)}); err == nil {
-			n++
+		l := where.Lab{Root: root, Dir: string(dir)}
+		if _, err := PID(l); err == nil {
+			up = append(up, l)
+		} else {
+			killed = append(killed, l)
 		}
 	}
-	return n
+	return up, killed
 }
 
 func lockShared() (unlock func(), err error) {
-	if err := os.MkdirAll(shared, 0o755); err != nil {
-		return nil, fmt.Errorf("cannot make the labs' common folder (this needs root): %w", err)
-	}
 	f, err := os.Open(filepath.Dir(shared)) // a folder that stays: a lock file would be left behind
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock the labs' common folder: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("cannot lock the labs' common folder: %w", err)
+		return nil, errors.Join(fmt.Errorf("cannot lock the labs' common folder: %w", err), f.Close())
+	}
+	if err := os.MkdirAll(shared, 0o755); err != nil { // behind the lock: the last lab that goes removes it
+		return nil, errors.Join(fmt.Errorf("cannot make the labs' common folder (this needs root): %w", err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
 }

@@ -171,7 +171,7 @@ func Down(lab where.Lab) error {
 		}
 	}
 	if _, err := os.Stat(lab.Path(ours)); err != nil {
-		return nil // there never was a lab here
+		return restoreMachine(lab) // there never was a lab here; one that was killed may have left something
 	}
 	return errors.Join(removeCgroups(lab), restoreMachine(lab), leaveLogs(lab))
 }
