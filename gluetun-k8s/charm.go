@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -123,6 +124,7 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	}
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
+		o.Tunnel.Handshake = handshake(o.Pod.Agent, time.Now())
 		o.Server.Country = country(o)
 	}
 	if !o.Tunnel.Up && !o.elsewhere() { // nor is gluetun's being started again
@@ -353,7 +355,7 @@ func status(o Observed) hook.Status {
 	case o.Tunnel.Up:
 		return hook.Active("connected")
 	case known && !up:
-		return hook.Waiting("the VPN tunnel is down; see: " + itsLog(o))
+		return hook.Waiting("the VPN tunnel is down" + o.Tunnel.says() + "; see: " + itsLog(o))
 	default:
 		return hook.Waiting("waiting for the VPN tunnel")
 	}

@@ -41,6 +41,8 @@ func ready(t *testing.T) Observed {
 
 const consumer = "vpn-gateway:1"
 
+var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+
 // In the hooks at a pod's and a unit's end nothing is looked at: what runs is stopped, whatever was seen before.
 func TestLeaving(t *testing.T) {
 	for _, event := range []string{"stop", "remove"} {
@@ -67,6 +69,22 @@ func TestReconcile(t *testing.T) {
 		{"nobody could be asked who we are", func(o *Observed) { o.Tunnel.Seen = netip.Addr{} }, hook.Active("connected"), hook.Running},
 		{"the tunnel is down", func(o *Observed) { o.Tunnel = Tunnel{}; o.Container.Checks[tunnelCheck] = false },
 			hook.Waiting("the VPN tunnel is down; see: kubectl -n downloads logs gluetun-0 -c gluetun"), hook.Running},
+		{"the server does not know the key", func(o *Observed) {
+			o.Tunnel = Tunnel{Handshake: Handshake{Known: true}}
+			o.Container.Checks[tunnelCheck] = false
+		},
+			hook.Waiting("the VPN tunnel is down: its server has not answered since it was made; are key and address right?; see: kubectl -n downloads logs gluetun-0 -c gluetun"), hook.Running},
+		{"the server is lost", func(o *Observed) {
+			o.Tunnel = Tunnel{Handshake: Handshake{true, noon, true}}
+			o.Container.Checks[tunnelCheck] = false
+		},
+			hook.Waiting("the VPN tunnel is down: its server does not answer; it did last at 12:00:00 UTC; see: kubectl -n downloads logs gluetun-0 -c gluetun"), hook.Running},
+		{"the server has just answered", func(o *Observed) {
+			o.Tunnel = Tunnel{Handshake: Handshake{true, noon, false}}
+			o.Container.Checks[tunnelCheck] = false
+		},
+			hook.Waiting("the VPN tunnel is down: its server answered at 12:00:00 UTC, and nothing comes back from behind it now; see: kubectl -n downloads logs gluetun-0 -c gluetun"), hook.Running},
+		{"a handshake alone is no tunnel", func(o *Observed) { o.Tunnel = Tunnel{Handshake: Handshake{true, noon, false}} }, hook.Waiting("waiting for the VPN tunnel"), hook.Running},
 		{"the tunnel has not been tried yet", func(o *Observed) { o.Tunnel = Tunnel{} }, hook.Waiting("waiting for the VPN tunnel"), hook.Running},
 		{"the provider refuses user and password", func(o *Observed) {
 			o.Tunnel = Tunnel{Refused: true}

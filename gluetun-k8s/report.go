@@ -21,10 +21,11 @@ type report struct {
 	Status  string `json:"status"` // as `juju status` has it
 	Message string `json:"message"`
 
-	Holder    string     `json:"holder,omitempty"` // the unit that has the tunnel, where it is another one: what follows of tunnel and consumers is as that one has told in the Lease
-	Tunnel    bool       `json:"tunnel"`           // a packet came back through it just now
-	Address   netip.Addr `json:"address,omitzero"` // that the world sees
-	Provider  string     `json:"vpn_provider"`     // and how it is used
+	Holder    string     `json:"holder,omitempty"`   // the unit that has the tunnel, where it is another one: what follows of tunnel and consumers is as that one has told in the Lease
+	Tunnel    bool       `json:"tunnel"`             // a packet came back through it just now
+	Handshake time.Time  `json:"handshake,omitzero"` // WireGuard's last; absent: none, or not known
+	Address   netip.Addr `json:"address,omitzero"`   // that the world sees
+	Provider  string     `json:"vpn_provider"`       // and how it is used
 	Type      string     `json:"vpn_type"`
 	Server    string     `json:"server"`            // what the options say of it
 	Gluetun   string     `json:"gluetun,omitempty"` // the image
@@ -88,7 +89,7 @@ func getStatus(ctx context.Context, _ hook.Params) (map[string]string, error) {
 // reportOf is what a hook has seen.
 func reportOf(o Observed, status hook.Status, now time.Time) report {
 	r := report{
-		Status: status.Kind, Message: status.Message, Holder: o.whom(), Running: o.Container.Running, Tunnel: o.Tunnel.Up, Address: o.Tunnel.Seen, Provider: string(o.Config.Provider), Type: o.Config.Type,
+		Status: status.Kind, Message: status.Message, Holder: o.whom(), Running: o.Container.Running, Tunnel: o.Tunnel.Up, Handshake: o.Tunnel.Last, Address: o.Tunnel.Seen, Provider: string(o.Config.Provider), Type: o.Config.Type,
 		Server: serverOf(o.Config), Gluetun: o.View.Images[container], Method: o.Config.RoutingMethod, VXLANID: o.Config.VXLANID, Network: o.Config.overlay().Prefix().String(),
 		Consumers: []consumed{}, Dropped: dropped{},
 	}
@@ -183,6 +184,9 @@ func (r report) table() string {
 		guard = map[bool]string{true: "stands", false: "DOES NOT STAND"}[*r.Guard]
 	}
 	tunnel, gluetun := yes[r.Tunnel]+", seen as "+address, r.Gluetun
+	if !r.Handshake.IsZero() {
+		tunnel += ", handshake at " + r.Handshake.UTC().Format(time.TimeOnly+" MST")
+	}
 	if r.Holder != "" {
 		tunnel = fmt.Sprintf("%s, in %s; more: juju run %s get-status", tunnel, r.Holder, r.Holder)
 	}

@@ -15,8 +15,9 @@ import (
 
 // Whoever asks is told of tunnel, consumers and drops, and of nothing that is secret.
 func TestReport(t *testing.T) {
-	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	now := noon
 	o := ready(t)
+	o.Tunnel.Handshake = Handshake{true, noon.Add(-time.Minute), false}
 	o.Config.RoutingMethod, o.Config.PortServer = vpnk8slib.Overlay, server{netip.MustParseAddr("10.2.0.1")}
 	o.View.Images = map[string]string{container: "ghcr.io/qdm12/gluetun:v3.41.1"}
 	o.Consumers[0].Data.WantPort = true
@@ -32,7 +33,7 @@ func TestReport(t *testing.T) {
 	}
 	r := reportOf(o, Reconcile(o).Status, now)
 	assert.Equal(t, `status    active connected, seen as 192.0.2.2
-tunnel    up, seen as 192.0.2.2
+tunnel    up, seen as 192.0.2.2, handshake at 11:59:00 UTC
 vpn       custom over wireguard, the one that you have named
 gluetun   ghcr.io/qdm12/gluetun:v3.41.1
 routing   overlay, network 172.16.0.0/20, number 42

@@ -24,6 +24,7 @@ type Tunnel struct {
 	Seen    netip.Addr // what the world sees, as gluetun asked it once
 	Country string     // that it sees it in, in somebody else's words
 	Refused bool       // it is not up, because the provider does not take the account
+	Handshake
 }
 
 // seeTunnel tries all targets at once, for at most a second and a half: a hook has two. The charm's container shares the pod's network.
