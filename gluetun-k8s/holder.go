@@ -21,6 +21,8 @@ const heldKey = "held"
 type saidByHolder struct {
 	Pod  netip.Addr `json:"pod"` // in which it was said: what an earlier pod of the unit said is void
 	Exit netip.Addr `json:"exit,omitzero"`
+	// Down is that nothing comes back through the tunnel: its Pebble knows seconds before the Lease says so, and a change brings it a hook.
+	Down bool `json:"down,omitempty"`
 	// Refused is that the provider does not take the account.
 	Refused bool                     `json:"refused,omitempty"`
 	Ports   map[string]overlay.Lease `json:"ports,omitempty"`
@@ -36,7 +38,10 @@ func (o Observed) say(d *hook.Desired) {
 	text := ""
 	if p.Active {
 		g := o.Pod.Agent.Gateway
-		said := saidByHolder{Pod: o.Pod.Address, Exit: o.Tunnel.Seen, Refused: o.Tunnel.Refused, Ports: maps.Clone(g.Ports), Since: g.Since}
+		up, known := o.Container.Checks[tunnelCheck]
+		said := saidByHolder{
+			Pod: o.Pod.Address, Exit: o.Tunnel.Seen, Down: known && !up && !o.Tunnel.Up, Refused: o.Tunnel.Refused, Ports: maps.Clone(g.Ports), Since: g.Since,
+		}
 		for name, l := range said.Ports { // without what every renewal changes, and every client
 			l.Until, l.Client = time.Time{}, netip.Addr{}
 			said.Ports[name] = l
@@ -76,10 +81,13 @@ func (o *Observed) heard(text string) {
 	if json.Unmarshal([]byte(text), &said) != nil || said.Pod != p.Held.Pod {
 		return
 	}
-	if p.Held.Tunnel {
-		o.Tunnel.Seen = said.Exit
-	} else {
+	switch {
+	case !p.Held.Tunnel:
 		o.Tunnel.Refused = said.Refused
+	case said.Down:
+		o.Tunnel, o.Pod.Agent.Gateway.Tunnel = Tunnel{}, false
+	default:
+		o.Tunnel.Seen = said.Exit
 	}
 	if said.Since.After(p.Held.Since) { // the Lease has been read a moment before
 		o.Pod.Agent.Gateway.Ports = said.Ports

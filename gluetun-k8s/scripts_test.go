@@ -54,6 +54,10 @@ func (s scripts) run(script string, paths ...string) (took time.Duration, err er
 	cmd := exec.CommandContext(ctx, "/bin/sh", s.write("script", script))
 	cmd.Env = []string{"PATH=" + s.dir + ":" + os.Getenv("PATH")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	printed, err := os.Create(filepath.Join(s.dir, "printed"))
+	require.NoError(s.t, err)
+	defer printed.Close()
+	cmd.Stdout = printed
 	began := time.Now()
 	err = cmd.Run()
 	s.t.Cleanup(func() { // what it left behind, if it should not have: until it has gone it writes into the folder
@@ -110,7 +114,7 @@ func TestProbeScript(t *testing.T) {
 	assert.Contains(t, probeScript(targets{netip.MustParseAddrPort("1.1.1.1:443"), netip.MustParseAddrPort("[2620:fe::fe]:53")}), "in '1.1.1.1 443' '2620:fe::fe 53'; do")
 }
 
-var startPaths = []string{"/charm-probe.sh", "/gluetun-entrypoint", "/charm/bin/pebble", "/gluetun/piaportforward.json", "/tmp/gluetun"}
+var startPaths = []string{"/charm-probe.sh", "/gluetun-entrypoint", "/charm/bin/pebble", "/gluetun/piaportforward.json", "/tmp/gluetun", "/tmp/charm-printed"}
 
 // started are the programs of a pod in which gluetun was killed once: its rules are still there.
 func started() map[string]string {
@@ -308,6 +312,46 @@ func TestStartKeepsPortsOfASilentAgent(t *testing.T) {
 	s.again("asked")
 	assert.Equal(t, 1, strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/ports\n"))
 	end()
+}
+
+// What gluetun prints goes on as it is, to its last word, but for the addresses that the subscription has. Pebble ends a service by a signal
+// to all of its processes.
+func TestStartHidesAddresses(t *testing.T) {
+	programs := started()
+	programs["gluetun-entrypoint"] = `cat <<EOF
+INFO Settings summary:
+├── VPN settings:
+|   └── Wireguard settings:
+|       ├── Private key: AAA...AA=
+|       ├── Interface addresses:
+|       |   ├── 10.64.222.21/32
+|       |   └── fc00:bbbb:bbbb:bb01::1:1/128
+|       ├── Allowed IPs:
+|       |   ├── 0.0.0.0/0
+|       |   └── ::/0
+EOF
+echo 'ERROR of another kind' >&2
+trap "echo 'INFO Shutdown successful'; exit" TERM
+kill -TERM 0
+/bin/sleep 5`
+	s := newScripts(t, programs)
+	_, err := s.run(startScript, startPaths...)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return strings.Contains(s.read("printed"), "Shutdown successful\n") }, 5*time.Second, 10*time.Millisecond, s.read("printed"))
+	assert.Equal(t, `INFO Settings summary:
+├── VPN settings:
+|   └── Wireguard settings:
+|       ├── Private key: AAA...AA=
+|       ├── Interface addresses:
+|       |   ├── (hidden)
+|       |   └── (hidden)
+|       ├── Allowed IPs:
+|       |   ├── 0.0.0.0/0
+|       |   └── ::/0
+ERROR of another kind
+INFO Shutdown successful
+`, s.read("printed"))
+	assert.NotContains(t, s.read("done"), "10.64.222.21")
 }
 
 // Without a firewall there is no gluetun.

@@ -140,7 +140,8 @@ func TestTheHolderSaysWhatChanges(t *testing.T) {
 	holder.Pod.Address = heldBySecond.Held.Pod
 	holder.Pod.Agent.Gateway.Standby = &overlay.StandbyState{Known: true, Active: true, Holder: "gluetun-1"}
 	says := func(seen string, ports map[string]overlay.Lease, since time.Time) string {
-		holder.Tunnel.Seen, holder.Pod.Agent.Gateway.Ports, holder.Pod.Agent.Gateway.Since = netip.MustParseAddr(seen), ports, since
+		holder.Tunnel.Seen, _ = netip.ParseAddr(seen)
+		holder.Pod.Agent.Gateway.Ports, holder.Pod.Agent.Gateway.Since = ports, since
 		return Reconcile(holder).Units[units][heldKey]
 	}
 	leader := func(said string, ports map[string]overlay.Lease, since time.Time) vpnk8slib.ProviderData {
@@ -179,6 +180,14 @@ func TestTheHolderSaysWhatChanges(t *testing.T) {
 		assert.False(t, data.ExternalIP.IsValid(), summary)
 		assert.Equal(t, 40001, data.Port.Number, summary)
 	}
+
+	// Its tunnel falls silent: its Pebble knows before the Lease says so. One look in vain while that check holds is no change.
+	holder.Tunnel.Up = false
+	assert.True(t, leader(says("192.0.2.9", port(40002, then), then), port(40002, then), then).VPNConnected)
+	holder.Container.Checks = map[string]bool{tunnelCheck: false}
+	assert.False(t, leader(says("", port(40002, then), then), port(40002, then), then).VPNConnected)
+	holder.Tunnel.Up = true
+	assert.True(t, leader(says("192.0.2.9", port(40002, then), then), port(40002, then), then).VPNConnected)
 
 	holder.Pod.Agent.Gateway.Standby = &overlay.StandbyState{Known: true, Holder: "gluetun-0"}
 	assert.Equal(t, map[string]string{heldKey: ""}, Reconcile(holder).Units[units], "it stands by, and takes it back")

@@ -52,6 +52,7 @@ func run(ctx context.Context) error {
 	if err := s.validate(os.ReadFile); err != nil {
 		return err
 	}
+	log.Println("INFO", s.summary())
 	if err := os.MkdirAll("/tmp/gluetun", 0o644); err != nil {
 		return err
 	}
