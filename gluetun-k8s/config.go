@@ -129,21 +129,28 @@ func notNames(text string) error {
 // targets are where the tunnel is tried: addresses, because names need a resolver that may be the one that is down.
 type targets []netip.AddrPort
 
+var errNoTargets = errors.New("set addresses with their ports outside the cluster, such as 1.1.1.1:443,9.9.9.9:443")
+
 // UnmarshalText reads ADDRESS:PORT, ….
 func (t *targets) UnmarshalText(text []byte) error {
 	*t = nil
 	for _, w := range words(string(text)) {
 		a, err := netip.ParseAddrPort(w)
 		if err != nil || a.Addr().Zone() != "" || a.Port() == 0 {
-			return errors.New("set addresses with their ports outside the cluster, such as 1.1.1.1:443,9.9.9.9:443")
+			return errNoTargets
 		}
 		*t = append(*t, a)
+	}
+	if *t == nil {
+		return errNoTargets
 	}
 	return nil
 }
 
 // resolvers are asked for clients' names, through the tunnel.
 type resolvers []netip.AddrPort
+
+var errNoResolvers = errors.New("set addresses of resolvers outside the cluster, such as 1.1.1.1,9.9.9.9")
 
 // UnmarshalText reads ADDRESS or ADDRESS:PORT, ….
 func (r *resolvers) UnmarshalText(text []byte) error {
@@ -156,9 +163,12 @@ func (r *resolvers) UnmarshalText(text []byte) error {
 			a = netip.AddrPortFrom(addr, 53)
 		}
 		if err != nil || a.Addr().Zone() != "" || a.Port() == 0 {
-			return errors.New("set addresses of resolvers outside the cluster, such as 1.1.1.1,9.9.9.9")
+			return errNoResolvers
 		}
 		*r = append(*r, a)
+	}
+	if *r == nil {
+		return errNoResolvers
 	}
 	return nil
 }

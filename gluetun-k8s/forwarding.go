@@ -68,10 +68,12 @@ func (c Config) portServer() netip.Addr {
 func forwardingWith(c Config) string {
 	switch {
 	case off(c.Overrides[forwarding]):
-	case !c.provider().told && c.provider().wireguard.grants.IsValid():
+	case !c.provider().told && c.protocol().grants.IsValid():
 		return fmt.Sprintf("vpn-provider=%s, which grants ports without it", c.Provider)
+	case !c.provider().told && c.provider().wireguard.grants.IsValid(), c.Provider == "custom":
+		return fmt.Sprintf("vpn-provider=%s over %s; where NAT-PMP is spoken, nat-pmp-server says by whom", c.Provider, c.Type)
 	case !c.provider().told:
-		return fmt.Sprintf("vpn-provider=%s, of which gluetun can have none", c.Provider)
+		return fmt.Sprintf("vpn-provider=%s, which gluetun asks for none", c.Provider)
 	case c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Sprintf("vpn-provider=%s by routing-method=%s, which leads none to anybody", c.Provider, c.RoutingMethod)
 	case c.PortServer.IsValid():
