@@ -309,7 +309,7 @@ func published(o Observed) vpnk8slib.ProviderData {
 // suits says why this cluster does not suit the configuration, if so.
 func suits(o Observed) error {
 	if tun := o.Config.TUN; !refused(o, "tun-device") && !tun.At(o.View.Network, o.View.Devices) {
-		return fmt.Errorf("tun-device=%s, for vpn-provider=%s, is on no node of this cluster: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged; see: kubectl get nodes -o jsonpath={.items[*].status.allocatable}", tun, o.Config.Provider, o.App)
+		return fmt.Errorf("tun-device=%s, for vpn-provider=%s, is on no node of this cluster: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged; see: kubectl get nodes -o jsonpath='{.items[*].status.allocatable}'", tun, o.Config.Provider, o.App)
 	}
 	if o.NoWireGuard {
 		return giveDevice(o.Config, " on this node, whose kernel has no WireGuard of its own", o.App)
@@ -376,7 +376,7 @@ func notes(o Observed) []string {
 		case errors.As(c.Err, &invalid):
 			notes = append(notes, invalid.Error())
 		case c.Err == nil && o.Config.RoutingMethod == vpnk8slib.Overlay && !slices.Contains(c.Data.RoutingMethods, vpnk8slib.Overlay):
-			notes = append(notes, fmt.Sprintf("%s cannot be routed by overlay: juju refresh it, or juju config %s routing-method=pod-gateway", c.Data.InstanceName, o.App))
+			notes = append(notes, fmt.Sprintf("%s cannot be routed by overlay: refresh it (juju refresh <it> --path=<a newer charm>), or juju config %s routing-method=pod-gateway", c.Data.InstanceName, o.App))
 		case c.Err == nil && c.Data.WantPort && portNote(o, c) != "":
 			notes = append(notes, portNote(o, c))
 		case c.Err == nil && len(c.Data.RoutingMethods) == 0 && o.Config.VXLANPort != kernelPort:

@@ -72,6 +72,8 @@ func phrase(f validator.FieldError) string {
 		return fmt.Sprintf("%s must be at least %s", field, f.Param())
 	case "max":
 		return fmt.Sprintf("%s must be at most %s", field, f.Param())
+	case "ne":
+		return fmt.Sprintf("%s must not be %s", field, f.Param())
 	case "ip":
 		return field + " must be an IP address without a zone, such as 10.152.183.10"
 	case "fqdn":

@@ -34,8 +34,8 @@ func TestNothingOfTheMachineIsWrittenDown(t *testing.T) {
 
 func TestMachineNamesAreFound(t *testing.T) {
 	for text, found := range map[string]bool{
-		"cd /work/main":                          true,
-		`open("/root/scratch/notes")`:            true,
+		"cd /work/repo":                          true,
+		`open("/root/notes")`:                    true,
 		"see /home/me/notes":                     true,
 		"export GOPROXY=https://example.org":     true,
 		"deb https://deb.debian.org/debian":      true,
