@@ -314,9 +314,9 @@ func TestStartKeepsPortsOfASilentAgent(t *testing.T) {
 	end()
 }
 
-// What gluetun prints goes on as it is, to its last word, but for the addresses that the subscription has. Pebble ends a service by a signal
-// to all of its processes.
-func TestStartHidesAddresses(t *testing.T) {
+// What gluetun prints goes on as it is, to its last word, but for the addresses that the subscription has; a refused account brings a hook.
+// Pebble ends a service by a signal to all of its processes.
+func TestStartReadsAlong(t *testing.T) {
 	programs := started()
 	programs["gluetun-entrypoint"] = `cat <<EOF
 INFO Settings summary:
@@ -331,6 +331,7 @@ INFO Settings summary:
 |       |   └── ::/0
 EOF
 echo 'ERROR of another kind' >&2
+echo 'AUTH: Received control message: AUTH_FAILED'
 trap "echo 'INFO Shutdown successful'; exit" TERM
 kill -TERM 0
 /bin/sleep 5`
@@ -349,9 +350,10 @@ kill -TERM 0
 |       |   ├── 0.0.0.0/0
 |       |   └── ::/0
 ERROR of another kind
+AUTH: Received control message: AUTH_FAILED
 INFO Shutdown successful
 `, s.read("printed"))
-	assert.NotContains(t, s.read("done"), "10.64.222.21")
+	assert.Equal(t, 1, strings.Count(s.read("done"), "pebble notify --repeat-after=5m vpn.charmarr.io/login\n"))
 }
 
 // Without a firewall there is no gluetun.

@@ -69,11 +69,13 @@ ask() {
   ) &
 )
 # It prints what it was told, shortened as far as keys go, and the addresses that the subscription has in full. What is printed goes to whoever
-# collects logs. Who reads along lives as long as it: Pebble ends both at once, and what is printed to nobody is fatal.
+# collects logs. That a server refuses the account it says there alone, whenever that is: the charm is brought a hook in which it reads why.
+# Who reads along lives as long as it: Pebble ends both at once, and what is printed to nobody is fatal.
 rm -f /tmp/charm-printed && mkfifo -m 600 /tmp/charm-printed || exit 1
 (
   trap '' TERM INT
   exec awk '
+    /AUTH_FAILED/ { system("/charm/bin/pebble notify --repeat-after=5m vpn.charmarr.io/login >/dev/null 2>&1") }
     hide && match($0, /[0-9a-fA-F.:]+\/[0-9]+$/) { print substr($0, 1, RSTART - 1) "(hidden)"; fflush(); next }
     { hide = /Interface addresses:/; print; fflush() }'
 ) </tmp/charm-printed &
