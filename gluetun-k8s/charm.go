@@ -124,7 +124,11 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	}
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
-		o.Tunnel.Handshake = handshake(o.Pod.Agent, time.Now())
+		now := time.Now()
+		o.Tunnel.Handshake = handshake(o.Pod.Agent, now)
+		if up, known := o.Container.Checks[tunnelCheck]; known && !up && !o.Tunnel.Up {
+			o.Tunnel.Down = now
+		}
 		o.Server.Country = country(o)
 	}
 	if !o.Tunnel.Up && !o.elsewhere() { // nor is gluetun's being started again
@@ -221,7 +225,7 @@ func Reconcile(o Observed) hook.Desired {
 	data := published(o)
 	unfit := suits(o)
 	planned := plans(o, data, &d)
-	d.Soon = hook.Trying(planned, container)
+	d.Soon = cmp.Or(hook.Trying(planned, container), hook.Unanswered(o.ViewErr, container))
 	untold := append(tell(o, data, unsettled(o) != nil || held(planned) || o.silent(), &d), watched(o, &d)...)
 	o.say(&d)
 	laid, image := hook.Laid(planned)
@@ -311,6 +315,9 @@ func suits(o Observed) error {
 	if tun := o.Config.TUN; !refused(o, "tun-device") && !tun.At(o.View.Network, o.View.Devices) {
 		return fmt.Errorf("tun-device=%s, for vpn-provider=%s, is on no node of this cluster: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged; see: kubectl get nodes -o jsonpath='{.items[*].status.allocatable}'", tun, o.Config.Provider, o.App)
 	}
+	if o.Config.RoutingMethod == vpnk8slib.Overlay && o.Pod.Address.Is6() {
+		return fmt.Errorf("routing-method=overlay is carried over IPv4, and this pod has %s: juju config %s routing-method=pod-gateway", o.Pod.Address, o.App)
+	}
 	if o.NoWireGuard {
 		return giveDevice(o.Config, " on this node, whose kernel has no WireGuard of its own", o.App)
 	}
@@ -337,8 +344,11 @@ func refused(o Observed, option string) bool {
 // interfaces once, at its start. With our own agent, its guard answers for itself.
 func patched(o Observed) hook.Gate {
 	guarded := o.Config.RoutingMethod != vpnk8slib.Overlay || o.Pod.Guarded()
-	if agent := o.Pod.Agent; agent != nil && !guarded {
+	switch agent := o.Pod.Agent; {
+	case agent != nil && !guarded:
 		return hook.Gate{Closed: true, Why: hook.Waiting("the guard of this pod does not stand: " + agent.Guard.Error)}
+	case agent != nil && !o.Pod.Overlay && agent.Gateway != nil && agent.Gateway.Error != "":
+		return hook.Gate{Closed: true, Why: hook.Waiting("the overlay of this pod does not stand: " + agent.Gateway.Error)}
 	}
 	return hook.Gate{Closed: !o.Pod.Overlay || !guarded, Why: hook.Maintenance("restarting this pod with the gateway's end of the overlay")}
 }
@@ -370,6 +380,9 @@ func itsLog(o Observed) string {
 // and goes on: an overlay that is shared leads nobody astray, and one that is taken down leads nobody out.
 func notes(o Observed) []string {
 	notes := slices.Clone(o.Shared)
+	if agent := o.Pod.Agent; o.Tunnel.Up && agent != nil && agent.Gateway != nil && agent.Gateway.Error != "" {
+		notes = append(notes, "clients are not led as they should be: "+agent.Gateway.Error)
+	}
 	for _, c := range o.Consumers {
 		var invalid *vpnk8slib.InvalidError
 		switch {

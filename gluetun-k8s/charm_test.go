@@ -91,6 +91,17 @@ func TestReconcile(t *testing.T) {
 			o.Config.Type, o.Config.Provider, o.Config.OpenVPNSecret = "openvpn", "private internet access", "secret:9"
 		}, hook.Blocked("the server of vpn-provider=private internet access refuses the account: juju update-secret secret:9 user=<user> password=<password>; where it is right, see whether the subscription has ended or has too many connections, and: kubectl -n downloads logs gluetun-0 -c gluetun"), hook.Running},
 		{"gluetun is about to start", func(o *Observed) { o.Tunnel, o.Container.Running = Tunnel{}, false }, hook.Maintenance("starting gluetun"), hook.Running},
+		{"pods have no IPv4", func(o *Observed) {
+			o.Config.RoutingMethod, o.Pod.Address = vpnk8slib.Overlay, netip.MustParseAddr("fd42::7")
+		}, hook.Blocked("routing-method=overlay is carried over IPv4, and this pod has fd42::7: juju config gluetun routing-method=pod-gateway"), hook.AsIs},
+		{"the agent cannot lay the overlay", func(o *Observed) {
+			o.Config.RoutingMethod, o.Pod.Overlay = vpnk8slib.Overlay, false
+			o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{Error: "cannot make vxlan0: operation not supported"}}
+		}, hook.Waiting("the overlay of this pod does not stand: cannot make vxlan0: operation not supported"), hook.Stopped},
+		{"the agent cannot lead clients into a tunnel that is up", func(o *Observed) {
+			o.Config.RoutingMethod, o.Consumers = vpnk8slib.Overlay, nil
+			o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{Error: "cannot lead clients into tun0: file exists"}}
+		}, hook.Active("connected, seen as 192.0.2.2").With("clients are not led as they should be: cannot lead clients into tun0: file exists"), hook.Running},
 		{"the pod has no overlay yet: gluetun looks at the interfaces once", func(o *Observed) { o.Pod.Overlay = false },
 			hook.Maintenance("restarting this pod with the gateway's end of the overlay"), hook.Stopped},
 		{"the guard does not stand: gluetun is neither started nor stopped", func(o *Observed) {

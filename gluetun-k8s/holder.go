@@ -17,12 +17,15 @@ import (
 // heldKey is the key in that databag.
 const heldKey = "held"
 
+// sooner is how long before the Lease that unit may know that its tunnel is down. What the Lease says later counts.
+const sooner = 20 * time.Second
+
 // saidByHolder is what a unit says of the tunnel that it has. Of the ports the Lease tells as well, of the address nobody else.
 type saidByHolder struct {
 	Pod  netip.Addr `json:"pod"` // in which it was said: what an earlier pod of the unit said is void
 	Exit netip.Addr `json:"exit,omitzero"`
-	// Down is that nothing comes back through the tunnel: its Pebble knows seconds before the Lease says so, and a change brings it a hook.
-	Down bool `json:"down,omitempty"`
+	// Down is when nothing came back through the tunnel: its Pebble knows seconds before the Lease says so, and a change brings it a hook.
+	Down time.Time `json:"down,omitzero"`
 	// Refused is that the provider does not take the account.
 	Refused bool                     `json:"refused,omitempty"`
 	Ports   map[string]overlay.Lease `json:"ports,omitempty"`
@@ -38,9 +41,8 @@ func (o Observed) say(d *hook.Desired) {
 	text := ""
 	if p.Active {
 		g := o.Pod.Agent.Gateway
-		up, known := o.Container.Checks[tunnelCheck]
 		said := saidByHolder{
-			Pod: o.Pod.Address, Exit: o.Tunnel.Seen, Down: known && !up && !o.Tunnel.Up, Refused: o.Tunnel.Refused, Ports: maps.Clone(g.Ports), Since: g.Since,
+			Pod: o.Pod.Address, Exit: o.Tunnel.Seen, Down: o.Tunnel.Down, Refused: o.Tunnel.Refused, Ports: maps.Clone(g.Ports), Since: g.Since,
 		}
 		for name, l := range said.Ports { // without what every renewal changes, and every client
 			l.Until, l.Client = time.Time{}, netip.Addr{}
@@ -84,7 +86,7 @@ func (o *Observed) heard(text string) {
 	switch {
 	case !p.Held.Tunnel:
 		o.Tunnel.Refused = said.Refused
-	case said.Down:
+	case time.Since(said.Down) < sooner:
 		o.Tunnel, o.Pod.Agent.Gateway.Tunnel = Tunnel{}, false
 	default:
 		o.Tunnel.Seen = said.Exit

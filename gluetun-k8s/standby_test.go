@@ -184,9 +184,11 @@ func TestTheHolderSaysWhatChanges(t *testing.T) {
 	// Its tunnel falls silent: its Pebble knows before the Lease says so. One look in vain while that check holds is no change.
 	holder.Tunnel.Up = false
 	assert.True(t, leader(says("192.0.2.9", port(40002, then), then), port(40002, then), then).VPNConnected)
-	holder.Container.Checks = map[string]bool{tunnelCheck: false}
+	holder.Tunnel.Down = time.Now()
 	assert.False(t, leader(says("", port(40002, then), then), port(40002, then), then).VPNConnected)
-	holder.Tunnel.Up = true
+	holder.Tunnel.Down = time.Now().Add(-time.Minute)
+	assert.True(t, leader(says("", port(40002, then), then), port(40002, then), then).VPNConnected, "its hooks do not come, and its agent says otherwise since")
+	holder.Tunnel.Up, holder.Tunnel.Down = true, time.Time{}
 	assert.True(t, leader(says("192.0.2.9", port(40002, then), then), port(40002, then), then).VPNConnected)
 
 	holder.Pod.Agent.Gateway.Standby = &overlay.StandbyState{Known: true, Holder: "gluetun-0"}

@@ -16,8 +16,9 @@ const (
 )
 
 // ClientPlans says what must hold in the cluster for a consumer: protect before its workload is touched, release after it
-// has stopped. The kill switch comes first in every state but Unprotected. Only the way into Routed changes the pod
-// template; Held keeps it as it last was, and Locked and Protected leave it untouched, as does the hook that breaks a relation.
+// has stopped. The kill switch comes first in every state but Unprotected. Only Routed and Held lay the pod template, Held by what the
+// gateway said last, so that one that Juju has made anew leads there again; Locked and Protected leave it untouched, as does the hook that
+// breaks a relation.
 //
 // Where the route cannot be laid protect is there all the same, with the error, and has to be carried out: it holds
 // everything but the route. A *TrialError is such an error too: protect then tries what has to be tried.

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // names asks whoever is asked for names on this way.
@@ -55,9 +57,9 @@ func lookUp(ctx context.Context, r *net.Resolver, name string) (string, error) {
 	return found.String(), nil
 }
 
-// addressOf is one of a name as it is: a search list would ask for another one, and others.
+// addressOf is one of a name.
 func addressOf(ctx context.Context, r *net.Resolver, family, name string) (netip.Addr, error) {
-	found, err := r.LookupNetIP(ctx, family, strings.TrimSuffix(name, ".")+".")
+	found, err := r.LookupNetIP(ctx, family, overlay.Absolute(name))
 	if err != nil {
 		return netip.Addr{}, err
 	}

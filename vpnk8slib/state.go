@@ -31,7 +31,7 @@ type Client struct {
 	App       App
 	Link      Link
 	Unsafe    bool      // the operator's unsafe-mode; it counts only without a relation
-	Breaking  bool      // this is the hook that breaks one of the relations; see State
+	Breaking  bool      // relations are on their way: this is the hook that breaks one of them, or one in which Juju lists none yet; see State
 	Last      *LastGood // nil: never routed
 	Network   Network
 	Probe     EnforcementProbe // what is known of the CNI's enforcement, to be kept

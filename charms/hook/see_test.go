@@ -53,6 +53,22 @@ func TestSeeVPN(t *testing.T) {
 			assert.Contains(t, d.Status.Message, test.why)
 			assert.Equal(t, Stopped, d.Workloads[0].Mode)
 			assert.Empty(t, d.Release)
+			assert.Equal(t, unreachable(test.err) && test.u.Leader && !test.u.Leaving(), d.Soon == "app", "nobody tells of its coming back")
 		})
+	}
+}
+
+// Juju lists no relation yet in the first hook of a unit, whatever it is related to: unsafe-mode counts for nothing then.
+func TestUnsafeModeInTheFirstHook(t *testing.T) {
+	for event, mode := range map[string]Mode{"install": Stopped, "leader-elected": Running} {
+		juju(t, model{}, event)
+		u := Unit{Name: "app/0", App: "app", Model: "m", Leader: true, Event: event}
+		v, err := SeeVPN(t.Context(), Env{Reader: answering{&vpnk8slib.ForbiddenError{Object: "ServiceAccount app", Err: errors.New("no")}}}, u, VPNOptions{UnsafeMode: true})
+		require.NoError(t, err)
+		v.ViewErr = nil
+		d := v.Desired(u, Workload{Container: "app"}, true)
+		assert.Equal(t, mode, d.Workloads[0].Mode, event)
+		assert.Equal(t, mode == Running, len(d.Release) > 0, "%s: what protects goes then only", event)
+		assert.Equal(t, mode == Stopped, d.Again == "app", event)
 	}
 }

@@ -84,6 +84,15 @@ func Trying(planned error, container string) string {
 	return ""
 }
 
+// Unanswered is the container whose Pebble is to bring hooks while the Kubernetes API server does not answer: nobody tells of its coming
+// back, nor of the operator's opening the way to it.
+func Unanswered(err error, container string) string {
+	if unreachable(err) {
+		return container
+	}
+	return ""
+}
+
 // Up is open while the container's Pebble answers.
 func Up(container string, answers bool) Gate {
 	return Gate{!answers, Waiting("waiting for container " + container)}

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ type VPN struct {
 	WantPort   bool  // a port of the provider's is to lead to the workload; set by the charm
 	App        vpnk8slib.App
 	Link       vpnk8slib.Link
-	Breaking   bool // this is the hook that breaks one of the relations
+	Breaking   bool // this is the hook that breaks one of the relations, or the first, install, in which Juju lists none yet
 	View       vpnk8slib.ClientView
 	ViewErr    error         // why the view could not be had: no trust, no answer, or a network that has to be told (cluster-cidrs)
 	Pod        vpnk8slib.Pod // this pod's own network
@@ -42,7 +43,7 @@ type VPN struct {
 // SeeVPN reads the relation, the cluster and this pod's network. The cluster is asked by the leader only, once, within
 // two seconds; a refusal or no answer becomes part of what was seen.
 func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions) (VPN, error) {
-	v := VPN{Options: o, App: vpnk8slib.App{Name: u.App, Namespace: u.Model, Unit: u.Name}, Breaking: u.Event == broken(VPNEndpoint)}
+	v := VPN{Options: o, App: vpnk8slib.App{Name: u.App, Namespace: u.Model, Unit: u.Name}, Breaking: u.Event == broken(VPNEndpoint) || u.Event == "install"}
 	rels, err := Relations(VPNEndpoint)
 	if err != nil {
 		return VPN{}, err
@@ -111,7 +112,7 @@ func (v VPN) Desired(u Unit, w Workload, up bool, gates ...Gate) Desired {
 		d.Again = w.Container
 	}
 
-	d.Soon = Trying(planned, w.Container)
+	d.Soon = cmp.Or(Trying(planned, w.Container), Unanswered(v.ViewErr, w.Container))
 
 	laid, image := Laid(planned)
 	gates = append([]Gate{Leads(u), Valid(v.OptionsErr)}, gates...)
@@ -151,7 +152,8 @@ func (v VPN) undecided(c vpnk8slib.Client) bool { return v.Breaking && c.State()
 // checks leaves out what could only fail: the overlay's where there is to be none, the workload's own while it is stopped.
 func (v VPN) checks(c vpnk8slib.Client, w Workload) map[string]Check {
 	routed := c.State() == vpnk8slib.Routed || c.State() == vpnk8slib.Held
-	checks := maps.Clone(w.Layer.Checks)
+	checks := map[string]Check{}
+	maps.Copy(checks, w.Layer.Checks)
 	if url := c.HeardURL(); url != "" && routed {
 		checks[GatewayCheck] = gatewayCheck(url)
 	}
@@ -197,7 +199,7 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 	case c.State() == vpnk8slib.Locked:
 		return Blocked(fmt.Sprintf("relate to a vpn-gateway: juju integrate %[1]s <gateway>:%[2]s (or run without VPN: juju config %[1]s unsafe-mode=true)", v.App.Name, VPNEndpoint))
 	case v.undecided(c):
-		return Maintenance("the relation to a gateway was removed: deciding anew")
+		return Maintenance("seeing which gateways are related")
 	case errors.As(v.Link.Err, &invalid):
 		return Blocked(invalid.Error()).With(fmt.Sprintf("see what it says: juju show-unit %s --endpoint %s", v.App.Unit, VPNEndpoint))
 	case errors.Is(v.Link.Err, vpnk8slib.ErrNotReady) && c.State() == vpnk8slib.Held:
@@ -218,9 +220,16 @@ func (v VPN) closed(c vpnk8slib.Client) Status {
 		return Blocked(fmt.Sprintf("this pod still has a way out beside the tunnel; delete it: kubectl -n %s delete pod -l app.kubernetes.io/name=%s", v.App.Namespace, v.App.Name))
 	case !v.Pod.Guarded():
 		return v.unanswered()
+	case v.Pod.Agent != nil && v.Pod.Agent.Client != nil && v.Pod.Agent.Client.Error != "":
+		return v.wayless(c)
 	default:
 		return Waiting(fmt.Sprintf("waiting for gateway %s: the overlay is not there, nothing leaves", gateway)).With(v.look(c))
 	}
+}
+
+// wayless is where the agent cannot lay what leads to the gateway.
+func (v VPN) wayless(c vpnk8slib.Client) Status {
+	return Waiting(fmt.Sprintf("the way to gateway %s is not as it should be, nothing leaves: %s", v.gatewayName(c), v.Pod.Agent.Client.Error))
 }
 
 func (v VPN) unanswered() Status {
@@ -253,7 +262,7 @@ func (v VPN) running(c vpnk8slib.Client) Status {
 	case !v.Link.Gateway.VPNConnected:
 		return v.down(c)
 	case v.unheard() && v.Pod.Agent.Client.Error != "":
-		return Waiting(fmt.Sprintf("the way to gateway %s is not as it should be, nothing leaves: %s", gateway, v.Pod.Agent.Client.Error))
+		return v.wayless(c)
 	case v.unheard():
 		return v.down(c)
 	}

@@ -72,11 +72,11 @@ func TestVPNDesired(t *testing.T) {
 			mode: hook.Stopped, kind: "blocked", message: "juju integrate app <gateway>:vpn-gateway"},
 		{summary: "the relation breaks, and the operator wants none", change: func(_ *hook.Unit, v *hook.VPN) {
 			v.Link, v.Options.UnsafeMode, v.Breaking = vpnk8slib.Link{Err: vpnk8slib.ErrNotRelated}, true, true
-		}, mode: hook.Stopped, kind: "maintenance", message: "deciding anew", again: true},
+		}, mode: hook.Stopped, kind: "maintenance", message: "seeing which gateways are related", again: true},
 		{summary: "another relation breaks than the one that leads out", change: func(_ *hook.Unit, v *hook.VPN) { v.Breaking = true },
-			mode: hook.Running, kind: "maintenance", message: "deciding anew", again: true},
+			mode: hook.Running, kind: "maintenance", message: "seeing which gateways are related", again: true},
 		{summary: "the relation that leads out breaks, and another gateway is there", change: func(_ *hook.Unit, v *hook.VPN) { v.View.Last.Relation, v.Breaking = "vpn-gateway:0", true },
-			mode: hook.Stopped, kind: "maintenance", message: "deciding anew", again: true},
+			mode: hook.Stopped, kind: "maintenance", message: "seeing which gateways are related", again: true},
 		{summary: "related, and unsafe-mode left on", change: func(_ *hook.Unit, v *hook.VPN) { v.Options.UnsafeMode = true },
 			mode: hook.Running, kind: "active", message: "unsafe-mode=true: removing the relation opens egress"},
 

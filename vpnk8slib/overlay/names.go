@@ -43,6 +43,10 @@ func (n Names) Check() error {
 	return cluster(n.Networks)
 }
 
+// Absolute is a name that is asked for as it is. Else it would be asked for below each of the domains that the pod searches, and whoever
+// answers for those may be outside.
+func Absolute(name string) string { return strings.TrimSuffix(name, ".") + "." }
+
 // ports says what is wrong with addresses that have a port each.
 func ports(field string, all []netip.AddrPort) error {
 	for _, a := range all {

@@ -21,7 +21,7 @@ type Report struct {
 const (
 	AskedCluster = "cluster" // the cluster's resolver
 	AskedTunnel  = "tunnel"  // one behind the tunnel
-	AskedNobody  = "nobody"  // nobody: there is no such name
+	AskedNobody  = "nobody"  // nobody: there is no such name, or no way to who knows it
 )
 
 // GuardState is how a pod's guard stands.

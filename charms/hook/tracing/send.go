@@ -10,11 +10,11 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/charmarr/charmarr-go/charms/relations"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // Limit is how long sending may take, from the asking for a name to the answer: Juju waits for the hook that long.
@@ -107,11 +107,10 @@ func (r Receiver) dial(ctx context.Context, network, to string) (net.Conn, error
 	return d.DialContext(ctx, network, net.JoinHostPort(absolute(host), port))
 }
 
-// absolute is a name that is asked for as it is, and not below each of the domains that the pod searches: whoever answers for those may
-// be outside.
+// absolute is an address, or a name that is asked for as it is.
 func absolute(host string) string {
-	if _, err := netip.ParseAddr(host); err == nil || strings.HasSuffix(host, ".") {
+	if _, err := netip.ParseAddr(host); err == nil {
 		return host
 	}
-	return host + "."
+	return overlay.Absolute(host)
 }

@@ -231,7 +231,7 @@ func (k *Keeper) beat(ctx context.Context) {
 func (k *Keeper) ask(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(ctx, trust)
 	defer cancel()
-	pods, err := names.Own.LookupNetIP(ctx, "ip", name+".") // as it is: a search list would ask others for it
+	pods, err := names.Own.LookupNetIP(ctx, "ip", overlay.Absolute(name))
 	if err != nil {
 		return // the name comes with the gateway's pod
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -87,7 +86,7 @@ func (l *looked) look(ctx context.Context) (changed bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	pods, err := names.Own.LookupNetIP(ctx, "ip", strings.TrimSuffix(name, ".")+".") // as it is: a search list would ask others for it
+	pods, err := names.Own.LookupNetIP(ctx, "ip", overlay.Absolute(name))
 	if err != nil || len(pods) == 0 {
 		return false
 	}

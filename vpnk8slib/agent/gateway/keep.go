@@ -120,7 +120,7 @@ func (k *Keeper) meet() time.Duration {
 	if k.open && k.lost() {
 		k.letGo()
 	}
-	if k.wire == nil { // it could not be opened, and is tried again
+	if k.wire == nil || k.gateway == nil { // it could not be opened, or made, and is tried again
 		return beat.Gather
 	}
 	many := k.wire.Each(k.hear)

@@ -82,14 +82,20 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 	}
 	changed := !reflect.DeepEqual(rules, k.rules)
 	generation, look := nft.Generation()
+	held := func() error { // who looks at a guard that stands finds no chain that could not be laid
+		if k.state.Raw {
+			return nil
+		}
+		return ErrNoEgress
+	}
 	if look == nil && !changed && generation == k.at && k.at != 0 {
-		k.failed(err)
+		k.failed(errors.Join(err, held()))
 		return
 	}
 	now, look := seen(k.rules)
 	if look == nil && !changed && now == k.laid && now != "" {
 		k.at = generation
-		k.failed(err)
+		k.failed(errors.Join(err, held()))
 		return
 	}
 	k.at = 0
@@ -100,7 +106,6 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 	switch lay := Install(rules); {
 	case errors.Is(lay, ErrNoEgress):
 		k.state.Raw = false
-		err = errors.Join(err, lay)
 	case lay != nil:
 		k.stand(k.laid != "" && now == k.laid)
 		k.failed(errors.Join(err, lay))
@@ -115,7 +120,7 @@ func (k *Keeper) Keep(read func() (overlay.Guard, error)) {
 	k.rules = rules
 	k.stand(true)
 	k.laid, look = seen(rules)
-	k.failed(errors.Join(err, look))
+	k.failed(errors.Join(err, held(), look))
 }
 
 // Admit lets the encapsulation of one more address of the gateway in, at once: its heartbeats tell it before the rules do. What

@@ -60,7 +60,7 @@ var (
 	tunnelCame     = desc("gateway_tunnel_reconnects_total", "How often the tunnel was lost and came back, by how it was lost: nothing came back, or its interface was gone.", "reason")
 	tunnelExit     = desc("gateway_exit_info", "1, with the address that the world sees, while the tunnel is up.", "address")
 
-	namesAsked = desc("dns_queries_total", "Questions for names, by who was asked: the cluster, one behind the tunnel, or nobody because there is no such name.", "path")
+	namesAsked = desc("dns_queries_total", "Questions for names, by who was asked: the cluster, one behind the tunnel, or nobody: there is no such name, or no way to who knows it.", "path")
 )
 
 // heard is for how long a client counts as heard that is not: some of its heartbeats may get lost.

@@ -20,10 +20,10 @@ func (a *Asked) Counts() map[string]uint64 {
 	return nil
 }
 
-func (a *Asked) count(u Upstream, known bool) {
+func (a *Asked) count(u Upstream, somebody bool) {
 	switch {
 	case a == nil:
-	case !known:
+	case !somebody:
 		a.nobody.Add(1)
 	case u.Near:
 		a.cluster.Add(1)

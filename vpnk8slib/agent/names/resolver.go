@@ -138,12 +138,13 @@ func (r *Resolver) Answer(ctx context.Context, q *dns.Msg, transport string, fro
 		return answer(q, dns.RcodeRefused)
 	}
 	upstream, known := r.Route(q.Question[0].Name)
-	r.Asked.count(upstream, known)
-	if !known {
-		return answer(q, dns.RcodeNameError)
-	}
 	side := r.side(upstream.Near)
-	if !side.Enter(from) {
+	let := known && side.Enter(from)
+	r.Asked.count(upstream, let && len(upstream.Resolvers) > 0)
+	switch {
+	case !known:
+		return answer(q, dns.RcodeNameError)
+	case !let:
 		return answer(q, dns.RcodeServerFailure)
 	}
 	defer side.Leave(from)

@@ -304,17 +304,19 @@ func (k *Keeper) leaving() bool {
 	return !k.left.IsZero() && time.Since(k.left) < ends
 }
 
-// giveBack ends a lease that is ours.
+// giveBack ends a lease that is ours: here first, and at once, so that whoever asks lets go before another unit has it.
 func (k *Keeper) giveBack() {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	if k.rule == nil || !k.active() {
+		k.mu.Unlock()
 		return
 	}
+	rule, held := *k.rule, k.lease
+	k.renewed = time.Time{}
+	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	k.renewed = time.Time{}
-	if _, err := k.api.write(ctx, *k.rule, k.lease, "", overlay.Held{}, time.Now()); err != nil {
+	if _, err := k.api.write(ctx, rule, held, "", overlay.Held{}, time.Now()); err != nil {
 		k.Log.Warn("cannot give the lease back", "error", err)
 	}
 }

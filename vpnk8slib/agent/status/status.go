@@ -53,11 +53,11 @@ func Metrics(ctx context.Context, address string, report func() overlay.Report) 
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(report))
 	turns(mux, report)
-	askers := door.Door{Each: askers, All: askers, Free: netip.Addr.IsLoopback}
+	askers := door.Door{Each: askers / 4, All: askers, Free: netip.Addr.IsLoopback}
 	return serve(ctx, askers.Listen(l), mux)
 }
 
-// askers is how many of the cluster may ask at once. Whoever asks on the loopback is not among them: by that Pebble, and the script that runs
+// askers is how many of the cluster may ask at once; one alone a quarter of them. Whoever asks on the loopback is not among them: by that Pebble, and the script that runs
 // the VPN client, know whether this unit has the tunnel.
 const askers = 16
 
