@@ -271,7 +271,7 @@ func plans(o Observed, data vpnk8slib.ProviderData, d *hook.Desired) (err error)
 	if unsettled(o) != nil || !o.Leader || o.Leaving() {
 		return nil
 	}
-	d.Protect, d.Release, err = vpnk8slib.GatewayPlans(gateway(o, data))
+	d.Protect, err = vpnk8slib.GatewayPlans(gateway(o, data))
 	return err
 }
 
@@ -392,12 +392,9 @@ func notes(o Observed) []string {
 			notes = append(notes, fmt.Sprintf("%s cannot be routed by overlay: refresh it (juju refresh <it> --path=<a newer charm>), or juju config %s routing-method=pod-gateway", c.Data.InstanceName, o.App))
 		case c.Err == nil && c.Data.WantPort && portNote(o, c) != "":
 			notes = append(notes, portNote(o, c))
-		case c.Err == nil && len(c.Data.RoutingMethods) == 0 && o.Config.VXLANPort != kernelPort:
-			notes = append(notes, fmt.Sprintf("%s reads no VXLAN port: juju config %s vxlan-port=%d", c.Data.InstanceName, o.App, kernelPort))
+		case c.Err == nil && len(c.Data.RoutingMethods) == 0 && o.Config.VXLANPort != vpnk8slib.KernelVXLANPort:
+			notes = append(notes, fmt.Sprintf("%s reads no VXLAN port: juju config %s vxlan-port=%d", c.Data.InstanceName, o.App, vpnk8slib.KernelVXLANPort))
 		}
 	}
 	return notes
 }
-
-// kernelPort is the one that charmarr-lib-vpn 0.5 leaves to the kernel.
-const kernelPort = 8472

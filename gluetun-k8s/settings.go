@@ -242,7 +242,7 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 // inputPorts are the overlay's, of its heartbeats too, those at which the kubelet asks the two Pebbles for their health, and the agent's
 // for metrics.
 func inputPorts(c Config) string {
-	ports := fmt.Sprintf("%d,%d,38812,38813", c.VXLANPort, vpnk8slib.HeartbeatPort(c.VXLANPort))
+	ports := fmt.Sprintf("%d,%d,%d,%d", c.VXLANPort, vpnk8slib.HeartbeatPort(c.VXLANPort), vpnk8slib.PebblePort, vpnk8slib.PebblePort+1)
 	if c.RoutingMethod == vpnk8slib.Overlay {
 		ports += fmt.Sprintf(",%d", overlay.MetricsPort)
 	}

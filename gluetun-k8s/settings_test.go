@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/pem"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -497,6 +498,7 @@ func TestPostRules(t *testing.T) {
 	assert.Equal(t, []string{"-i vxlan0 -p udp --dport 67 -j ACCEPT", "-i vxlan0 -p udp --dport 4792 -j ACCEPT", "-i vxlan0 -p tcp --dport 4792 -j ACCEPT",
 		"-i eth0 -p icmp -j ACCEPT"}, input)
 	assert.NotContains(t, postRules, "FORWARD -j ACCEPT")
+	assert.Equal(t, 2, strings.Count(postRules, fmt.Sprintf("--dport %d -j ACCEPT", vpnk8slib.GatewayNames)), "clients ask for names, by UDP and TCP")
 }
 
 // IPv6 is let through where the overlay carries it, and nowhere else.

@@ -28,7 +28,7 @@ const (
 // Ports on which every pod of Juju's is asked from outside: the kubelet asks each container's Pebble for its health, and a mesh
 // brings what it carries.
 const (
-	pebblePort = 38812 // of the charm's own Pebble; each workload's has the next one
+	PebblePort = 38812 // of the charm's own Pebble; each workload's has the next one
 	hbonePort  = 15008
 )
 
@@ -90,7 +90,7 @@ func agent(name, image string, args ...string) container {
 func (n Network) rules(way string, port uint16, workloads int, ports []int) overlay.Guard {
 	g := overlay.Guard{Device: podInterface, Overlay: way, Cluster: n.Cluster(), Port: port, Inbound: []uint16{hbonePort}}
 	for i := range workloads + 1 {
-		g.Inbound = append(g.Inbound, uint16(pebblePort+i))
+		g.Inbound = append(g.Inbound, uint16(PebblePort+i))
 	}
 	for _, p := range ports {
 		g.Inbound = append(g.Inbound, uint16(p))

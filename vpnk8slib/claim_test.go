@@ -66,7 +66,7 @@ func (g *gateways) look(a App, set option) (c chosen, write func()) {
 	}
 	return c, func() {
 		g.t.Helper()
-		plan, _, err := GatewayPlans(Gateway{
+		plan, err := GatewayPlans(Gateway{
 			App: a, Data: ProviderData{RoutingMethod: g.method, VXLANID: id, VXLANIPNetwork: network, VXLANPort: VXLANPort},
 			Network: v.Network, Workload: "gluetun", Trials: Trials{Images: []string{PodGatewayImage, AgentImage}}, Endpoint: Endpoint{Ports: []uint16{51820}, Mark: 1},
 		})

@@ -85,7 +85,7 @@ func (g Gateway) enters(v6 bool, line func(format string, args ...any)) {
 		}
 	}
 	open(podInterface, "udp", g.Data.VXLANPort)
-	open(podInterface, "tcp", pebblePort, pebblePort+1)
+	open(podInterface, "tcp", PebblePort, PebblePort+1)
 	open(overlayInterface, "udp", 53, 67)
 	open(overlayInterface, "tcp", 53)
 	line("-A VPNK8S-POD -j DROP")

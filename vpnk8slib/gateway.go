@@ -53,21 +53,21 @@ func (e Endpoint) text() string {
 
 // GatewayPlans says what must hold in the cluster for a gateway, before its VPN client is touched. With a *TrialError protect has to be
 // carried out all the same.
-func GatewayPlans(g Gateway) (protect, release Plan, err error) {
+func GatewayPlans(g Gateway) (protect Plan, err error) {
 	defer func() { err = told(err, g.App.Name) }()
 	if err := g.Network.agentsWay(); err != nil {
-		return nil, nil, fmt.Errorf("cannot lay the drop rules: %w", err)
+		return nil, fmt.Errorf("cannot lay the drop rules: %w", err)
 	}
 	if len(g.Network.Pods) == 0 || len(g.Network.Services) == 0 {
-		return nil, nil, errors.New("cannot set up the gateway: the cluster's networks are not known")
+		return nil, errors.New("cannot set up the gateway: the cluster's networks are not known")
 	}
 	m, err := methodOf(g.Data.RoutingMethod)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	f, err := m.gateway(g)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	protect, err = f.plan(g.App, g.App.gatewayConfig(), []string{g.Workload}, g.Trials)
 	for _, s := range protect {
@@ -77,7 +77,7 @@ func GatewayPlans(g Gateway) (protect, release Plan, err error) {
 	}
 	var trial *TrialError
 	if errors.As(err, &trial) && trial.Held { // nothing of it is laid that others would have to hear of
-		return protect, nil, err
+		return protect, err
 	}
-	return g.withStandby(protect, f), nil, err
+	return g.withStandby(protect, f), err
 }

@@ -123,9 +123,8 @@ func TestGoldenCilium(t *testing.T) {
 }
 
 func TestGoldenGateway(t *testing.T) {
-	protect, release, err := vpnk8slib.GatewayPlans(gateway(t))
+	protect, err := vpnk8slib.GatewayPlans(gateway(t))
 	require.NoError(t, err)
-	assert.Empty(t, release)
 	golden(t, "gateway-config.yaml", protect[0].Apply)
 	golden(t, "gateway-statefulset.yaml", protect[1].Apply)
 	assert.Len(t, protect, 2)
@@ -135,7 +134,7 @@ func TestGoldenGateway(t *testing.T) {
 func TestGatewayWithoutAnEndpointAsksForTheMark(t *testing.T) {
 	g := gateway(t)
 	g.Endpoint = vpnk8slib.Endpoint{Ports: []uint16{51820}, Mark: 0xca6c}
-	protect, _, err := vpnk8slib.GatewayPlans(g)
+	protect, err := vpnk8slib.GatewayPlans(g)
 	require.NoError(t, err)
 	config := protect[0].Apply
 	assert.Contains(t, config.Data["drop4.rules"], "-A VPNK8S-OUT -o eth0 -p udp --dport 51820 -m mark --mark 0xca6c -j RETURN")
@@ -149,10 +148,10 @@ func TestGatewayByTCP(t *testing.T) {
 			g := gateway(t)
 			g.Data.RoutingMethod, g.AgentImage, g.Pod = method, vpnk8slib.AgentImage, netip.MustParseAddr("10.42.0.7")
 			g.Endpoint = to
-			byUDP, _, err := vpnk8slib.GatewayPlans(g)
+			byUDP, err := vpnk8slib.GatewayPlans(g)
 			require.NoError(t, err)
 			g.Endpoint.TCP = true
-			byTCP, _, err := vpnk8slib.GatewayPlans(g)
+			byTCP, err := vpnk8slib.GatewayPlans(g)
 			require.NoError(t, err)
 			assert.NotEqual(t, byUDP[0].Apply.Data, byTCP[0].Apply.Data, "another pod is made")
 			if method == "pod-gateway" {

@@ -81,7 +81,7 @@ func TestAThirdMethod(t *testing.T) {
 	told, err := g.Offer(Consumer{}, "")
 	require.NoError(t, err)
 	assert.Equal(t, "carrier-pigeon", told.RoutingMethod)
-	protect, _, err = GatewayPlans(g)
+	protect, err = GatewayPlans(g)
 	require.NoError(t, err)
 	assert.Equal(t, "loft", protect[1].Apply.Spec.(statefulSetSpec).Template.Spec.Containers[1].Name)
 

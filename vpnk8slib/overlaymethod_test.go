@@ -72,7 +72,7 @@ func TestGoldenOverlay(t *testing.T) {
 	protect, _, err = vpnk8slib.ClientPlans(plain)
 	require.NoError(t, err)
 	golden(t, "overlay-client-statefulset-plain.yaml", protect[3].Apply)
-	protect, _, err = vpnk8slib.GatewayPlans(byOverlay(t))
+	protect, err = vpnk8slib.GatewayPlans(byOverlay(t))
 	require.NoError(t, err)
 	require.Len(t, protect, 4)
 	for n, name := range []string{"overlay-gateway-config.yaml", "overlay-gateway-keys.yaml", "overlay-gateway-statefulset.yaml", "overlay-gateway-pod.yaml"} {
@@ -85,7 +85,7 @@ func TestGoldenOverlay(t *testing.T) {
 func TestGoldenStandby(t *testing.T) {
 	g := byOverlay(t)
 	g.Standby = vpnk8slib.Standby{Units: []string{"gluetun/1"}, Asked: true, Token: true}
-	protect, _, err := vpnk8slib.GatewayPlans(g)
+	protect, err := vpnk8slib.GatewayPlans(g)
 	require.NoError(t, err)
 	require.Len(t, protect, 5+4+1)
 	var objects []any
@@ -99,17 +99,17 @@ func TestGoldenStandby(t *testing.T) {
 	assert.Equal(t, "gluetun-0", config.Gateway.Pod, "who begins")
 	assert.Equal(t, []string{"gluetun-0", "gluetun-1"}, []string{protect[8].Apply.Metadata.Name, protect[9].Apply.Metadata.Name})
 	assert.Equal(t, protect[8].Apply.Metadata.Annotations, protect[9].Apply.Metadata.Annotations)
-	alone, _, err := vpnk8slib.GatewayPlans(byOverlay(t))
+	alone, err := vpnk8slib.GatewayPlans(byOverlay(t))
 	require.NoError(t, err)
 	assert.Equal(t, alone[2], protect[7], "no pod is rolled")
 
 	g.Standby.Token = false
-	protect, _, err = vpnk8slib.GatewayPlans(g)
+	protect, err = vpnk8slib.GatewayPlans(g)
 	require.NoError(t, err)
 	assert.Equal(t, alone[0], protect[5], "the agents are told when they can ask")
 
 	g.Standby, g.Data.RoutingMethod = vpnk8slib.Standby{Units: []string{"gluetun/1"}, Token: true}, "pod-gateway"
-	protect, _, err = vpnk8slib.GatewayPlans(g)
+	protect, err = vpnk8slib.GatewayPlans(g)
 	require.NoError(t, err)
 	assert.Len(t, protect, 2, "whose gateway has no agent")
 }
@@ -139,7 +139,7 @@ func TestWhetherALeaseIsFree(t *testing.T) {
 		g := byOverlay(t)
 		g.Leases.Before = test.before
 		g.Standby = vpnk8slib.Standby{Units: []string{"gluetun/1"}, Asked: true, Token: true, Runs: test.runs, Heard: test.heard}
-		protect, _, err := vpnk8slib.GatewayPlans(g)
+		protect, err := vpnk8slib.GatewayPlans(g)
 		require.NoError(t, err)
 		gone := vpnk8slib.Step{Delete: vpnk8slib.Ref{Kind: "Lease", Name: "gluetun-vpn-standby", Namespace: "downloads"}}
 		was := test.before != nil && test.before.Standby == nil
@@ -165,7 +165,7 @@ func TestBothEndsAgree(t *testing.T) {
 	require.NoError(t, err)
 	client, err := overlay.ParseConfig([]byte(protect[1].Apply.Data["agent.json"]))
 	require.NoError(t, err)
-	protect, _, err = vpnk8slib.GatewayPlans(byOverlay(t))
+	protect, err = vpnk8slib.GatewayPlans(byOverlay(t))
 	require.NoError(t, err)
 	gateway, err := overlay.ParseConfig([]byte(protect[0].Apply.Data["agent.json"]))
 	require.NoError(t, err)

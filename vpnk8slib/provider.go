@@ -13,8 +13,8 @@ const (
 	DefaultVXLANID = 42
 	// VXLANPort is the UDP port that our gateways publish: neither the kernel's 8472 nor the 4789 that CNIs use.
 	VXLANPort = 4790
-	// kernelVXLANPort is meant where a gateway says none: charmarr-lib-vpn 0.5 leaves the port to the kernel.
-	kernelVXLANPort = 8472
+	// KernelVXLANPort is meant where a gateway says none: charmarr-lib-vpn 0.5 leaves the port to the kernel.
+	KernelVXLANPort = 8472
 )
 
 // ProviderData is what a gateway publishes on the vpn-gateway relation. The JSON names are the wire format, compatible
@@ -45,7 +45,7 @@ type ProviderData struct {
 
 // DecodeProviderData reads a gateway's application databag. The error is ErrNotReady or an *InvalidError.
 func DecodeProviderData(from string, databag map[string]string) (ProviderData, error) {
-	d := ProviderData{RoutingMethod: podGatewayName, VXLANID: DefaultVXLANID, VXLANIPNetwork: DefaultOverlay(), VXLANPort: kernelVXLANPort}
+	d := ProviderData{RoutingMethod: podGatewayName, VXLANID: DefaultVXLANID, VXLANIPNetwork: DefaultOverlay(), VXLANPort: KernelVXLANPort}
 	if err := decode(from, databag, &d); err != nil {
 		return ProviderData{}, err
 	}

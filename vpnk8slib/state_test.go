@@ -256,10 +256,9 @@ func TestWithoutTheAgentsWayNothingIsLocked(t *testing.T) {
 			require.EqualError(t, err, "cannot lay the kill switch: "+test.err)
 			assert.Empty(t, protect)
 			assert.Empty(t, release)
-			protect, release, err = vpnk8slib.GatewayPlans(g)
+			protect, err = vpnk8slib.GatewayPlans(g)
 			require.EqualError(t, err, "cannot lay the drop rules: "+test.err)
 			assert.Empty(t, protect)
-			assert.Empty(t, release)
 		})
 	}
 }
@@ -307,14 +306,14 @@ func TestTheOverlayStaysOffTheClustersNetworks(t *testing.T) {
 				assert.Equal(t, []string{"apply NetworkPolicy qbittorrent-vpn-killswitch", "apply ConfigMap qbittorrent-vpn-state"}, r.steps)
 				assert.Contains(t, protect[1].Apply.Data["last-good.json"], `"vxlan_id":7`, "what cannot be routed has not been good")
 
-				_, _, err = vpnk8slib.GatewayPlans(g)
+				_, err = vpnk8slib.GatewayPlans(g)
 				require.ErrorContains(t, err, "cannot set up the gateway: ")
 				require.ErrorContains(t, err, test.err)
 				require.ErrorContains(t, err, "juju config gluetun vxlan-ip-network="+test.free)
 
 				g.Data.VXLANIPNetwork, err = vpnk8slib.ParseOverlayNetwork(test.free)
 				require.NoError(t, err)
-				_, _, err = vpnk8slib.GatewayPlans(g)
+				_, err = vpnk8slib.GatewayPlans(g)
 				require.NoError(t, err, "the command helps")
 			})
 		}
@@ -335,7 +334,7 @@ func TestAnOverlayHasItsNumbers(t *testing.T) {
 		_, _, err := vpnk8slib.ClientPlans(c)
 		assert.ErrorContains(t, err, test.err)
 		test.change(&g.Data)
-		_, _, err = vpnk8slib.GatewayPlans(g)
+		_, err = vpnk8slib.GatewayPlans(g)
 		assert.ErrorContains(t, err, test.err)
 	}
 }
@@ -392,7 +391,7 @@ func TestWhatTheOperatorChangesRolls(t *testing.T) {
 
 func gatewayPlan(t *testing.T, g vpnk8slib.Gateway) vpnk8slib.Plan {
 	t.Helper()
-	protect, _, err := vpnk8slib.GatewayPlans(g)
+	protect, err := vpnk8slib.GatewayPlans(g)
 	require.NoError(t, err)
 	return protect
 }

@@ -191,7 +191,7 @@ func TestTheFourFlows(t *testing.T) {
 	// The gateway comes: the client finds it by itself.
 	gateway := vpnk8slib.Gateway{App: vpnk8slib.App{Name: "gluetun", Namespace: namespace}, Data: data, Network: network, Workload: "gluetun", TUN: vpnk8slib.Privileged,
 		Image: info.Images["pod-gateway-image"], Trials: client.Trials, Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr(info.VPN.Endpoint), Ports: []uint16{uint16(info.VPN.Port)}}}
-	protect, _, err = vpnk8slib.GatewayPlans(gateway)
+	protect, err = vpnk8slib.GatewayPlans(gateway)
 	require.NoError(t, err)
 	require.NoError(t, vpnk8slib.Reconcile(t.Context(), p.kube, protect))
 	p.kubectl("-n", namespace, "rollout", "status", "statefulset/gluetun", "--timeout=90s")

@@ -33,13 +33,12 @@ func TestGateway(t *testing.T) {
 	hook := func(port uint16) (generation int64, writes []string) {
 		t.Helper()
 		data := vpnk8slib.ReadLink(app, gateway(id)).Gateway
-		protect, release, err := vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
+		protect, err := vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
 			App: vpnk8slib.App{Name: name, Namespace: ns, OwnerUID: account.UID}, Data: data, Network: network,
 			Workload: name, Image: vpnk8slib.PodGatewayImage, Trials: proven,
 			Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{port}},
 		})
 		require.NoError(t, err)
-		require.Empty(t, release)
 		wire.Take()
 		require.NoError(t, vpnk8slib.Reconcile(t.Context(), kube, protect))
 		_, writes = wire.Take()

@@ -38,7 +38,7 @@ func clientFiles(t *testing.T) map[string]string {
 
 func gatewayFiles(t *testing.T) map[string]string {
 	t.Helper()
-	protect, _, err := vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
+	protect, err := vpnk8slib.GatewayPlans(vpnk8slib.Gateway{
 		App: vpnk8slib.App{Name: "gluetun", Namespace: "vpn"}, Data: vpnk8slib.ReadLink(app, gateway(id)).Gateway, Network: podNetwork(), Workload: "gluetun", Trials: proven,
 		Endpoint: vpnk8slib.Endpoint{Addr: netip.MustParseAddr("198.51.100.200"), Ports: []uint16{51820}},
 	})

@@ -41,7 +41,7 @@ func TestStandby(t *testing.T) {
 		gateway.Data.RoutingMethod = vpnk8slib.Overlay
 		gateway.Standby, err = vpnk8slib.ObserveStandby(t.Context(), kube, gateway.App, []string{name + "/1"})
 		require.NoError(t, err)
-		protect, _, err := vpnk8slib.GatewayPlans(gateway)
+		protect, err := vpnk8slib.GatewayPlans(gateway)
 		require.NoError(t, err)
 		wire.Take()
 		require.NoError(t, vpnk8slib.Reconcile(t.Context(), kube, protect))

@@ -69,7 +69,7 @@ func (s *stage) gateway() vpnk8slib.Gateway {
 // lay runs the script that a gateway's init container runs.
 func (s *stage) lay() {
 	s.Helper()
-	protect, _, err := vpnk8slib.GatewayPlans(s.gateway())
+	protect, err := vpnk8slib.GatewayPlans(s.gateway())
 	require.NoError(s, err)
 	dir := s.TempDir()
 	for name, text := range protect[0].Apply.Data {

@@ -7,13 +7,6 @@ import (
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
-// Counts are what an end has heard.
-type Counts struct {
-	Heard   uint64 `json:"heard"`   // fresh beats
-	Stale   uint64 `json:"stale"`   // without our newest number: a first one, a late one, or one that somebody sends again
-	Foreign uint64 `json:"foreign"` // no beats of this key
-}
-
 // End is one end's half of the talk with one other. It is not safe for use by several at once.
 type End struct {
 	Role   Role
@@ -23,7 +16,6 @@ type End struct {
 	Tunnel bool         // what a gateway tells
 	Six    bool         // and this
 	Said   overlay.Said // what a client tells
-	Counts Counts
 
 	numbers   []uint64 // drawn, the newest last; answers are late where packets are
 	challenge uint64   // of answers to stale beats, until it is repeated: whoever sends many cannot make us forget the others
@@ -72,23 +64,19 @@ func (e *End) Hear(packet []byte, at netip.Addr) (Beat, Verdict) {
 	}
 	b, err := Open(e.Key, packet, other, at)
 	if err != nil || b.Client != e.Client {
-		e.Counts.Foreign++
 		return Beat{}, Foreign
 	}
 	switch i := slices.Index(e.numbers, b.Echo); {
 	case b.Echo == 0:
-		e.Counts.Stale++
 		return b, Stale
 	case b.Echo == e.challenge:
 		e.challenge = 0
 	case i < 0:
-		e.Counts.Stale++
 		return b, Stale // and not remembered: we would repeat a number that nobody waits for
 	default:
 		e.numbers = e.numbers[i+1:] // older ones were overtaken
 	}
 	e.echo = b.Number
-	e.Counts.Heard++
 	return b, Fresh
 }
 
