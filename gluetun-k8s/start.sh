@@ -71,7 +71,8 @@ ask() {
 # It prints what it was told, shortened as far as keys go, and the addresses that the subscription has in full. What is printed goes to whoever
 # collects logs. That a server refuses the account it says there alone, whenever that is: the charm is brought a hook in which it reads why.
 # Who reads along lives as long as it: Pebble ends both at once, and what is printed to nobody is fatal.
-rm -f /tmp/charm-printed && mkfifo -m 600 /tmp/charm-printed || exit 1
+rm -f /tmp/charm-printed
+mkfifo -m 600 /tmp/charm-printed || exit 1
 (
   trap '' TERM INT
   exec awk '

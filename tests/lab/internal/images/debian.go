@@ -26,7 +26,7 @@ type debian struct {
 }
 
 // busybox are the words of a shell that the images use and that no package of its own brings.
-var busybox = []string{"awk", "base64", "cat", "chmod", "cp", "cut", "date", "env", "false", "grep", "head", "hostname", "id", "kill", "killall", "ln", "ls", "mkdir",
+var busybox = []string{"awk", "base64", "cat", "chmod", "cp", "cut", "date", "env", "false", "grep", "head", "hostname", "id", "kill", "killall", "ln", "ls", "mkdir", "mkfifo",
 	"mktemp", "mv", "nc", "printf", "ps", "readlink", "rm", "sed", "seq", "sleep", "sort", "stat", "sysctl", "tail", "tee", "test", "touch", "tr", "true",
 	"udhcpc", "uname", "wc", "wget", "which", "xargs"}
 
