@@ -29,7 +29,7 @@ func handshake(agent *overlay.Report, now time.Time) (h Handshake) {
 
 // says is what it adds to a tunnel that is down; empty where it is not known.
 func (h Handshake) says() string {
-	at := h.Last.UTC().Format(time.TimeOnly + " MST")
+	at := clock(h.Last)
 	switch {
 	case !h.Known:
 		return ""
@@ -40,3 +40,6 @@ func (h Handshake) says() string {
 	}
 	return ": its server answered at " + at + ", and nothing comes back from behind it now"
 }
+
+// clock is the time of a day, the same for whoever reads it.
+func clock(t time.Time) string { return t.UTC().Format(time.TimeOnly + " MST") }

@@ -185,7 +185,7 @@ func (r report) table() string {
 	}
 	tunnel, gluetun := yes[r.Tunnel]+", seen as "+address, r.Gluetun
 	if !r.Handshake.IsZero() {
-		tunnel += ", handshake at " + r.Handshake.UTC().Format(time.TimeOnly+" MST")
+		tunnel += ", handshake at " + clock(r.Handshake)
 	}
 	if r.Holder != "" {
 		tunnel = fmt.Sprintf("%s, in %s; more: juju run %s get-status", tunnel, r.Holder, r.Holder)

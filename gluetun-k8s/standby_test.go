@@ -140,7 +140,9 @@ func TestTheHolderSaysWhatChanges(t *testing.T) {
 	holder.Pod.Address = heldBySecond.Held.Pod
 	holder.Pod.Agent.Gateway.Standby = &overlay.StandbyState{Known: true, Active: true, Holder: "gluetun-1"}
 	says := func(seen string, ports map[string]overlay.Lease, since time.Time) string {
-		holder.Tunnel.Seen, _ = netip.ParseAddr(seen)
+		if holder.Tunnel.Seen = (netip.Addr{}); seen != "" {
+			holder.Tunnel.Seen = netip.MustParseAddr(seen)
+		}
 		holder.Pod.Agent.Gateway.Ports, holder.Pod.Agent.Gateway.Since = ports, since
 		return Reconcile(holder).Units[units][heldKey]
 	}

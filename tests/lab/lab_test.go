@@ -138,7 +138,7 @@ func TestTwoLabsAtOnce(t *testing.T) {
 	labs[1].run("juju", "models")
 
 	// The other one is killed. Whoever takes a lab down next, puts back what it left of the machine.
-	pid, _, _ := strings.Cut(labs[1].file("pid"), " ")
+	pid := strings.Fields(labs[1].file("pid"))[0]
 	out, err = exec.Command("kill", "-KILL", pid).CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Eventually(t, func() bool { return len(processes(t, labs[1].dir)) == 0 }, 10*time.Second, 50*time.Millisecond)
@@ -146,6 +146,7 @@ func TestTwoLabsAtOnce(t *testing.T) {
 	labs[0].run("down")
 	assert.Equal(t, before, machine(t), "what two labs left behind")
 	labs[1].run("down")
+	assert.Empty(t, processes(t, labs[1].dir))
 	assert.Equal(t, before, machine(t), "what two labs left behind")
 }
 

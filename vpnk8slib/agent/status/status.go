@@ -57,8 +57,8 @@ func Metrics(ctx context.Context, address string, report func() overlay.Report) 
 	return serve(ctx, askers.Listen(l), mux)
 }
 
-// askers is how many of the cluster may ask at once; one alone a quarter of them. Whoever asks on the loopback is not among them: by that Pebble, and the script that runs
-// the VPN client, know whether this unit has the tunnel.
+// askers is how many of the cluster may ask at once; one alone a quarter of them. Whoever asks on the loopback is not among them: by that
+// Pebble, and the script that runs the VPN client, know whether this unit has the tunnel.
 const askers = 16
 
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
