@@ -68,8 +68,8 @@ func saveMachine(lab where.Lab) error {
 	return os.WriteFile(entry(lab), []byte(lab.Dir), 0o644)
 }
 
-// restoreMachine takes a lab off the list, and if no other one is up puts back what was kept. With it goes what labs left
-// that were killed, and nobody took down.
+// restoreMachine takes a lab off the list, and with it those that were killed, and what they left; if no other one is up it puts
+// back what was kept.
 func restoreMachine(lab where.Lab) error {
 	unlock, err := lockShared()
 	if err != nil {
@@ -80,12 +80,12 @@ func restoreMachine(lab where.Lab) error {
 		return fmt.Errorf("cannot take the lab off the list: %w", err)
 	}
 	up, killed := registered(lab.Root)
-	if len(up) > 0 {
-		return nil
-	}
 	var errs []error
 	for _, k := range killed {
-		errs = append(errs, removeCgroups(k))
+		errs = append(errs, removeCgroups(k), os.Remove(entry(k)))
+	}
+	if len(up) > 0 {
+		return errors.Join(errs...)
 	}
 	for _, s := range sysctls {
 		if v, err := os.ReadFile(filepath.Join(shared, s)); err == nil {
