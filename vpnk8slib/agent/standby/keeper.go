@@ -202,7 +202,8 @@ func (k *Keeper) once(ctx context.Context, now time.Time) time.Duration {
 	case take:
 		k.Log.Info("takes the tunnel over", "from", podOf(l.holder))
 	}
-	next, err := k.api.write(ctx, *rule, l, self, k.Held(), now)
+	// A write that was begun is waited for, though ctx ends: it is to be known what is given back then.
+	next, err := k.api.write(context.WithoutCancel(ctx), *rule, l, self, k.Held(), now)
 	if err != nil {
 		return k.fail(*rule, err)
 	}
@@ -311,12 +312,18 @@ func (k *Keeper) giveBack() {
 		k.mu.Unlock()
 		return
 	}
-	rule, held := *k.rule, k.lease
+	rule, held, self := *k.rule, k.lease, k.self
 	k.renewed = time.Time{}
 	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if _, err := k.api.write(ctx, rule, held, "", overlay.Held{}, time.Now()); err != nil {
+	_, err := k.api.write(ctx, rule, held, "", overlay.Held{}, time.Now())
+	for errors.Is(err, errConflict) { // the charm has written it, or a renewal that was not answered
+		if held, err = k.api.read(ctx, rule); err == nil && held.holder == self {
+			_, err = k.api.write(ctx, rule, held, "", overlay.Held{}, time.Now())
+		}
+	}
+	if err != nil {
 		k.Log.Warn("cannot give the lease back", "error", err)
 	}
 }

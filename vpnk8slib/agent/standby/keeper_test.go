@@ -29,8 +29,9 @@ type store struct {
 // way is a pod's way to it.
 type way struct {
 	*store
-	mu  sync.Mutex
-	cut bool // whoever asks waits, and is told nothing
+	mu   sync.Mutex
+	cut  bool          // whoever asks waits, and is told nothing
+	slow time.Duration // what is written is answered so late
 }
 
 func (w *way) set(cut bool) { w.mu.Lock(); defer w.mu.Unlock(); w.cut = cut }
@@ -60,13 +61,16 @@ func (w *way) write(ctx context.Context, _ overlay.Standby, l lease, holder stri
 		return lease{}, err
 	}
 	w.store.mu.Lock()
-	defer w.store.mu.Unlock()
 	if l.version != w.store.lease.version {
+		w.store.mu.Unlock()
 		return lease{}, errConflict
 	}
 	w.writes++
-	w.store.lease = lease{holder: holder, taken: true, renewed: now.String(), version: strconv.Itoa(w.writes), times: l.times, held: held}
-	return w.store.lease, nil
+	next := lease{holder: holder, taken: true, renewed: now.String(), version: strconv.Itoa(w.writes), times: l.times, held: held}
+	w.store.lease = next
+	w.store.mu.Unlock()
+	time.Sleep(w.slow)
+	return next, ctx.Err() // who does not wait for the answer has written all the same
 }
 
 // touched is what the charm does when it writes the object: another version, and no other lease.
@@ -166,6 +170,23 @@ func TestUnitsOfAGateway(t *testing.T) {
 		first.stop()
 		second.stop()
 	})
+}
+
+// It ends at any moment, and a write of its own or the charm's may be under way: the other one need not wait.
+func TestItEndsWhileItIsWritten(t *testing.T) {
+	const slow = 300 * time.Millisecond
+	for moment := 10 * time.Millisecond; moment < 2*renews; moment += 50 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			s := &store{}
+			first := by(t, &way{store: s, slow: slow}, "gluetun-0", t.TempDir(), true, nil)
+			second := start(t, s, "gluetun-1", false, nil)
+			time.Sleep(moment)
+			s.touched()
+			first.stop()
+			assert.Less(t, watch(t, time.Minute, second, first), looks+50*time.Millisecond, "ended after %s", moment)
+			second.stop()
+		})
+	}
 }
 
 // The one that is to begin does not: another one need not wait for long where nobody can have the tunnel.
