@@ -38,7 +38,8 @@ func TestReadOpenVPN(t *testing.T) {
 	}
 }
 
-// A file with another server makes the pod anew, because its firewalls name the server; one with other keys alone, and another user, do not.
+// A file with another server makes the pod of pod-gateway anew, because its drop rules name the server; by the overlay the agent is told. One
+// with other keys alone, and another user, do not.
 func TestWhichFilesRollThePod(t *testing.T) {
 	rotated := strings.NewReplacer(privateKey, presharedKey, presharedKey, privateKey)
 	openvpn := map[string]string{"config": "client\nproto udp\nremote 198.51.100.9 1194\nauth-user-pass\n", "user": "somebody", "password": "hunter2hunter2"}
@@ -50,7 +51,7 @@ func TestWhichFilesRollThePod(t *testing.T) {
 	tests := []struct {
 		summary, kind string
 		first, second map[string]string
-		rolls         bool
+		server        bool // is another one
 	}{
 		{"the same", "wireguard", map[string]string{"config": wg0}, map[string]string{"config": wg0}, false},
 		{"other keys", "wireguard", map[string]string{"config": wg0}, map[string]string{"config": rotated.Replace(wg0)}, false},
@@ -64,7 +65,7 @@ func TestWhichFilesRollThePod(t *testing.T) {
 	for _, method := range vpnk8slib.RoutingMethods() {
 		for _, test := range tests {
 			t.Run(method+" "+test.kind+" "+test.summary, func(t *testing.T) {
-				template := func(secret map[string]string) string {
+				laid := func(secret map[string]string) (template, file string) {
 					o := ready(t)
 					c, s, errs := judged(t, secret, "provider=custom", "type="+test.kind, "overlay=192.168.77", "method="+method)
 					require.Empty(t, errs)
@@ -72,18 +73,26 @@ func TestWhichFilesRollThePod(t *testing.T) {
 					o.Config, o.Secret = c, s
 					d := Reconcile(o)
 					for _, step := range d.Protect {
-						if step.Apply != nil && step.Apply.Kind == "StatefulSet" {
+						if step.Apply == nil {
+							continue
+						}
+						switch step.Apply.Kind {
+						case "StatefulSet":
 							text, err := json.Marshal(step.Apply)
 							require.NoError(t, err)
-							return string(text)
+							template = string(text)
+						case "ConfigMap":
+							file = step.Apply.Data["agent.json"]
 						}
 					}
-					require.Fail(t, "the pod's template is among what is laid", "%s", d.Status.Message)
-					return ""
+					assert.Contains(t, template, "config-hash", d.Status.Message)
+					return template, file
 				}
-				first, second := template(test.first), template(test.second)
-				assert.Contains(t, first, "config-hash")
-				assert.Equal(t, test.rolls, first != second)
+				first, told := laid(test.first)
+				second, toldThen := laid(test.second)
+				assert.Equal(t, test.server && method != vpnk8slib.Overlay, first != second)
+				// A server that is known is let out by either protocol.
+				assert.Equal(t, test.server && test.summary != "TCP" && method == vpnk8slib.Overlay, told != toldThen)
 			})
 		}
 	}

@@ -151,8 +151,6 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 	}
 	f := fragment{
 		keysName: g.App.keys(),
-		// Read by nobody: a server that the operator chose has its rules at once, in a new pod.
-		settings: map[string]string{"endpoint": g.Endpoint.text()},
 		workload: g.TUN.rights(g.Drops),
 		limits:   g.TUN.limits(),
 		unlinked: true, // a VPN client reads its settings there: by a Service named openvpn it would hear of an OPENVPN_PORT

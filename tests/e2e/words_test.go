@@ -36,8 +36,10 @@ func (w *teller) words() map[string]word {
 		"subscribe": func(ts *testscript.TestScript, _ bool, a []string) {
 			ts.Check(deploy.Subscribe(ctx, a[0], "gluetun", 0))
 		},
-		// resubscribe MODEL APP: the same with the other subscription, for another gateway
-		"resubscribe": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Subscribe(ctx, a[0], a[1], 1)) },
+		// file MODEL APP: the same with the other subscription, as a whole file, for another gateway
+		"file": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.File(ctx, a[0], a[1])) },
+		// refile MODEL: puts another file into its secret, with the server at another port
+		"refile": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Refile(ctx, a[0])) },
 		// account MODEL PROVIDER PASSWORD: has gluetun come by OpenVPN, with the lab's account at a provider
 		"account": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.OpenVPN(ctx, a[0], a[1], a[2])) },
 		// rekey MODEL: puts the subscription's key into its secret again

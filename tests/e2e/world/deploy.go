@@ -16,6 +16,7 @@ type Info struct {
 	VPN struct {
 		Endpoint  string `json:"endpoint"` // address of the provider's end
 		Port      int    `json:"port"`
+		OtherPort int    `json:"other_port"` // of the same server
 		PublicKey string `json:"public_key"`
 		User      string `json:"user"`         // of OpenVPN's
 		Password  string `json:"password"`     // of the pretend provider's one account
@@ -94,6 +95,15 @@ func (i Info) GatewayOptions() map[string]string {
 	}
 }
 
+// anyOptions are those of them that are not about a subscription, as arguments.
+func (i Info) anyOptions() (args []string) {
+	options := i.GatewayOptions()
+	for _, name := range []string{"probe-targets", "dns-resolvers", "tun-device", "custom-overrides"} {
+		args = append(args, name+"="+options[name])
+	}
+	return args
+}
+
 // Rekey makes what the first subscription has its secret's newest revision.
 func (d Deploy) Rekey(ctx context.Context, model string) error {
 	_, err := d.putKey(ctx, model, "update-secret", 0)
@@ -137,6 +147,46 @@ func (d Deploy) Subscribe(ctx context.Context, model, app string, subscription i
 	return err
 }
 
+// File gives a gateway the other subscription as the whole file that a provider hands out.
+func (d Deploy) File(ctx context.Context, model, app string) error {
+	info, err := d.Info(ctx)
+	if err != nil {
+		return err
+	}
+	uri, err := d.putFile(ctx, model, "add-secret", info, info.VPN.Port)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Juju(ctx, "grant-secret", "-m", model, file, app); err != nil {
+		return err
+	}
+	args := []string{"config", "-m", model, app, "vpn-provider=custom", "wireguard-private-key-secret=" + strings.TrimSpace(uri)}
+	_, err = d.Juju(ctx, append(args, info.anyOptions()...)...)
+	return err
+}
+
+// Refile puts another file into that secret, by which the server is at another port.
+func (d Deploy) Refile(ctx context.Context, model string) error {
+	info, err := d.Info(ctx)
+	if err == nil {
+		_, err = d.putFile(ctx, model, "update-secret", info, info.VPN.OtherPort)
+	}
+	return err
+}
+
+const file = "vpn-file" // the name of a Juju secret
+
+func (d Deploy) putFile(ctx context.Context, model, command string, info Info, port int) (string, error) {
+	own := info.VPN.Subscriptions[1]
+	key, err := os.ReadFile(own.KeyFile)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the subscription's key: %w", err)
+	}
+	text := fmt.Sprintf("[Interface]\nPrivateKey = %s\nAddress = %s\n\n[Peer]\nPublicKey = %s\nAllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = %s:%d\n",
+		strings.TrimSpace(string(key)), own.Address, info.VPN.PublicKey, info.VPN.Endpoint, port)
+	return d.Juju(ctx, command, "-m", model, file, "config="+text)
+}
+
 // OpenVPN gives gluetun the lab's account at a provider, whose password it may have wrong: as one with a list of servers, or, for
 // "custom", with the file that it hands out.
 func (d Deploy) OpenVPN(ctx context.Context, model, provider, password string) error {
@@ -146,7 +196,7 @@ func (d Deploy) OpenVPN(ctx context.Context, model, provider, password string) e
 	}
 	name, words := "vpn-account", []string{"user=" + info.VPN.User, "password=" + password}
 	if provider == "custom" {
-		name, words = "vpn-file", append(words, "config#file="+info.VPN.File)
+		name, words = file, append(words, "config#file="+info.VPN.File)
 	}
 	uri, err := d.Juju(ctx, append([]string{"add-secret", "-m", model, name}, words...)...)
 	if err != nil {
@@ -156,11 +206,7 @@ func (d Deploy) OpenVPN(ctx context.Context, model, provider, password string) e
 		return err
 	}
 	args := []string{"config", "-m", model, "gluetun", "vpn-type=openvpn", "vpn-provider=" + provider, "openvpn-secret=" + strings.TrimSpace(uri)}
-	options := info.GatewayOptions()
-	for _, name := range []string{"probe-targets", "dns-resolvers", "tun-device", "custom-overrides"} {
-		args = append(args, name+"="+options[name])
-	}
-	_, err = d.Juju(ctx, args...)
+	_, err = d.Juju(ctx, append(args, info.anyOptions()...)...)
 	return err
 }
 

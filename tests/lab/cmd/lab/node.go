@@ -95,7 +95,7 @@ func info(_ context.Context, lab where.Lab, _ []string) error {
 		subscriptions = append(subscriptions, map[string]string{"key_file": s.KeyFile(lab), "address": s.Address + "/32," + s.Address6 + "/128"})
 	}
 	return out.Encode(map[string]any{
-		"vpn": map[string]any{"endpoint": where.VPNEndpoint, "port": where.VPNPort, "public_key": strings.TrimSpace(string(public)),
+		"vpn": map[string]any{"endpoint": where.VPNEndpoint, "port": where.VPNPort, "other_port": where.VPNOtherPort, "public_key": strings.TrimSpace(string(public)),
 			"subscriptions": subscriptions, "exit": where.VPNExit, "user": where.OpenVPNUser, "password": where.OpenVPNPassword, "openvpn_file": openvpn.FilePath(lab)},
 		"echo": "203.0.113.7", "node": where.UplinkIP,
 		"kubeconfig": lab.Path("pki", "admin.kubeconfig"), "images": images.Resources(), "tun": where.TUN,

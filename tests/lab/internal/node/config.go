@@ -26,6 +26,7 @@ type values struct {
 	Services, Services6, ClusterDNS, UplinkIP, UplinkIP6          string
 	InetIP, InetIP6, Resolver, World, World6, Probes, VPNEndpoint string
 	VPNExit, VPNOtherExit, VPNExit6, VPNEndpoint6                 string
+	VPNPort, VPNOtherPort                                         int
 }
 
 func valuesOf(lab where.Lab) values {
@@ -33,7 +34,8 @@ func valuesOf(lab where.Lab) values {
 		where.NodeIP, where.NodeIP6, where.APIServer, where.PodCIDR, where.PodCIDR6,
 		where.NodePods, where.NodePods6, where.PodGateway, where.PodGateway6,
 		where.Services, where.Services6, where.ClusterDNS, where.UplinkIP, where.UplinkIP6,
-		where.InetIP, where.InetIP6, where.Resolver, where.World, where.World6, where.Probes, where.VPNEndpoint, where.VPNExit, where.VPNOtherExit, where.VPNExit6, where.VPNEndpoint6}
+		where.InetIP, where.InetIP6, where.Resolver, where.World, where.World6, where.Probes, where.VPNEndpoint, where.VPNExit, where.VPNOtherExit, where.VPNExit6, where.VPNEndpoint6,
+		where.VPNPort, where.VPNOtherPort}
 }
 
 // fill returns one of the files with its values.

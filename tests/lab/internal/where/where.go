@@ -36,7 +36,7 @@ const (
 
 	// The VPN provider.
 	VPNEndpoint, VPNEndpoint6 = "198.51.100.200", "2001:db8:51::200"
-	VPNPort                   = 51820
+	VPNPort, VPNOtherPort     = 51820, 1637 // the same server at both
 	// By OpenVPN: the ports that gluetun takes with Private Internet Access, and the one account.
 	OpenVPNUDP, OpenVPNTCP       = 1197, 501
 	OpenVPNUser, OpenVPNPassword = "p1234567", "hunter2hunter2"

@@ -57,6 +57,7 @@ ip netns exec vpn nft -f - <<NFT
 table inet provider {
   chain down { type filter hook input priority 0; policy accept; }
   map granted { type inet_proto . inet_service : ipv4_addr . inet_service; flags timeout; }
+  chain other { type nat hook prerouting priority dstnat; udp dport {{.VPNOtherPort}} redirect to :{{.VPNPort}}; }
   chain granted { type nat hook prerouting priority dstnat; ip daddr {{.VPNExit}} dnat ip to meta l4proto . th dport map @granted; }
   chain server { }
   chain exit { type nat hook postrouting priority srcnat; jump server; oifname eth0 ip saddr 10.2.0.0/24 snat ip to {{.VPNExit}}; oifname eth0 ip6 saddr fd10:2::/64 snat ip6 to {{.VPNExit6}}; }
