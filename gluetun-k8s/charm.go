@@ -127,7 +127,9 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 		now := time.Now()
 		o.Tunnel.Handshake = handshake(o.Pod.Agent, now)
 		if up, known := o.Container.Checks[tunnelCheck]; known && !up && !o.Tunnel.Up {
-			o.Tunnel.Down = now
+			if o.Tunnel.Down, err = o.downSince(now); err != nil {
+				return o, err
+			}
 		}
 		o.Server.Country = country(o)
 	}
@@ -186,35 +188,6 @@ func (o *Observed) lease(ctx context.Context, env hook.Env, app vpnk8slib.App) (
 	return view, nil
 }
 
-// errOperator is behind what the operator has to mend in the secret.
-var errOperator = errors.New("the operator's turn")
-
-// operatorError has words of its own and errOperator behind them.
-type operatorError struct{ text string }
-
-func (e operatorError) Error() string { return e.text }
-func (operatorError) Unwrap() error   { return errOperator }
-
-// secret reads the credentials. No secret named is no error here: the configuration says so.
-func secret(c Config, app string) (Secret, error) {
-	option, id := c.secretOption()
-	if id == "" {
-		return nil, nil
-	}
-	content, err := hook.Secret(id)
-	if errors.Is(err, hook.ErrNoSecret) {
-		return nil, operatorError{fmt.Sprintf("cannot read %s for vpn-provider=%s: juju grant-secret %s %s", option, c.Provider, id, app)}
-	}
-	if err != nil {
-		return nil, err
-	}
-	s, err := readSecret(c, content)
-	if err != nil {
-		return nil, operatorError{err.Error()}
-	}
-	return s, nil
-}
-
 // Reconcile decides what should be so. It reads nothing and changes nothing.
 func Reconcile(o Observed) hook.Desired {
 	var d hook.Desired
@@ -226,6 +199,9 @@ func Reconcile(o Observed) hook.Desired {
 	unfit := suits(o)
 	planned := plans(o, data, &d)
 	d.Soon = cmp.Or(hook.Trying(planned, container), hook.Unanswered(o.ViewErr, container))
+	if errors.As(o.SecretErr, new(notGranted)) {
+		d.Soon = container
+	}
 	untold := append(tell(o, data, unsettled(o) != nil || held(planned) || o.silent(), &d), watched(o, &d)...)
 	o.say(&d)
 	laid, image := hook.Laid(planned)

@@ -38,6 +38,25 @@ func TestReadOpenVPN(t *testing.T) {
 	}
 }
 
+// OpenVPN runs as root, and its file is somebody else's.
+func TestRefusedLines(t *testing.T) {
+	const server = "client\nremote 198.51.100.9 1194\n"
+	for _, line := range []string{
+		"script-security 2", "  up /etc/openvpn/update-resolv-conf", "--down x", `"up" x`, `u\p x`, "setenv opt up x", "plugin a.so", "config other.conf", "management 0.0.0.0 7505",
+		"daemon", "log /tmp/x", "cipher none", "data-ciphers AES-256-GCM:none", "ncp-ciphers NONE", "<connection>\nup x\n</connection>", "<ca>\nx\n</ca>\nup x",
+	} {
+		_, err := readOpenVPN(server + line + "\n")
+		assert.ErrorContains(t, err, "leave that line out", line)
+	}
+	for _, line := range []string{
+		"up-delay", "#up x", "; up x", "cipher AES-256-GCM", "data-ciphers AES-256-GCM:CHACHA20-POLY1305", "<ca>\nup x\n</ca>", "<tls-auth>\nplugin\n</tls-auth>\nnobind", "setenv UV_ID up",
+		"<connection>\nremote 198.51.100.9 1195\n</connection>", "remote-cert-tls server", "auth-nocache", "verb 3",
+	} {
+		_, err := readOpenVPN(server + line + "\n")
+		assert.NoError(t, err, line)
+	}
+}
+
 // A file with another server makes the pod of pod-gateway anew, because its drop rules name the server; by the overlay the agent is told. One
 // with other keys alone, and another user, do not.
 func TestWhichFilesRollThePod(t *testing.T) {
@@ -101,6 +120,7 @@ func TestWhichFilesRollThePod(t *testing.T) {
 // Whatever an operator takes for a file: a server that is found has a port, and an address.
 func FuzzReadOpenVPN(f *testing.F) {
 	f.Add("client\nproto tcp\nremote 198.51.100.9 443\nauth-user-pass\n")
+	f.Add("<ca>\nup\n</ca>\n<connection>\n\\\n--\nsetenv opt\n")
 	f.Add("port 0\nremote 198.51.100.9 65536 udp6 #\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if got, err := readOpenVPN(text); err == nil {

@@ -60,6 +60,21 @@ func (o Observed) say(d *hook.Desired) {
 	}
 }
 
+// downSince is when this unit said first that its tunnel is down: said anew in each hook it would bring the others one each time.
+func (o Observed) downSince(now time.Time) (time.Time, error) {
+	for _, id := range o.Peers {
+		databag, err := hook.UnitSays(id, o.Name)
+		if err != nil {
+			return now, err
+		}
+		var said saidByHolder
+		if json.Unmarshal([]byte(databag[heldKey]), &said) == nil && said.Pod == o.Pod.Address && !said.Down.IsZero() {
+			return said.Down, nil
+		}
+	}
+	return now, nil
+}
+
 // hear takes what the unit that has the tunnel says of it, where that is another one.
 func (o *Observed) hear() error {
 	p := o.another()

@@ -55,6 +55,11 @@ func lasting(least, most time.Duration) func(string) bool {
 	}
 }
 
+// algorithm holds for a name of one, as OpenVPN has it. What leaves everything as it is has names as well: by "none" the tunnel is clear text.
+func algorithm(value string) bool {
+	return like(`(?i)[a-z0-9-]{1,20}`)(value) && !strings.EqualFold(value, "none") && !strings.Contains(strings.ToLower(value), "null")
+}
+
 // off holds for what gluetun takes for no.
 func off(value string) bool {
 	return slices.Contains([]string{"", "off", "no", "false", "disabled"}, strings.ToLower(value))
@@ -69,8 +74,8 @@ var mayOverride = map[string]override{
 	"ISP": someNames, "SERVER_CATEGORIES": someNames, "SERVER_NAMES": someNames,
 	"SERVER_NUMBER":     {each(number(0, 65535)), "numbers up to 65535, such as 12,345", true},
 	"LOG_LEVEL":         {like(`(?i)debug|info|warn|error`), "debug, info, warn or error", false},
-	"OPENVPN_AUTH":      {like(`(?i)[a-z0-9-]{1,20}`), "a digest such as SHA256", false},
-	"OPENVPN_CIPHERS":   {each(like(`(?i)[a-z0-9-]{1,20}`)), "ciphers separated by commas, such as AES-256-GCM,AES-128-GCM", false},
+	"OPENVPN_AUTH":      {algorithm, "a digest such as SHA256", false},
+	"OPENVPN_CIPHERS":   {each(algorithm), "ciphers separated by commas, such as AES-256-GCM,AES-128-GCM", false},
 	"OPENVPN_MSSFIX":    {number(0, 10000), "a number up to 10000, such as 1400", false},
 	"OPENVPN_VERBOSITY": {number(0, 6), "a number from 0 to 6", false},
 	"OPENVPN_VERSION":   {like(`2\.[56]`), "2.5 or 2.6", false},

@@ -134,6 +134,7 @@ func started() map[string]string {
 -A INPUT -i lo -j ACCEPT
 -A INPUT -i lo -j ACCEPT
 -A OUTPUT -d 10.42.0.0/16 -o eth0 -j ACCEPT
+-A OUTPUT -d 198.51.100.200/32 -o eth0 -p udp -m udp --dport 51820 -j ACCEPT
 -A OUTPUT -o tun0 -j ACCEPT
 -A OUTPUT -d 10.42.0.0/16 -o eth0 -j ACCEPT
 COMMIT
@@ -332,6 +333,7 @@ INFO Settings summary:
 EOF
 echo 'ERROR of another kind' >&2
 echo 'AUTH: Received control message: AUTH_FAILED'
+echo 'AUTH: Received control message: AUTH_FAILED'
 trap "echo 'INFO Shutdown successful'; exit" TERM
 kill -TERM 0
 /bin/sleep 5`
@@ -351,8 +353,10 @@ kill -TERM 0
 |       |   └── ::/0
 ERROR of another kind
 AUTH: Received control message: AUTH_FAILED
+AUTH: Received control message: AUTH_FAILED
 INFO Shutdown successful
 `, s.read("printed"))
+	assert.Equal(t, 1, strings.Count(s.read("done"), "pebble notify vpn.charmarr.io/login\n"), "each start brings a hook of its own")
 	assert.Equal(t, 1, strings.Count(s.read("done"), "pebble notify --repeat-after=5m vpn.charmarr.io/login\n"))
 }
 

@@ -208,3 +208,38 @@ func apiKey(s Secret) string {
 
 // errNoServer is of a file whose server cannot be known before the tunnel is up.
 var errNoServer = errors.New("it needs a line `remote <address> <port>`; a name could be looked up only beside the tunnel")
+
+// errOperator is behind what the operator has to mend in the secret.
+var errOperator = errors.New("the operator's turn")
+
+// operatorError has words of its own and errOperator behind them.
+type operatorError struct{ text string }
+
+func (e operatorError) Error() string { return e.text }
+func (operatorError) Unwrap() error   { return errOperator }
+
+// notGranted is an operatorError of whose mending Juju tells nobody.
+type notGranted operatorError
+
+func (e notGranted) Error() string { return e.text }
+func (notGranted) Unwrap() error   { return errOperator }
+
+// secret reads the credentials. No secret named is no error here: the configuration says so.
+func secret(c Config, app string) (Secret, error) {
+	option, id := c.secretOption()
+	if id == "" {
+		return nil, nil
+	}
+	content, err := hook.Secret(id)
+	if errors.Is(err, hook.ErrNoSecret) {
+		return nil, notGranted{fmt.Sprintf("cannot read %s for vpn-provider=%s: juju grant-secret %s %s", option, c.Provider, id, app)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := readSecret(c, content)
+	if err != nil {
+		return nil, operatorError{err.Error()}
+	}
+	return s, nil
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -199,6 +200,31 @@ func TestTheHolderSaysWhatChanges(t *testing.T) {
 	assert.NotContains(t, Reconcile(holder).Units, units, "nobody knows: what was said stays")
 	holder.Pod.Agent.Gateway.Standby = nil
 	assert.NotContains(t, Reconcile(holder).Units, units, "alone it says nothing")
+}
+
+// While the tunnel is down no hook says anything new: what changes brings the other units a hook.
+func TestSinceWhenItIsDown(t *testing.T) {
+	o := several(t)
+	o.Name, o.Peers, o.Pod.Address = "gluetun/1", []string{"units:0"}, heldBySecond.Held.Pod
+	now := time.Date(2026, 11, 28, 23, 0, 0, 0, time.UTC)
+	tools := t.TempDir()
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	since := func(pod netip.Addr, down time.Time) time.Time {
+		held, err := json.Marshal(saidByHolder{Pod: pod, Down: down})
+		require.NoError(t, err)
+		said, err := json.Marshal(map[string]string{heldKey: string(held)})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(tools, "relation-get"), []byte("#!/bin/sh\ncat <<'EOF'\n"+string(said)+"\nEOF\n"), 0o700))
+		got, err := o.downSince(now)
+		require.NoError(t, err)
+		return got
+	}
+	before := now.Add(-time.Minute)
+	assert.Equal(t, before, since(o.Pod.Address, before), "the same again")
+	assert.Equal(t, now, since(o.Pod.Address, time.Time{}), "it was up")
+	assert.Equal(t, now, since(netip.MustParseAddr("10.42.0.99"), before), "an earlier pod of the unit said it")
+	o.Peers = nil
+	assert.Equal(t, now, since(o.Pod.Address, before), "it is alone")
 }
 
 // The provider refuses the account of a unit that does not lead: its own status says so, and the leader has it told by that unit's agent, which

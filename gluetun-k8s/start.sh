@@ -17,11 +17,12 @@ for family in -4 -6; do
   # By its priority: BusyBox knows no table of gluetun's number.
   while ip $family rule del priority 101 2>/dev/null; do :; done
 done
-# gluetun appends its rules anew at each start. What stands there twice goes, and nothing else: the policies are DROP since
+# gluetun appends its rules anew at each start. What stands there twice goes, and the way to a server, which may be another one now. Nothing
+# else does: the policies are DROP since
 # its first start, so that flushed chains would cut off Juju's agent, and an option over which gluetun ends before it has
 # laid its rules could not be mended any more.
 for v in "" 6; do
-  "ip${v}tables-save" -t filter 2>/dev/null | awk '!/^-A/ || !seen[$0]++' | "ip${v}tables-restore" 2>/dev/null
+  "ip${v}tables-save" -t filter 2>/dev/null | awk '!/^-A OUTPUT -d .* --dport [0-9]+ -j ACCEPT$/ && (!/^-A/ || !seen[$0]++)' | "ip${v}tables-restore" 2>/dev/null
 done
 while iptables -t mangle -D FORWARD -o tun0 -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu 2>/dev/null; do :; done
 # The tunnel's first packet brings the charm a hook. What comes later the check tells; it is silent about a beginning. So does each
@@ -76,8 +77,8 @@ mkfifo -m 600 /tmp/charm-printed || exit 1
 (
   trap '' TERM INT
   exec awk '
-    /AUTH_FAILED/ { system("/charm/bin/pebble notify --repeat-after=5m vpn.charmarr.io/login >/dev/null 2>&1") }
     hide && match($0, /[0-9a-fA-F.:]+\/[0-9]+$/) { print substr($0, 1, RSTART - 1) "(hidden)"; fflush(); next }
-    { hide = /Interface addresses:/; print; fflush() }'
+    { hide = /Interface addresses:/; print; fflush() }
+    /AUTH_FAILED/ { system("/charm/bin/pebble notify" again " vpn.charmarr.io/login >/dev/null 2>&1"); again = " --repeat-after=5m" }'
 ) </tmp/charm-printed &
 exec /gluetun-entrypoint >/tmp/charm-printed 2>&1

@@ -151,6 +151,8 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 	}
 	f := fragment{
 		keysName: g.App.keys(),
+		// Read by nobody: what the VPN client may is its pod's, and who tells of a server that was chosen is not to tell of one that somebody names.
+		settings: map[string]string{"client": fmt.Sprintf("%s %t %t", g.TUN, g.Drops, g.Endpoint.Addr.IsValid())},
 		workload: g.TUN.rights(g.Drops),
 		limits:   g.TUN.limits(),
 		unlinked: true, // a VPN client reads its settings there: by a Service named openvpn it would hear of an OPENVPN_PORT

@@ -18,6 +18,7 @@ type TunnelSeen struct {
 	Names   Answer    // resolv.conf of the VPN client's container
 	Ports   []int     // that lead to clients, as they were asked for in Egress
 	Started time.Time // when all this was begun
+	Kept    CIDRs     // what the VPN client's firewall lets out beside the tunnel: some of it may have been the cluster's before
 	// Unsettled is why nothing can be laid now, if so: what stands was laid by options, or for a network, that are not known here.
 	Unsettled error
 }
@@ -76,6 +77,7 @@ func (g Gateway) tunnelStands(p Pod, now time.Time) Finding {
 
 // firewallStands is of one layer: what the VPN client lays by itself.
 func (g Gateway) firewallStands(s TunnelSeen) Finding {
+	g.Network.Pods = slices.Concat(g.Network.Pods, s.Kept)
 	f := g.holds("firewall", "the VPN client's own stands", "filter", s)
 	if f.Verdict == Fail { // the VPN client takes away nothing that an earlier start of it has laid
 		f.Detail += fmt.Sprintf("; a new pod has it laid anew: kubectl -n %s delete pod %s", g.App.Namespace, g.App.Pod())

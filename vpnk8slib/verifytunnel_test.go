@@ -133,6 +133,17 @@ func TestVerifyTunnel(t *testing.T) {
 		{"whatever it is", "overlay", func(g *inGateway) { g.add(filter, "-A OUTPUT -j ACCEPT") }, "firewall", vpnk8slib.Fail, "OUTPUT has"},
 		{"the world but itself", "overlay", func(g *inGateway) { g.add(filter, "-A OUTPUT ! -o tun0 -j ACCEPT") }, "firewall", vpnk8slib.Fail, "OUTPUT has"},
 		{"a network that is wider than the cluster's", "overlay", func(g *inGateway) { g.add(filter, "-A OUTPUT -s 10.42.0.7/32 -d 10.0.0.0/8 -o eth0 -j ACCEPT") }, "firewall", vpnk8slib.Fail, "10.0.0.0/8"},
+		{"an API server that has gone", "overlay", func(g *inGateway) {
+			g.add(filter, "-A OUTPUT -s 10.42.0.7/32 -d 10.44.0.3/32 -o eth0 -j ACCEPT")
+			g.seen.Kept = vpnk8slib.CIDRs{netip.MustParsePrefix("10.44.0.3/32")}
+		}, "firewall", vpnk8slib.Pass, "nothing but the VPN's own"},
+		{"one that never was there", "overlay", func(g *inGateway) {
+			g.add(filter, "-A OUTPUT -s 10.42.0.7/32 -d 10.44.0.3/32 -o eth0 -j ACCEPT")
+		}, "firewall", vpnk8slib.Fail, "10.44.0.3/32"},
+		{"one that has gone, in the drop rules", "pod-gateway", func(g *inGateway) {
+			g.change(mangle, "-A VPNK8S-OUT", "-A VPNK8S-OUT -d 10.44.0.3/32 -o eth0 -j RETURN\n-A VPNK8S-OUT")
+			g.seen.Kept = vpnk8slib.CIDRs{netip.MustParsePrefix("10.44.0.3/32")}
+		}, "guard", vpnk8slib.Fail, "10.44.0.3/32"},
 		{"another server", "overlay", func(g *inGateway) {
 			g.add(filter, "-A OUTPUT -d 198.51.100.201/32 -o eth0 -p udp -m udp --dport 51820 -j ACCEPT")
 		}, "firewall", vpnk8slib.Fail, "198.51.100.201"},

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/canonical/pebble/client"
 	"github.com/stretchr/testify/assert"
@@ -383,6 +386,10 @@ func TestApplySoon(t *testing.T) {
 	period, steps := once("new")
 	assert.Equal(t, "3s", period)
 	assert.Equal(t, []string{"plan", "status-set"}, steps)
+	long := time.Now().Add(-patience)
+	require.NoError(t, os.Chtimes(filepath.Join(pod, soonFile), long, long))
+	period, _ = once("new")
+	assert.Equal(t, "30s", period, "it may never come")
 	period, _ = once("")
 	assert.Equal(t, "24h", period)
 	_, steps = once("")

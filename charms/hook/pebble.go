@@ -137,16 +137,22 @@ const againNotice = "vpn.charmarr.io/again"
 // soonFile names the container whose Pebble brings hooks, as long as it does.
 const soonFile = ".soon"
 
+// patience is how long somebody waits who is about to be served. What takes longer may take for ever, and is asked for less often.
+const patience = 2 * time.Minute
+
 // soon has a container's Pebble bring hooks one after the other, for what tells nobody when it has come. A check can send the notice
 // as well as we can. Nothing takes a check out of a plan again: one that is not needed any more is asked once a day, until the pod ends.
 func soon(env Env, container string) error {
-	before, err := os.ReadFile(inPod(soonFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	before, since, err := waiting()
+	if err != nil {
 		return fmt.Errorf("cannot read who brings other hooks: %w", err)
 	}
 	period := "3s"
+	if !since.IsZero() && time.Since(since) > patience {
+		period = "30s"
+	}
 	if container == "" {
-		if container, period = string(before), "24h"; container == "" {
+		if container, period = before, "24h"; container == "" {
 			return nil
 		}
 	}
@@ -161,13 +167,28 @@ func soon(env Env, container string) error {
 	}
 	if err == nil && period == "24h" {
 		err = os.Remove(inPod(soonFile))
-	} else if err == nil {
+	} else if err == nil && before != container {
 		err = os.WriteFile(inPod(soonFile), []byte(container), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot ask for other hooks: %w", err)
 	}
 	return nil
+}
+
+// waiting is the container whose Pebble brings other hooks, and since when; empty: none.
+func waiting() (container string, since time.Time, err error) {
+	text, err := os.ReadFile(inPod(soonFile))
+	if err == nil {
+		var info fs.FileInfo
+		if info, err = os.Stat(inPod(soonFile)); err == nil {
+			since = info.ModTime()
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return string(text), since, err
 }
 
 // ExecError is a command in a container that ended with another status than 0.

@@ -202,6 +202,9 @@ func (k *Keeper) once(ctx context.Context, now time.Time) time.Duration {
 	case take:
 		k.Log.Info("takes the tunnel over", "from", podOf(l.holder))
 	}
+	if ctx.Err() != nil {
+		return again
+	}
 	// A write that was begun is waited for, though ctx ends: it is to be known what is given back then.
 	next, err := k.api.write(context.WithoutCancel(ctx), *rule, l, self, k.Held(), now)
 	if err != nil {
