@@ -95,9 +95,8 @@ func (n Network) rules(way string, port uint16, workloads int, ports []int) over
 	for _, p := range ports {
 		g.Inbound = append(g.Inbound, uint16(p))
 	}
-	for _, all := range [][]netip.AddrPort{n.APIServers, n.Controllers, n.DNSOutside} {
-		g.Outside = append(g.Outside, all...)
-	}
+	g.Streams = slices.Concat(n.APIServers, n.Controllers)
+	g.Outside = slices.Concat(g.Streams, n.DNSOutside)
 	return g
 }
 

@@ -134,8 +134,13 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 	guard := g.Network.rules(tunnelInterface, uint16(g.Data.VXLANPort), 1, []int{overlay.MetricsPort})
 	guard.Router, guard.Beats = overlayInterface, uint16(HeartbeatPort(g.Data.VXLANPort))
 	if g.Endpoint.Addr.IsValid() {
+		protocol := &guard.Datagrams
+		if g.Endpoint.TCP {
+			protocol = &guard.Streams
+		}
 		for _, p := range g.Endpoint.Ports {
-			guard.Outside = append(guard.Outside, netip.AddrPortFrom(g.Endpoint.Addr, p))
+			server := netip.AddrPortFrom(g.Endpoint.Addr, p)
+			guard.Outside, *protocol = append(guard.Outside, server), append(*protocol, server)
 		}
 	} else {
 		guard.Endpoint = &overlay.Endpoint{Mark: g.Endpoint.Mark, Ports: g.Endpoint.Ports, TCP: g.Endpoint.TCP}

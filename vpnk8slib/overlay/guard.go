@@ -24,8 +24,11 @@ type Guard struct {
 	// Cluster are the networks of pods and Services, which no two of overlap. Everything in them may be reached.
 	Cluster []netip.Prefix `json:"cluster"`
 	// Outside may be reached as well: the API server, the Juju controller, a resolver on the node.
-	// Each is one port of one address, of TCP and UDP.
+	// Each is one port of one address, of TCP and UDP where the next two do not say otherwise.
 	Outside []netip.AddrPort `json:"outside,omitempty"`
+	// Streams are those of Outside that may be reached by TCP alone, and Datagrams those by UDP alone.
+	Streams   []netip.AddrPort `json:"streams,omitempty"`
+	Datagrams []netip.AddrPort `json:"datagrams,omitempty"`
 	// Gateways are the addresses of the gateway's pod, and Port the one of the encapsulation, on both ends.
 	Gateways []netip.Addr `json:"gateways,omitempty"`
 	Port     uint16       `json:"port"`
@@ -73,8 +76,13 @@ func (g Guard) Check() error {
 	if err := cluster(g.Cluster); err != nil {
 		return err
 	}
-	if err := ports("outside", g.Outside); err != nil {
-		return err
+	for _, l := range []struct {
+		field string
+		all   []netip.AddrPort
+	}{{"outside", g.Outside}, {"streams", g.Streams}, {"datagrams", g.Datagrams}} {
+		if err := ports(l.field, l.all); err != nil {
+			return err
+		}
 	}
 	if e := g.Endpoint; e != nil && (e.Mark == 0 || len(e.Ports) == 0 || slices.Contains(e.Ports, 0)) {
 		return errors.New("endpoint must have a mark, and ports")

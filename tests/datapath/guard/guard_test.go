@@ -58,8 +58,9 @@ func newStage(t *testing.T) *stage {
 
 var rules = overlay.Guard{
 	Device: "eth0", Overlay: "vxlan0",
-	Cluster:  []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd42::/48")},
-	Outside:  []netip.AddrPort{netip.MustParseAddrPort("10.44.0.9:443")},
+	Cluster: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd42::/48")},
+	Outside: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.9:443"), netip.MustParseAddrPort("198.18.98.1:443"), netip.MustParseAddrPort("198.18.98.2:443")},
+	Streams: []netip.AddrPort{netip.MustParseAddrPort("198.18.98.1:443")}, Datagrams: []netip.AddrPort{netip.MustParseAddrPort("198.18.98.2:443")},
 	Gateways: []netip.Addr{netip.MustParseAddr("198.18.99.1")},
 	Port:     4790,
 	Inbound:  []uint16{8080},
@@ -206,9 +207,9 @@ func datagram(dst netip.Addr) []byte {
 func raw(dst netip.Addr) error { return quiet(packet.Raw(datagram(dst), "")) }
 
 // frame hands a packet to the interface itself.
-func frame(mark int) send {
+func frame(mark int, options ...int) send {
 	return func(dst netip.Addr) error {
-		return packet.Frame(datagram(dst), "eth0", net.HardwareAddr{255, 255, 255, 255, 255, 255}, mark)
+		return packet.Frame(datagram(dst), "eth0", net.HardwareAddr{255, 255, 255, 255, 255, 255}, mark, options...)
 	}
 }
 
@@ -236,6 +237,7 @@ func TestNothingLeaves(t *testing.T) {
 		{"a raw socket", false, raw, guard.Out, "ipv4 udp"},
 		{"a frame", false, frame(0), guard.Raw, "ipv4 udp"},
 		{"a frame with a mark", false, frame(0x539), guard.Raw, "ipv4 udp"},
+		{"a frame that passes no queue", false, frame(0, unix.PACKET_QDISC_BYPASS), guard.Raw, "ipv4 udp"}, // the kernel has another way for it
 		{"a frame of IPv6", true, frame(0), guard.Raw, "ipv6 udp"},
 		{"a frame of IPv6 with a mark", true, frame(0x539), guard.Raw, "ipv6 udp"},
 	}
@@ -298,6 +300,32 @@ func TestWhatMayLeave(t *testing.T) {
 	encapsulate()
 	assert.Equal(t, before, s.counted.Of("10.44.0.9"), "its other ports may not")
 	assert.Equal(t, gateway, s.counted.Of("198.18.99.1"))
+}
+
+// What is there by one protocol is spoken to by no other.
+func TestByWhichProtocol(t *testing.T) {
+	s := newStage(t)
+	send := func(by func(uint16, func(uintptr) error) send, to string) {
+		require.NoError(t, s.pod.Do(t, func() error { return by(443, nil)(netip.MustParseAddr(to)) }))
+	}
+	for _, to := range []string{"198.18.98.1", "198.18.98.2"} {
+		send(tcp, to)
+		send(udp, to)
+	}
+	require.Positive(t, s.counted.Until("198.18.98.1"), "without the guard")
+	require.Positive(t, s.counted.Until("198.18.98.2"), "without the guard")
+	s.guard(rules)
+	before := s.dropped()[guard.Out]
+	streams, datagrams := s.counted.Of("198.18.98.1"), s.counted.Of("198.18.98.2")
+	send(udp, "198.18.98.1")
+	send(tcp, "198.18.98.2")
+	assert.Equal(t, streams, s.counted.Of("198.18.98.1"))
+	assert.Equal(t, datagrams, s.counted.Of("198.18.98.2"))
+	assert.Greater(t, s.dropped()[guard.Out], before)
+	send(tcp, "198.18.98.1")
+	send(udp, "198.18.98.2")
+	assert.Greater(t, s.counted.Of("198.18.98.1"), streams)
+	assert.Greater(t, s.counted.Of("198.18.98.2"), datagrams)
 }
 
 // listen answers inside the pod.

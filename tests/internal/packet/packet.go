@@ -50,8 +50,9 @@ func Raw(packet []byte, device string) error {
 	return err
 }
 
-// Frame hands a packet to an interface, for a neighbour; mark is the socket's. That the interface dropped it is no error.
-func Frame(packet []byte, device string, to net.HardwareAddr, mark int) error {
+// Frame hands a packet to an interface, for a neighbour; mark is the socket's, and options are what it is told to do. That the interface dropped
+// it is no error.
+func Frame(packet []byte, device string, to net.HardwareAddr, mark int, options ...int) error {
 	link, err := net.InterfaceByName(device)
 	if err != nil {
 		return err
@@ -63,6 +64,11 @@ func Frame(packet []byte, device string, to net.HardwareAddr, mark int) error {
 	defer unix.Close(fd)
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark); err != nil {
 		return err
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, o, 1); err != nil {
+			return err
+		}
 	}
 	protocol := uint16(unix.ETH_P_IP)
 	if packet[0]>>4 == 6 {

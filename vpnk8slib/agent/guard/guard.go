@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -320,15 +321,19 @@ func (t *transaction) out(table *nftables.Table) map[byte][]nft.Words {
 				all[f.Number] = append(all[f.Number], nft.Rule(nft.Proto(protocol), nft.Dport(port), nft.Marked(e.Mark), nft.Family(f.Number)))
 			}
 		}
-		var services []nftables.SetElement
-		for _, s := range t.Outside {
-			if f.Has(s.Addr()) {
-				services = append(services, nft.Service(s))
+		for _, kind := range []struct {
+			set      string
+			protocol byte
+			not      []netip.AddrPort
+		}{{"datagrams", unix.IPPROTO_UDP, t.Streams}, {"streams", unix.IPPROTO_TCP, t.Datagrams}} {
+			var services []nftables.SetElement
+			for _, s := range t.Outside {
+				if f.Has(s.Addr()) && !slices.Contains(kind.not, s) {
+					services = append(services, nft.Service(s))
+				}
 			}
-		}
-		outside := t.Set(table, "outside"+f.Name, nftables.MustConcatSetType(f.Kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)
-		for _, p := range transports {
-			all[f.Number] = append(all[f.Number], nft.Rule(nft.Proto(p), nft.Towards(f.Number, outside)))
+			set := t.Set(table, kind.set+f.Name, nftables.MustConcatSetType(f.Kind, nftables.TypeInetService), nftables.Set{Concatenation: true}, services)
+			all[f.Number] = append(all[f.Number], nft.Rule(nft.Proto(kind.protocol), nft.Towards(f.Number, set)))
 		}
 	}
 	return all
