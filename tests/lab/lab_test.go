@@ -122,6 +122,10 @@ func TestTwoLabsAtOnce(t *testing.T) {
 		assert.NotContains(t, l.run("juju", "models"), "only-"+filepath.Base(labs[1-n].dir))
 	}
 
+	// To the VPN's server a pod's packets are a VPN's at its ports, and a stranger's at all others.
+	labs[0].run("exec", "--pod", "default/plain", "--", "bash", "-c", "echo x >/dev/udp/198.51.100.200/443; echo x >/dev/udp/198.51.100.200/51820")
+	assert.Regexp(t, `\. 198\.51\.100\.200 counter packets 1 `, labs[0].run("exec", "--net", "--", "nft", "list", "set", "inet", "uplink", "from4"))
+
 	// A pod that joins with the lowest hardware address of all does not take another's way to its node.
 	for _, command := range []string{"ip link add low0 address 02:00:00:00:00:01 type veth peer name low1", "ip link set low0 master pods0 up"} {
 		labs[0].run(append([]string{"exec", "--net", "--"}, strings.Fields(command)...)...)

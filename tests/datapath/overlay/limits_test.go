@@ -18,20 +18,25 @@ type limit struct {
 	least, most float64
 }
 
+// some is the least of what cannot be nothing: nothing was not taken.
+const some = 1e-9
+
 var (
 	unbounded = math.Inf(1)
 	limits    = []limit{
-		{"recover_s, the median", func(f Figures) float64 { return f.Recover.Median }, 0, 0.2},
-		{"recover_s, the worst", func(f Figures) float64 { return f.Recover.Max }, 0, 0.5},
-		{"recover_20_s, the median", func(f Figures) float64 { return f.Recover20.Median }, 0, 0.2},
-		{"recover_20_s, the worst", func(f Figures) float64 { return f.Recover20.Max }, 0, 0.5},
-		{"recover_20_after_60s, the median", func(f Figures) float64 { return f.Away20.Median }, 0, 0.2},
-		{"recover_20_after_60s, the worst", func(f Figures) float64 { return f.Away20.Max }, 0, 0.5},
-		{"detect_gateway_s", func(f Figures) float64 { return f.Detect.Max }, 0, 0.5},
-		{"detect_tunnel_s", func(f Figures) float64 { return f.DetectTunnel.Max }, 0, 10},
-		{"reinit_s", func(f Figures) float64 { return f.Reinit.Max }, 0, 0.5},
-		{"setup_s, the median", func(f Figures) float64 { return f.Setup.Median }, 0, 0.1},
-		{"setup_20_s, the last", func(f Figures) float64 { return f.Setup20.Max }, 0, 1},
+		{"recover_s, the median", func(f Figures) float64 { return f.Recover.Median }, some, 0.2},
+		{"recover_s, the worst", func(f Figures) float64 { return f.Recover.Max }, some, 0.5},
+		{"recover_s, how often", func(f Figures) float64 { return float64(f.Recover.N) }, 20, unbounded},
+		{"detect_tunnel_s, how often", func(f Figures) float64 { return float64(f.DetectTunnel.N) }, 5, unbounded},
+		{"recover_20_s, the median", func(f Figures) float64 { return f.Recover20.Median }, some, 0.2},
+		{"recover_20_s, the worst", func(f Figures) float64 { return f.Recover20.Max }, some, 0.5},
+		{"recover_20_after_60s, the median", func(f Figures) float64 { return f.Away20.Median }, some, 0.2},
+		{"recover_20_after_60s, the worst", func(f Figures) float64 { return f.Away20.Max }, some, 0.5},
+		{"detect_gateway_s", func(f Figures) float64 { return f.Detect.Max }, some, 0.5},
+		{"detect_tunnel_s", func(f Figures) float64 { return f.DetectTunnel.Max }, some, 10},
+		{"reinit_s", func(f Figures) float64 { return f.Reinit.Max }, some, 0.5},
+		{"setup_s, the median", func(f Figures) float64 { return f.Setup.Median }, some, 0.1},
+		{"setup_20_s, the last", func(f Figures) float64 { return f.Setup20.Max }, some, 1},
 		// Of these two 0.90 and 0.97 were asked. The first was measured from 0.78 to 0.89: a gateway without any rule that masquerades, as
 		// each must, has itself 0.91 to 0.96 of one that only passes packets on, and rules and routes that choose do the rest. The second
 		// was measured from 0.97 to 0.98, with a noise of 0.02. What is below these was made slower.
@@ -40,12 +45,12 @@ var (
 		{"vs_tunnel", func(f Figures) float64 { return f.VSTunnel }, 0.80, unbounded},
 		{"fragments", func(f Figures) float64 { return float64(f.Fragments) }, 0, 0},
 		{"resets_at_loss", func(f Figures) float64 { return float64(f.Resets) }, 0, 0},
-		{"client_private_mib", func(f Figures) float64 { return f.ClientPrivate }, 0, 8},
-		{"gateway_private_mib", func(f Figures) float64 { return f.GatewayPrivate }, 0, 16},
+		{"client_private_mib", func(f Figures) float64 { return f.ClientPrivate }, some, 8},
+		{"gateway_private_mib", func(f Figures) float64 { return f.GatewayPrivate }, some, 16},
 		{"client_idle_cpu", func(f Figures) float64 { return f.ClientCPU }, 0, 0.005},
 		{"client_idle_cpu_max", func(f Figures) float64 { return f.ClientCPUMax }, 0, 0.005},
 		{"gateway_idle_cpu", func(f Figures) float64 { return f.GatewayCPU }, 0, 0.04},
-		{"image_mb", func(f Figures) float64 { return f.ImageMB }, 0, 15},
+		{"image_mb", func(f Figures) float64 { return f.ImageMB }, some, 15},
 	}
 )
 
@@ -75,6 +80,8 @@ func TestFiguresAreJudged(t *testing.T) {
 	assert.Empty(t, missed(good))
 	worse := map[string]func(*Figures){
 		"recover_s, the median":            func(f *Figures) { f.Recover.Median += 0.01 },
+		"recover_s, how often":             func(f *Figures) { f.Recover.N = 19 },
+		"detect_tunnel_s, how often":       func(f *Figures) { f.DetectTunnel.N = 4 },
 		"recover_s, the worst":             func(f *Figures) { f.Recover.Max += 0.01 },
 		"recover_20_s, the median":         func(f *Figures) { f.Recover20.Median += 0.01 },
 		"recover_20_s, the worst":          func(f *Figures) { f.Recover20.Max += 0.01 },
@@ -111,5 +118,6 @@ func TestFiguresAreJudged(t *testing.T) {
 		every = append(every, l.name)
 	}
 	assert.Len(t, worse, len(every))
+	assert.Len(t, missed(Figures{}), len(every)-5, "what was never taken is not good: all but fragments, resets and what idle processors do")
 	assert.Len(t, missed(bad), len(every), "all are named at once")
 }
