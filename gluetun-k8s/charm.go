@@ -359,6 +359,9 @@ func notes(o Observed) []string {
 	if agent := o.Pod.Agent; o.Tunnel.Up && agent != nil && agent.Gateway != nil && agent.Gateway.Error != "" {
 		notes = append(notes, "clients are not led as they should be: "+agent.Gateway.Error)
 	}
+	if o.Pod.Guarded() && !o.Pod.Agent.Guard.Raw {
+		notes = append(notes, "the guard of this pod holds no raw sockets: "+o.Pod.Agent.Guard.Error)
+	}
 	for _, c := range o.Consumers {
 		var invalid *vpnk8slib.InvalidError
 		switch {

@@ -102,6 +102,10 @@ func TestReconcile(t *testing.T) {
 			o.Config.RoutingMethod, o.Consumers = vpnk8slib.Overlay, nil
 			o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{Error: "cannot lead clients into tun0: file exists"}}
 		}, hook.Active("connected, seen as 192.0.2.2").With("clients are not led as they should be: cannot lead clients into tun0: file exists"), hook.Running},
+		{"its kernel holds no raw sockets", func(o *Observed) {
+			o.Config.RoutingMethod, o.Consumers = vpnk8slib.Overlay, nil
+			o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Error: "it has no netfilter egress hook"}, Gateway: &overlay.GatewayState{}}
+		}, hook.Active("connected, seen as 192.0.2.2").With("the guard of this pod holds no raw sockets: it has no netfilter egress hook"), hook.Running},
 		{"the pod has no overlay yet: gluetun looks at the interfaces once", func(o *Observed) { o.Pod.Overlay = false },
 			hook.Maintenance("restarting this pod with the gateway's end of the overlay"), hook.Stopped},
 		{"the guard does not stand: gluetun is neither started nor stopped", func(o *Observed) {
@@ -205,7 +209,7 @@ func TestPublish(t *testing.T) {
 func TestPorts(t *testing.T) {
 	o := ready(t)
 	o.Config.RoutingMethod = vpnk8slib.Overlay
-	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Gateway: &overlay.GatewayState{}}
+	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{}}
 	o.Pod.Address = netip.MustParseAddr("10.42.0.7")
 	o.Leases = vpnk8slib.Leases{Blocks: []overlay.Block{{Name: "vpn-gateway-1", Addresses: netip.MustParsePrefix("172.16.0.16/28")}}, Keys: map[string]string{"vpn-gateway-1": "a key"}}
 	o.Secrets = map[string]string{consumer: "secret://0b8a6c2e-0000-4000-8000-000000000001/9m4e2mr0ui3e8a215n4g"}

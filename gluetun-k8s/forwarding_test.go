@@ -77,7 +77,7 @@ func TestTheAgentIsToldWhereToAsk(t *testing.T) {
 // What the operator is told of a consumer that wants a port of a provider whose own way gluetun knows.
 func TestForwardingNotes(t *testing.T) {
 	o := ready(t)
-	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Gateway: &overlay.GatewayState{}}
+	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{}}
 	o.Consumers[0].Data.WantPort = true
 	note := func() string { return portNote(o, o.Consumers[0]) }
 	o.Config, o.Secret = pia(t)
@@ -143,7 +143,7 @@ func TestAPortOfGluetunIsPublished(t *testing.T) {
 	o := ready(t)
 	o.Config.RoutingMethod = vpnk8slib.Overlay
 	o.Config.Provider, o.Config.Overrides = "privatevpn", overrides{forwarding: "on"}
-	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Gateway: &overlay.GatewayState{Ports: map[string]overlay.Lease{"vpn-gateway-1": {Port: 51413, Lifetime: 60}}}}
+	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{Ports: map[string]overlay.Lease{"vpn-gateway-1": {Port: 51413, Lifetime: 60}}}}
 	o.Pod.Address = netip.MustParseAddr("10.42.0.7")
 	o.Leases = vpnk8slib.Leases{Blocks: []overlay.Block{{Name: "vpn-gateway-1", Addresses: netip.MustParsePrefix("172.16.0.16/28")}}, Keys: map[string]string{"vpn-gateway-1": "a key"}}
 	o.Secrets = map[string]string{consumer: "secret://0b8a6c2e-0000-4000-8000-000000000001/9m4e2mr0ui3e8a215n4g"}

@@ -24,7 +24,7 @@ func TestReport(t *testing.T) {
 	o.Leases.Blocks = []overlay.Block{{Name: "vpn-gateway-1", Addresses: netip.MustParsePrefix("172.16.0.16/28")}, {Name: "vpn-gateway-2", Addresses: netip.MustParsePrefix("172.16.0.32/28")}}
 	o.Leases.Keys = map[string]string{"vpn-gateway-1": "the key of the lease"}
 	o.Pod.Agent = &overlay.Report{
-		Guard: overlay.GuardState{Standing: true, Dropped: map[string]uint64{"out": 3, "in": 0}},
+		Guard: overlay.GuardState{Standing: true, Raw: true, Dropped: map[string]uint64{"out": 3, "in": 0}},
 		Gateway: &overlay.GatewayState{Tunnel: true, Foreign: 1, Dropped: map[string]uint64{"stranger": 2}, Clients: map[netip.Addr]overlay.ClientSeen{
 			netip.MustParseAddr("172.16.0.17"): {Pod: netip.MustParseAddr("10.42.0.5"), Heard: now.Add(-60 * time.Millisecond)},
 			netip.MustParseAddr("172.16.0.18"): {Pod: netip.MustParseAddr("10.42.0.6")},

@@ -22,7 +22,7 @@ func several(t *testing.T) Observed {
 	o := ready(t)
 	o.Config.RoutingMethod = vpnk8slib.Overlay
 	o.Pod.Address = netip.MustParseAddr("10.42.0.7")
-	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Gateway: &overlay.GatewayState{
+	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{
 		Tunnel: true, Standby: &overlay.StandbyState{Known: true, Active: true, Holder: "gluetun-0"},
 	}}
 	o.Leases = vpnk8slib.Leases{Blocks: []overlay.Block{{Name: "vpn-gateway-1", Addresses: netip.MustParsePrefix("172.16.0.16/28")}}, Keys: map[string]string{"vpn-gateway-1": "a key"}}

@@ -70,7 +70,7 @@ func TestRefusalsAreSaid(t *testing.T) {
 	heard := func(r ...vpnk8slib.Relation) Observed {
 		o := watchedOver(t)
 		o.Watchers.Heard = r
-		o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Gateway: &overlay.GatewayState{}}
+		o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{}}
 		return o
 	}
 	for event, says := range map[string]string{

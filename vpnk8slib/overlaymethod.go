@@ -109,7 +109,7 @@ func (byOverlay) offer(g Gateway, c Consumer, secret string) (ProviderData, erro
 	block, ok := g.Leases.of(LeaseName(c.Relation))
 	switch {
 	case !ok:
-		return ProviderData{}, fmt.Errorf("cannot give %s addresses: all of %s are taken", c.Data.InstanceName, network)
+		return ProviderData{}, fmt.Errorf("cannot give %s addresses: all of %s are taken: remove the relation of another consumer, or relate it to another gateway", c.Data.InstanceName, network)
 	case secret == "" || !g.Pod.IsValid():
 		return ProviderData{}, ErrNotReady
 	}

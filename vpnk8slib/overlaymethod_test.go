@@ -181,7 +181,7 @@ func TestBothEndsAgree(t *testing.T) {
 	assert.Equal(t, []netip.AddrPort{netip.AddrPortFrom(unit.Gateway, gateway.Gateway.Names)}, client.Names.Outside)
 	assert.Empty(t, client.Guard.Gateways, "only who proves to be the gateway is let in")
 	_, err = client.Client.Of("qbittorrent-16")
-	assert.ErrorContains(t, err, "its application has 16")
+	assert.ErrorContains(t, err, "an application has 16: juju scale-application")
 }
 
 // What changes by itself rolls no pod: the kubelet is woken, and the agent reads its files again.
@@ -259,5 +259,5 @@ func TestAnOldConsumerOfAnOverlay(t *testing.T) {
 	assert.ErrorIs(t, err, vpnk8slib.ErrNotReady, "the key is not there yet")
 	g.Leases.Blocks = nil
 	_, err = g.Offer(related, secretURI)
-	assert.EqualError(t, err, "cannot give qbittorrent addresses: all of 172.16.0.0/20 are taken")
+	assert.EqualError(t, err, "cannot give qbittorrent addresses: all of 172.16.0.0/20 are taken: remove the relation of another consumer, or relate it to another gateway")
 }

@@ -82,7 +82,7 @@ func TestAskAgent(t *testing.T) {
 		ended, left := make(chan error, 1), make(chan bool, 1)
 		time.AfterFunc(200*time.Millisecond, func() {
 			ended <- status.Serve(ctx, socket, func() overlay.Report {
-				return overlay.Report{Namespace: namespace, Guard: overlay.GuardState{Standing: true}}
+				return overlay.Report{Namespace: namespace, Guard: overlay.GuardState{Standing: true, Raw: true}}
 			}, nil, func() { left <- true })
 		})
 		report := askAgent(socket, 10*time.Second)

@@ -83,7 +83,7 @@ func world(t *testing.T, f func(vpnk8slib.Client, vpnk8slib.Pod)) {
 				c.Last = last(&good)
 			}
 			c.Breaking = bits&32 != 0
-			for _, agent := range []*overlay.Report{nil, {}, {Guard: overlay.GuardState{Standing: true}}} {
+			for _, agent := range []*overlay.Report{nil, {}, {Guard: overlay.GuardState{Standing: true, Raw: true}}} {
 				f(c, vpnk8slib.Pod{Overlay: bits&4 != 0, Closed: bits&8 != 0, Patched: bits&16 != 0, Agent: agent})
 			}
 		}

@@ -40,7 +40,7 @@ func TestNoDrillWhereACheckFails(t *testing.T) {
 // Without an agent that keeps the overlay nobody could take it down for a while: verified it can be, and a drill is refused.
 func TestDrillNeedsTheAgentsOverlay(t *testing.T) {
 	v := VPN{Link: vpnk8slib.Link{Relation: "vpn-gateway:1", Gateway: vpnk8slib.ProviderData{VPNConnected: true}}}
-	v.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}}
+	v.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}}
 	assert.NoError(t, v.verifiable(false))
 	assert.ErrorContains(t, v.verifiable(true), "juju config <the gateway> routing-method=overlay")
 	v.Pod.Agent.Client = &overlay.ClientState{}

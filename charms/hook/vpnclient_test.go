@@ -53,8 +53,11 @@ func TestVPNDesired(t *testing.T) {
 	}{
 		{summary: "all in place", mode: hook.Running, kind: "active", message: way},
 		{summary: "the agent cannot resolve names", change: func(_ *hook.Unit, v *hook.VPN) {
-			v.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true}, Names: "cannot resolve names at 127.0.0.1:4793: address already in use"}
+			v.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Names: "cannot resolve names at 127.0.0.1:4793: address already in use"}
 		}, mode: hook.Running, kind: "active", message: way + "; this pod finds no names: cannot resolve names at 127.0.0.1:4793: address already in use"},
+		{summary: "its kernel holds no raw sockets", change: func(_ *hook.Unit, v *hook.VPN) {
+			v.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Error: "it has no netfilter egress hook"}}
+		}, mode: hook.Running, kind: "active", message: way + "; the guard of this pod holds no raw sockets: it has no netfilter egress hook"},
 		{summary: "another unit leads", change: func(u *hook.Unit, _ *hook.VPN) { u.Leader = false }, mode: hook.Stopped, kind: "waiting", message: "juju scale-application app 1"},
 		{summary: "the charm's own gate is closed: a running workload goes on", gate: hook.Gate{Closed: true, Why: hook.Blocked("mend this")}, mode: hook.AsIs, kind: "blocked", message: "mend this"},
 		{summary: "an option is refused: a running workload goes on", change: func(_ *hook.Unit, v *hook.VPN) { v.OptionsErr = errors.New("cannot use option web-port") },

@@ -88,7 +88,8 @@ func (c Client) Of(pod string) (Client, error) {
 		return Client{}, fmt.Errorf("cannot find the unit's number in the name of the pod, %q", pod)
 	}
 	if int(n) >= c.Units {
-		return Client{}, fmt.Errorf("cannot give unit %d an address: its application has %d", n, c.Units)
+		app := pod[:strings.LastIndex(pod, "-")]
+		return Client{}, fmt.Errorf("cannot give unit %d an address: an application has %d: juju scale-application %s %d", n, c.Units, app, c.Units)
 	}
 	a := c.Address.Addr()
 	for range n {

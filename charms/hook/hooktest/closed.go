@@ -67,7 +67,7 @@ func Routed(t *testing.T, u hook.Unit) hook.VPN {
 }
 
 // guarded is what the agent of a pod answers whose guard stands.
-var guarded = &overlay.Report{Guard: overlay.GuardState{Standing: true}}
+var guarded = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}}
 
 // FailsClosed runs a consumer charm's decision in every world that can be made from what a consumer sees of its VPN, and
 // asserts what must hold in all of them. It fails too when none of those worlds lets the workload run: a charm that never

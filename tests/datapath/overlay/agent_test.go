@@ -336,7 +336,7 @@ func TestAHeartbeatPortThatIsTaken(t *testing.T) {
 	}
 	choose(taken)
 	report := pod.later("it says so", func(r overlay.Report) bool { return r.Client.Error != "" })
-	assert.Contains(t, report.Client.Error, "address already in use")
+	assert.Contains(t, report.Client.Error, "address already in use: juju config <gateway> vxlan-port=<another>")
 	choose(way.Beats)
 	report = pod.later("it goes on", func(r overlay.Report) bool { return r.Client.Error == "" && !r.Client.Lost })
 	assert.Zero(t, report.Client.Moves)

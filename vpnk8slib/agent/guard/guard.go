@@ -57,9 +57,9 @@ const (
 	Asked   = "asked"   // was a question for a name, or an answer, that went another way than to or from the agent's resolver
 )
 
-// ErrNoEgress: this kernel has no hook where an interface takes packets (it needs 5.16, with CONFIG_NETFILTER_EGRESS), so that
-// raw sockets are not held. What the guard can do without is done.
-var ErrNoEgress = errors.New("this kernel cannot hold raw sockets: it has no netfilter egress hook")
+// ErrNoEgress: this kernel has no hook where an interface takes packets, so that raw sockets are not held. What the guard can do without is
+// done.
+var ErrNoEgress = errors.New("this node's kernel cannot hold raw sockets: it has no netfilter egress hook, as 5.16 and newer have with CONFIG_NETFILTER_EGRESS")
 
 // Install lays the guard in the network namespace that this process is in, in the place of what an earlier one laid, in one
 // transaction; its counters go on. The error is ErrNoEgress where it stands without its second chain.

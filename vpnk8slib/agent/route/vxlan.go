@@ -2,6 +2,7 @@ package route
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -55,7 +56,9 @@ func (h Handle) Make(v VXLAN) (netlink.Link, error) {
 	}
 	var absent netlink.LinkNotFoundError
 	if errors.As(err, &absent) {
-		if err := h.LinkAdd(want); err != nil {
+		if err := h.LinkAdd(want); errors.Is(err, unix.EOPNOTSUPP) {
+			return nil, fmt.Errorf("%w: this node's kernel has no VXLAN: on the node, modprobe vxlan (Ubuntu keeps it in linux-modules-extra-$(uname -r))", err)
+		} else if err != nil {
 			return nil, err
 		}
 		have, err = h.LinkByName(v.Name)

@@ -3,6 +3,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -51,6 +52,9 @@ func Open(at netip.AddrPort) (*Wire, error) {
 	}
 	if err != nil {
 		_ = unix.Close(fd)
+		if errors.Is(err, unix.EADDRINUSE) {
+			err = fmt.Errorf("%w: juju config <gateway> vxlan-port=<another>", err)
+		}
 		return nil, fmt.Errorf("cannot hear heartbeats on %s: %w", at, err)
 	}
 	return &Wire{At: at, fd: fd}, nil
