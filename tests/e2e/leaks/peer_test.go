@@ -56,7 +56,17 @@ func (s *stage) peered() {
 		}
 		return ""
 	}))
-	s.open()
+	// What goes to him by the pod's own interface, before the guard (300) looks at it.
+	s.inside("nft", "add table ip peer; add counter ip peer tried; add chain ip peer out { type filter hook postrouting priority 299; }; "+
+		"add rule ip peer out ip daddr "+peerAddress+" oifname eth0 counter name tried")
+	defer s.inside("nft", "delete", "table", "ip", "peer")
+	require.NoError(s, world.Until(s.Context(), 90*time.Second, func() string { // each time it waits twice as long as before
+		s.open()
+		if strings.Contains(s.out(s.client(), "nft", "list", "counter", "ip", "peer", "tried"), "packets 0 ") {
+			return "qBittorrent has not tried to answer its peer beside the tunnel"
+		}
+		return ""
+	}))
 	_, err := s.Probe(s.Context(), control, "plain", "tcp", peerLike)
 	require.NoError(s, err)
 	seen, err := s.OnUplink(s.Context(), peerAddress, peerLike)

@@ -56,6 +56,14 @@ func (s *stage) inside(command ...string) {
 	s.must(s.Lab(s.Context(), append([]string{"exec", "--pod", s.client(), "--"}, command...)...))
 }
 
+// out is what a command says, run in a pod's network as root.
+func (s *stage) out(pod string, command ...string) string {
+	s.Helper()
+	out, err := s.Lab(s.Context(), append([]string{"exec", "--pod", pod, "--"}, command...)...)
+	require.NoError(s, err)
+	return out
+}
+
 // count is what is known of one kind that one pod sends.
 type count struct {
 	Sent    int            // by its sender now: a new one begins with 0
