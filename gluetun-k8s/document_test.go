@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 )
 
 var update = flag.Bool("update", false, "rewrite the table of docs/providers.md")
@@ -33,6 +35,39 @@ func TestProvidersAreDocumented(t *testing.T) {
 		return
 	}
 	assert.Equal(t, rows(), table, "make golden")
+}
+
+// Whom a gateway asks by itself, or when it is told to verify, users read in docs/prove-it.md.
+func TestWhoIsAskedIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/prove-it.md")
+	require.NoError(t, err)
+	file, err := os.ReadFile("charmcraft.yaml")
+	require.NoError(t, err)
+	var read struct {
+		Config struct {
+			Options map[string]struct{ Default any }
+		}
+		Actions map[string]struct {
+			Params map[string]struct{ Default any }
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(file, &read))
+	defaults := []string{fmt.Sprint(read.Config.Options["probe-targets"].Default), fmt.Sprint(read.Config.Options["dns-resolvers"].Default)}
+	for _, action := range read.Actions {
+		for name, p := range action.Params {
+			if strings.HasSuffix(name, "-url") || name == "resolver-name" || name == "stun-server" {
+				defaults = append(defaults, fmt.Sprint(p.Default))
+			}
+		}
+	}
+	require.Len(t, defaults, 2+6)
+	for _, d := range defaults {
+		for _, one := range strings.Split(d, ",") {
+			host := regexp.MustCompile(`^(?:https?://)?([^:/]+)`).FindStringSubmatch(one)
+			require.NotNil(t, host, one)
+			assert.Contains(t, string(page), host[1])
+		}
+	}
 }
 
 // rows are the tables of providers, one of each protocol.

@@ -67,8 +67,8 @@ func seen(t *testing.T, input ...string) hook.Status {
 	o := see()
 	o.Pod.Overlay, o.Container, o.Tunnel = true, hook.Seen{Up: true, Running: true}, Tunnel{Up: true}
 	o.NoWireGuard = byKernel(o.Config) && kernel != "wireguard"
-	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}}       // of routing-method=overlay
-	o.View.Trials.Images = []string{o.Config.PodGatewayImage, o.Config.AgentImage} // the template has them
+	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}} // of routing-method=overlay
+	o.View.Trials.Images = []string{o.Config.PodGatewayImage, o.Config.AgentImage}      // the template has them
 	return Reconcile(o).Status
 }
 
