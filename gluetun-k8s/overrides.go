@@ -69,7 +69,7 @@ func off(value string) bool {
 // tunnel is, depend on. A list of what is allowed: what a later version adds is refused until somebody has looked at it. What
 // each takes is from gluetun (internal/configuration/settings, internal/publicip/api), from v3.40 to master.
 var mayOverride = map[string]override{
-	"FREE_ONLY": onlySome, "MULTIHOP_ONLY": onlySome, "OWNED_ONLY": onlySome, "PORT_FORWARD_ONLY": onlySome, "PREMIUM_ONLY": onlySome,
+	"FREE_ONLY": onlySome, "MULTIHOP_ONLY": onlySome, "OWNED_ONLY": onlySome, "PORT_FORWARD_ONLY": onlySome,
 	"SECURE_CORE_ONLY": onlySome, "STREAM_ONLY": onlySome, "TOR_ONLY": onlySome,
 	"ISP": someNames, "SERVER_CATEGORIES": someNames, "SERVER_NAMES": someNames,
 	"SERVER_NUMBER":     {each(number(0, 65535)), "numbers up to 65535, such as 12,345", true},
