@@ -81,12 +81,13 @@ func (a *Agent) Key(name, key string) {
 	require.NoError(a, os.WriteFile(filepath.Join(a.dir, name), []byte(key), 0o600))
 }
 
-// Init is the pod's init container, before any other runs: it ends, and well, and says what it did.
-func (a *Agent) Init() string {
+// Init is the pod's init container, before any other runs: it ends, and well, and says what it did. By is a command that runs it.
+func (a *Agent) Init(by ...string) string {
 	a.Helper()
 	var out []byte
 	require.NoError(a, a.pod.Do(a.T, func() (err error) {
-		out, err = exec.Command(program, "guard", "--once", "--config", a.File).CombinedOutput()
+		command := append(by, program, "guard", "--once", "--config", a.File)
+		out, err = exec.Command(command[0], command[1:]...).CombinedOutput()
 		return err
 	}))
 	return string(out)
