@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
@@ -106,6 +107,9 @@ func portHelp(o Observed) string {
 	switch {
 	case o.Config.forwards(): // it asks once when the tunnel is up, and never again
 		return fmt.Sprintf("have it ask again: juju run %s reconnect; why: %s", o.Name, itsLog(o))
+	case o.Config.Provider == "protonvpn" && o.Config.Type == "openvpn" && !strings.Contains(o.Secret["user"], "+pmp"): // whom its servers grant ports
+		_, id := o.Config.secretOption()
+		return fmt.Sprintf("end the user with +pmp: juju update-secret %s user=<user>+pmp password=<password>", id)
 	case o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid():
 		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
 	}

@@ -88,6 +88,14 @@ func TestForwardingNotes(t *testing.T) {
 	assert.Empty(t, note(), "nobody has asked yet")
 	o.Pod.Agent.Gateway.Ports = map[string]overlay.Lease{"vpn-gateway-1": {Error: "the VPN client has been granted no port"}}
 	assert.Equal(t, "no port for qbittorrent: the VPN client has been granted no port; have it ask again: juju run gluetun/0 reconnect; why: kubectl -n downloads logs gluetun-0 -c gluetun", note())
+	var errs []error
+	o.Config, o.Secret, errs = judged(t, map[string]string{"user": "somebody", "password": "hunter2hunter2"}, "provider=protonvpn", "type=openvpn", "nat-pmp=10.16.0.1", "method=overlay")
+	require.Empty(t, errs)
+	o.Pod.Agent.Gateway.Ports["vpn-gateway-1"] = overlay.Lease{Error: "it grants none"}
+	assert.Equal(t, "no port for qbittorrent: it grants none; end the user with +pmp: juju update-secret "+o.Config.OpenVPNSecret+" user=<user>+pmp password=<password>", note())
+	o.Secret["user"] = "somebody+pmp"
+	assert.Equal(t, "no port for qbittorrent: it grants none; see who grants them: juju config gluetun nat-pmp-server", note())
+	o.Config, o.Secret = pia(t, "overrides=VPN_PORT_FORWARDING=on")
 	o.Pod.Agent.Gateway.Ports["vpn-gateway-1"] = overlay.Lease{Port: 51413}
 	assert.Empty(t, note())
 	o.Config.RoutingMethod = "pod-gateway"

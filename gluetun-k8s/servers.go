@@ -57,6 +57,18 @@ type vpnServer struct {
 	Hostname string `json:"hostname,omitempty"`
 	Name     string `json:"server_name,omitempty"`
 	Forwards bool   `json:"port_forward,omitempty"` // it leads ports to its clients
+
+	ISP        string   `json:"isp,omitempty"`
+	Categories []string `json:"categories,omitempty"`
+	Number     int      `json:"number,omitempty"`
+	Owned      bool     `json:"owned,omitempty"`
+	MultiHop   bool     `json:"multihop,omitempty"`
+	Free       bool     `json:"free,omitempty"`
+	Stream     bool     `json:"stream,omitempty"`
+	SecureCore bool     `json:"secure_core,omitempty"`
+	Tor        bool     `json:"tor,omitempty"`
+	TCP        bool     `json:"tcp,omitempty"` // by OpenVPN
+	UDP        bool     `json:"udp,omitempty"`
 }
 
 // over says whether it is used by this protocol. Some are by both, and say nothing.
@@ -125,7 +137,7 @@ func chosen(all []vpnServer, by []choice) []vpnServer {
 // not yet, it judges by itself.
 func unknownServers(env hook.Env, c Config, unit string) (wrong, err error) {
 	by := c.chooses()
-	if !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) {
+	if !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) && len(c.filtered()) == 0 && c.Type != "openvpn" {
 		return nil, nil
 	}
 	list, err := findList(env, c.Provider)
@@ -136,7 +148,10 @@ func unknownServers(env hook.Env, c Config, unit string) (wrong, err error) {
 	for _, o := range by {
 		key += fmt.Sprintf("%q", o.wanted)
 	}
-	key += fmt.Sprint(c.forwardingOnly())
+	key += fmt.Sprint(c.forwardingOnly(), c.Protocol)
+	for _, name := range c.filtered() {
+		key += fmt.Sprintf("%s=%q", name, c.Overrides[name])
+	}
 	says, err := hook.Found(".servers", key, func() (string, error) { // the list is too long for every hook
 		all, err := list.servers(env, c.Provider)
 		if err != nil {
@@ -197,6 +212,9 @@ func offered(c Config, all []vpnServer, unit string) error {
 	left := chosen(all, c.chooses())
 	if len(left) == 0 {
 		return fmt.Errorf("no server of %s over %s has all of %s; see: juju run %s list-servers", c.Provider, c.Type, strings.Join(used, ", "), unit)
+	}
+	if left = slices.DeleteFunc(left, func(s vpnServer) bool { return !c.passes(s) }); len(left) == 0 {
+		return c.filteredOut(used, unit)
 	}
 	if c.forwardingOnly() && !slices.ContainsFunc(left, func(s vpnServer) bool { return s.Forwards }) {
 		return fmt.Errorf("no server of %s that %s leave leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s and PORT_FORWARD_ONLY>, or choose another; see: juju run %s list-servers",

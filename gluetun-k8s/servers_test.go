@@ -41,7 +41,7 @@ func mullvads(t *testing.T) []vpnServer {
 }
 
 func TestReadServers(t *testing.T) {
-	assert.Equal(t, vpnServer{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001"}, mullvads(t)[0])
+	assert.Equal(t, vpnServer{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001", ISP: "31173", Owned: true}, mullvads(t)[0])
 	none, err := readServers(serversJSON, "windscribe")
 	require.NoError(t, err)
 	assert.Empty(t, none)
@@ -103,6 +103,42 @@ func TestOffered(t *testing.T) {
 			continue
 		}
 		assert.EqualError(t, err, says, chosen)
+	}
+}
+
+// What gluetun would try for ever, because no server passes all of its filters, is told.
+func TestFilteredOut(t *testing.T) {
+	number := func(n int) vpnServer {
+		return vpnServer{VPN: "openvpn", Country: "Sweden", Number: n, Name: "SE#1", Categories: []string{"P2P", "Standard"}, UDP: true}
+	}
+	swedish := []vpnServer{number(1), number(2), {VPN: "openvpn", Country: "Norway", Number: 3, UDP: true, TCP: true, Owned: true}}
+	for _, c := range []struct {
+		options, overrides string
+		says               string // empty: gluetun may start with it
+	}{
+		{"", "", ""},
+		{"", "SERVER_NUMBER=2,9", ""},
+		{"", "SERVER_NUMBER=9", "no server of nordvpn over openvpn has all of SERVER_NUMBER, openvpn-protocol=udp: juju config gluetun custom-overrides=<without them>, or choose another; see: juju run gluetun/1 list-servers"},
+		{"countries=Sweden", "SERVER_CATEGORIES=p2p", ""},
+		{"countries=Norway", "SERVER_CATEGORIES=p2p", "no server of nordvpn that server-countries leave over openvpn has all of SERVER_CATEGORIES, openvpn-protocol=udp: "},
+		{"countries=Sweden", "SERVER_NAMES=se#1", ""},
+		{"countries=Sweden", "OWNED_ONLY=on", "has all of OWNED_ONLY, openvpn-protocol=udp"},
+		{"countries=Sweden", "OWNED_ONLY=off", ""},
+		{"countries=Norway protocol=tcp", "", ""},
+		{"countries=Sweden protocol=tcp", "", "no server of nordvpn that server-countries leave over openvpn has all of openvpn-protocol=tcp: juju config gluetun openvpn-protocol=udp, or choose another"},
+	} {
+		config, errs := options(t, append([]string{"provider=nordvpn", "type=openvpn"}, strings.Fields(c.options)...)...)
+		require.Empty(t, errs)
+		config.Overrides = overrides{}
+		if name, value, set := strings.Cut(c.overrides, "="); set {
+			config.Overrides[name] = value
+		}
+		err := offered(config, swedish, "gluetun/1")
+		if c.says == "" {
+			assert.NoError(t, err, "%+v", c)
+			continue
+		}
+		assert.ErrorContains(t, err, c.says, "%+v", c)
 	}
 }
 
