@@ -198,11 +198,11 @@ func Reconcile(o Observed) hook.Desired {
 	data := published(o)
 	unfit := suits(o)
 	planned := plans(o, data, &d)
-	d.Soon = cmp.Or(hook.Trying(planned, container), hook.Unanswered(o.ViewErr, container))
-	if errors.As(o.SecretErr, new(notGranted)) {
-		d.Soon = container
-	}
+	d.Soon = hook.Trying(planned, container)
 	untold := append(tell(o, data, unsettled(o) != nil || held(planned) || o.silent(), &d), watched(o, &d)...)
+	if d.Soon = cmp.Or(d.Soon, hook.Unanswered(o.ViewErr, container)); errors.As(o.SecretErr, new(notGranted)) {
+		d.Soon = hook.Soon{Container: container, For: "grant"} // it may be long, as may an answer: nobody is told the later for it
+	}
 	o.say(&d)
 	laid, image := hook.Laid(planned)
 	gates := []hook.Gate{
@@ -235,7 +235,7 @@ func Reconcile(o Observed) hook.Desired {
 		d.Status = image.With(append(notes(o), untold...)...)
 	}
 	if len(o.Standby.Units) > 0 && !o.Standby.Token && len(d.Protect) > 0 && !held(planned) { // it comes in a moment, and nothing tells of it
-		d.Soon = container
+		d.Soon = hook.Soon{Container: container, For: "token"}
 	}
 	d.Workloads = []hook.Workload{w}
 	return d
@@ -359,8 +359,8 @@ func notes(o Observed) []string {
 	if agent := o.Pod.Agent; o.Tunnel.Up && agent != nil && agent.Gateway != nil && agent.Gateway.Error != "" {
 		notes = append(notes, "clients are not led as they should be: "+agent.Gateway.Error)
 	}
-	if o.Pod.Guarded() && !o.Pod.Agent.Guard.Raw {
-		notes = append(notes, "the guard of this pod holds no raw sockets: "+o.Pod.Agent.Guard.Error)
+	if lacks := o.Pod.Lacks(); lacks != "" {
+		notes = append(notes, lacks)
 	}
 	for _, c := range o.Consumers {
 		var invalid *vpnk8slib.InvalidError

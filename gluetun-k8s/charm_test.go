@@ -104,8 +104,8 @@ func TestReconcile(t *testing.T) {
 		}, hook.Active("connected, seen as 192.0.2.2").With("clients are not led as they should be: cannot lead clients into tun0: file exists"), hook.Running},
 		{"its kernel holds no raw sockets", func(o *Observed) {
 			o.Config.RoutingMethod, o.Consumers = vpnk8slib.Overlay, nil
-			o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Error: "it has no netfilter egress hook"}, Gateway: &overlay.GatewayState{}}
-		}, hook.Active("connected, seen as 192.0.2.2").With("the guard of this pod holds no raw sockets: it has no netfilter egress hook"), hook.Running},
+			o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Error: "this node's kernel has no netfilter egress hook"}, Gateway: &overlay.GatewayState{}}
+		}, hook.Active("connected, seen as 192.0.2.2").With("the guard of this pod stands, but does not hold raw sockets: this node's kernel has no netfilter egress hook"), hook.Running},
 		{"the pod has no overlay yet: gluetun looks at the interfaces once", func(o *Observed) { o.Pod.Overlay = false },
 			hook.Maintenance("restarting this pod with the gateway's end of the overlay"), hook.Stopped},
 		{"the guard does not stand: gluetun is neither started nor stopped", func(o *Observed) {
@@ -332,6 +332,16 @@ func TestCharmcraft(t *testing.T) {
 	})
 }
 
+// A grant may be long in coming: a new consumer is told meanwhile that there is no way.
+func TestNewConsumersDoNotWaitForAGrant(t *testing.T) {
+	o := ready(t)
+	o.SecretErr, o.Config.EndpointPort = notGranted{"juju grant-secret"}, 0 // which was in the secret's file
+	require.Error(t, unsettled(o))
+	d := Reconcile(o)
+	assert.Equal(t, container, d.Soon.Container)
+	assert.Contains(t, d.Publish, consumer)
+}
+
 // An image is tried before this pod is made of it. While it is, or where it cannot be used, the tunnel goes on; and consumers keep to the
 // route that this pod has, where a new one waits for the image.
 func TestImages(t *testing.T) {
@@ -341,7 +351,7 @@ func TestImages(t *testing.T) {
 	o.View.Trials.Settings = "other" // what is laid
 	d := Reconcile(o)
 	assert.Equal(t, hook.Waiting("trying the image pod-gateway:2 in pod "+d.Protect[1].Apply.Metadata.Name+", before this pod is made of it"), d.Status)
-	assert.Equal(t, container, d.Soon)
+	assert.Equal(t, container, d.Soon.Container)
 	assert.Equal(t, hook.AsIs, d.Workloads[0].Mode)
 	assert.Equal(t, o.Said, d.Publish)
 	assert.Equal(t, "NetworkPolicy gluetun-vpn-trial", d.Protect[0].Apply.Ref().String(), "no settings")

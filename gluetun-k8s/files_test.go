@@ -44,12 +44,21 @@ func TestRefusedLines(t *testing.T) {
 	for _, line := range []string{
 		"script-security 2", "  up /etc/openvpn/update-resolv-conf", "--down x", `"up" x`, `u\p x`, "setenv opt up x", "plugin a.so", "config other.conf", "management 0.0.0.0 7505",
 		"daemon", "log /tmp/x", "cipher none", "data-ciphers AES-256-GCM:none", "ncp-ciphers NONE", "<connection>\nup x\n</connection>", "<ca>\nx\n</ca>\nup x",
+		"setenv opt <ca>\nup x", "<ca> # x\nup x", "engine x",
 	} {
 		_, err := readOpenVPN(server + line + "\n")
-		assert.ErrorContains(t, err, "leave that line out", line)
+		assert.ErrorContains(t, err, "leave out what it has of ", line)
+	}
+	_, err := readOpenVPN("\ufeffup x\n" + server)
+	assert.ErrorContains(t, err, "leave out what it has of up:")
+	_, err = readOpenVPN(server + "script-security 2\nup x\ndown x\nup y\n")
+	assert.ErrorContains(t, err, "leave out what it has of script-security, up, down: ")
+	for _, line := range []string{"<ca>\nx\n</ca>x\nup x", "<x>\n<ca>\n</x>\nup y\n</ca>", "<connection>\n<ca>\n</connection>\nup x", "<ca>\nxxx</ca>\nup x"} {
+		_, err := readOpenVPN(server + line + "\n")
+		assert.Error(t, err, line)
 	}
 	for _, line := range []string{
-		"up-delay", "#up x", "; up x", "cipher AES-256-GCM", "data-ciphers AES-256-GCM:CHACHA20-POLY1305", "<ca>\nup x\n</ca>", "<tls-auth>\nplugin\n</tls-auth>\nnobind", "setenv UV_ID up",
+		"up-delay", "#up x", "; up x", "cipher AES-256-GCM", "data-ciphers AES-256-GCM:?CHACHA20-POLY1305", "<ca>\nup x\n</ca>", "<tls-auth>\nplugin\n</tls-auth>\nnobind", "setenv UV_ID up",
 		"<connection>\nremote 198.51.100.9 1195\n</connection>", "remote-cert-tls server", "auth-nocache", "verb 3",
 	} {
 		_, err := readOpenVPN(server + line + "\n")

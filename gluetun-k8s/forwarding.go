@@ -107,7 +107,7 @@ func portHelp(o Observed) string {
 	switch {
 	case o.Config.forwards(): // it asks once when the tunnel is up, and never again
 		return fmt.Sprintf("have it ask again: juju run %s reconnect; why: %s", o.Name, itsLog(o))
-	case o.Config.Provider == "protonvpn" && o.Config.Type == "openvpn" && !strings.Contains(o.Secret["user"], "+pmp"): // whom its servers grant ports
+	case o.Config.Provider == "protonvpn" && o.Config.Type == "openvpn" && o.SecretErr == nil && !strings.Contains(o.Secret["user"], "+pmp"): // whom its servers grant ports
 		_, id := o.Config.secretOption()
 		return fmt.Sprintf("end the user with +pmp: juju update-secret %s user=<user>+pmp password=<password>", id)
 	case o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid():

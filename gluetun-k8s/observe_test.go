@@ -133,7 +133,7 @@ func TestObserveNamesTheGrant(t *testing.T) {
 	_, see := inPod(t, "nameserver 10.43.0.10\n", map[string]any{"vpn-provider": "nordvpn", "wireguard-private-key-secret": "secret:9m4e2mr0ui3e8a215n4g"})
 	err := see().SecretErr
 	assert.ErrorIs(t, err, errOperator)
-	assert.Equal(t, container, Reconcile(see()).Soon, "Juju tells nobody of a grant")
+	assert.Equal(t, container, Reconcile(see()).Soon.Container, "Juju tells nobody of a grant")
 	assert.EqualError(t, err, "cannot read wireguard-private-key-secret for vpn-provider=nordvpn: juju grant-secret secret:9m4e2mr0ui3e8a215n4g gluetun")
 
 	granted := t.TempDir()

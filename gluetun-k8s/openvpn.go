@@ -16,7 +16,7 @@ type ovpn struct {
 
 // readOpenVPN reads as gluetun does (internal/openvpn/extract): the first line of each kind counts, and a server is an address.
 func readOpenVPN(text string) (f ovpn, err error) {
-	if err := refusedLine(text); err != nil {
+	if err := refusedLines(text); err != nil {
 		return f, err
 	}
 	var host netip.Addr

@@ -1,55 +1,61 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// What gluetun does not know of an OpenVPN file it hands on to OpenVPN, which runs as root: what would run a program there, or lead its words
-// elsewhere than to gluetun, is refused, and so is what leaves everything in clear text. The names are of openvpn(8), 2.5 to 2.7.
+// What gluetun does not know of an OpenVPN file it hands on to OpenVPN, which is root: what would run a program there, or read and write
+// elsewhere, is refused, and so is what leaves everything in clear text. The names are of openvpn(8), 2.5 to 2.7.
 var (
-	running = []string{
+	unwanted = []string{
 		"script-security", "up", "down", "route-up", "route-pre-down", "ipchange", "tls-verify", "tls-crypt-v2-verify", "auth-user-pass-verify",
-		"learn-address", "client-connect", "client-disconnect", "client-crresponse", "plugin", "iproute", "dns-updown", "config",
-	}
-	leading = []string{
-		"management", "management-client", "daemon", "inetd", "log", "log-append", "syslog", "status", "writepid", "cd", "chroot",
+		"learn-address", "client-connect", "client-disconnect", "client-crresponse", "plugin", "engine", "providers", "pkcs11-providers", "iproute",
+		"dns-updown", "config", "management", "management-client", "daemon", "inetd", "log", "log-append", "syslog", "status", "writepid", "cd", "chroot",
 	}
 	ciphers = []string{"cipher", "data-ciphers", "data-ciphers-fallback", "ncp-ciphers"}
 )
 
-// refusedLine says which of them a file has.
-func refusedLine(text string) error {
-	inside := "" // of a file within the file
-	for line := range strings.Lines(text) {
-		words := optionOf(line)
+var errNested = errors.New("a file within it, such as that between <ca> and </ca>, has another one's end in it")
+
+// refusedLines says which of them a file has. Where OpenVPN may find another beginning or end of a file within the file than is found here, what
+// follows is judged, or all is refused.
+func refusedLines(text string) error {
+	var found []string
+	inside := ""
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		bare := strings.TrimSpace(line)
 		switch {
-		case len(words) == 0:
+		case inside != "" && bare == inside:
+			inside = ""
 			continue
+		case inside != "" && strings.Contains(line, "</"):
+			return errNested
 		case inside != "":
-			if words[0] == inside {
-				inside = ""
-			}
 			continue
-		case strings.HasPrefix(words[0], "<") && words[0] != "<connection>" && words[0] != "</connection>":
-			inside = "</" + words[0][1:]
+		case strings.HasPrefix(bare, "<") && strings.HasSuffix(bare, ">") && !strings.ContainsAny(bare, " \t/") && bare != "<connection>":
+			inside = "</" + bare[1:]
 			continue
 		}
-		var why string
-		switch {
-		case slices.Contains(running, words[0]):
-			why = "which has OpenVPN run a program or read another file"
-		case slices.Contains(leading, words[0]):
-			why = "by which gluetun would not hear what OpenVPN does"
-		case slices.Contains(ciphers, words[0]) && len(words) > 1 && slices.ContainsFunc(strings.Split(words[1], ":"), func(s string) bool { return s != "" && !algorithm(s) }):
-			why = "by which nothing may be encrypted"
-		default:
-			continue
+		words := optionOf(line)
+		if len(words) > 0 && !slices.Contains(found, words[0]) && (slices.Contains(unwanted, words[0]) || unencrypted(words)) {
+			found = append(found, words[0])
 		}
-		return fmt.Errorf("it has a line %s, %s: leave that line out", words[0], why)
 	}
-	return nil
+	if found == nil {
+		return nil
+	}
+	return fmt.Errorf("leave out what it has of %s: OpenVPN is root, and would run programs, read or write elsewhere, or encrypt nothing", strings.Join(found, ", "))
+}
+
+// unencrypted says whether a line would let OpenVPN go without a cipher. Those behind a question mark need not be there.
+func unencrypted(words []string) bool {
+	return len(words) > 1 && slices.Contains(ciphers, words[0]) && slices.ContainsFunc(strings.Split(words[1], ":"), func(s string) bool {
+		s = strings.TrimPrefix(s, "?")
+		return s != "" && !algorithm(s)
+	})
 }
 
 // optionOf is a line's option and what follows it, as OpenVPN reads them: indented or not, in quotes, with the two dashes of a command, or

@@ -55,7 +55,8 @@ func lasting(least, most time.Duration) func(string) bool {
 	}
 }
 
-// algorithm holds for a name of one, as OpenVPN has it. What leaves everything as it is has names as well: by "none" the tunnel is clear text.
+// algorithm holds for a name of one, as OpenVPN has it. Doing nothing has names as well: with the cipher "none" the tunnel is clear text, and with
+// that digest anybody can change what no cipher of its own protects.
 func algorithm(value string) bool {
 	return like(`(?i)[a-z0-9-]{1,20}`)(value) && !strings.EqualFold(value, "none") && !strings.Contains(strings.ToLower(value), "null")
 }

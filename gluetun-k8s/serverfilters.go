@@ -54,6 +54,14 @@ func (c Config) passes(s vpnServer) bool {
 	return !slices.ContainsFunc(c.filtered(), func(name string) bool { return !filters[name](s, c.Overrides[name]) })
 }
 
+// leftBy names the provider, and what has left out some of its servers.
+func (c Config) leftBy(names []string) string {
+	if len(names) == 0 {
+		return string(c.Provider)
+	}
+	return fmt.Sprintf("%s that %s leave", c.Provider, strings.Join(names, ", "))
+}
+
 // filteredOut is what is said where no server passes that the options leave.
 func (c Config) filteredOut(options []string, unit string) error {
 	app, _, _ := strings.Cut(unit, "/")
@@ -64,9 +72,5 @@ func (c Config) filteredOut(options []string, unit string) error {
 			mend = fmt.Sprintf("juju config %s openvpn-protocol=%s", app, map[string]string{"tcp": "udp", "udp": "tcp"}[c.Protocol])
 		}
 	}
-	of := string(c.Provider)
-	if len(options) > 0 {
-		of += " that " + strings.Join(options, ", ") + " leave"
-	}
-	return fmt.Errorf("no server of %s over %s has all of %s: %s, or choose another; see: juju run %s list-servers", of, c.Type, strings.Join(by, ", "), mend, unit)
+	return fmt.Errorf("no server of %s over %s has all of %s: %s, or choose another; see: juju run %s list-servers", c.leftBy(options), c.Type, strings.Join(by, ", "), mend, unit)
 }

@@ -217,8 +217,8 @@ func offered(c Config, all []vpnServer, unit string) error {
 		return c.filteredOut(used, unit)
 	}
 	if c.forwardingOnly() && !slices.ContainsFunc(left, func(s vpnServer) bool { return s.Forwards }) {
-		return fmt.Errorf("no server of %s that %s leave leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s and PORT_FORWARD_ONLY>, or choose another; see: juju run %s list-servers",
-			c.Provider, strings.Join(used, ", "), app, forwarding, unit)
+		return fmt.Errorf("no server of %s leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s and PORT_FORWARD_ONLY>, or choose another; see: juju run %s list-servers",
+			c.leftBy(append(used, c.filtered()...)), app, forwarding, unit)
 	}
 	return nil
 }

@@ -269,9 +269,9 @@ func TestTheHolderIsRefused(t *testing.T) {
 func TestATokenIsWaitedFor(t *testing.T) {
 	o := several(t)
 	o.Standby.Asked, o.Standby.Token = false, false
-	assert.Equal(t, container, Reconcile(o).Soon)
+	assert.Equal(t, container, Reconcile(o).Soon.Container)
 	o.Standby.Asked = true
-	assert.Equal(t, container, Reconcile(o).Soon)
+	assert.Equal(t, container, Reconcile(o).Soon.Container)
 	o.View.Network.Controllers = nil // so that nothing can be laid
 	assert.Empty(t, Reconcile(o).Soon)
 	assert.Empty(t, Reconcile(several(t)).Soon)

@@ -27,7 +27,7 @@ func tell(o Observed, data vpnk8slib.ProviderData, stays bool, d *hook.Desired) 
 		d.Forget = []string{vpnk8slib.KeyLabel(o.Broken)}
 	}
 	for _, c := range o.Consumers {
-		if stays && d.Soon != "" && o.Said[c.Relation] == nil {
+		if stays && d.Soon != (hook.Soon{}) && o.Said[c.Relation] == nil {
 			continue // it is new, and is told in a moment: by what is laid now its pod would be made twice
 		}
 		mine, err := told(o, data, stays, c)

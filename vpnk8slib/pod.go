@@ -44,6 +44,14 @@ func (p Pod) Holds() bool { return p.Guarded() || p.Patched && p.Closed }
 // Guarded says whether the guard of this pod stands.
 func (p Pod) Guarded() bool { return p.Agent != nil && p.Agent.Guard.Standing }
 
+// Lacks is what a guard that stands cannot do on this node's kernel; empty: nothing.
+func (p Pod) Lacks() string {
+	if !p.Guarded() || p.Agent.Guard.Raw {
+		return ""
+	}
+	return "the guard of this pod stands, but does not hold raw sockets: " + p.Agent.Guard.Error
+}
+
 // ReadPod looks at the network namespace of this process.
 func ReadPod() (Pod, error) {
 	v4, err := os.ReadFile("/proc/net/route")

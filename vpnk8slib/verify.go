@@ -83,8 +83,8 @@ func guardStands(p Pod) Finding {
 		return Finding{check, Fail, "no agent of this pod answers"}
 	case !p.Guarded():
 		return Finding{check, Fail, "the guard does not stand: " + p.Agent.Guard.Error}
-	case !p.Agent.Guard.Raw:
-		return Finding{check, Fail, "the guard stands, but does not hold raw sockets: " + p.Agent.Guard.Error}
+	case p.Lacks() != "":
+		return Finding{check, Fail, p.Lacks()}
 	}
 	dropped := uint64(0)
 	for _, n := range p.Agent.Guard.Dropped {

@@ -365,14 +365,14 @@ func TestSteadyHookKeepsTheBudget(t *testing.T) {
 // A check brings hooks, for as long as one asks for it, and is laid to rest once.
 func TestApplySoon(t *testing.T) {
 	pod := t.TempDir()
-	once := func(container string) (period string, steps []string) {
+	once := func(s Soon) (period string, steps []string) {
 		t.Helper()
 		juju(t, world(), "config-changed")
 		t.Setenv("JUJU_CHARM_DIR", pod)
 		r := &layers{recorder: busy(nil)}
 		env := r.env()
 		env.Pebble = func(string) (Pebble, error) { return r, nil }
-		require.NoError(t, Apply(t.Context(), env, Unit{App: "qbittorrent", Leader: true}, Desired{Soon: container, Status: Waiting("for an image")}))
+		require.NoError(t, Apply(t.Context(), env, Unit{App: "qbittorrent", Leader: true}, Desired{Soon: s, Status: Waiting("for an image")}))
 		if r.added != nil {
 			var l Layer
 			require.NoError(t, yaml.Unmarshal(r.added.LayerData, &l))
@@ -381,18 +381,20 @@ func TestApplySoon(t *testing.T) {
 		}
 		return period, done()
 	}
-	_, steps := once("")
+	_, steps := once(Soon{})
 	assert.Equal(t, []string{"status-set"}, steps, "nobody has asked")
-	period, steps := once("new")
+	period, steps := once(Soon{"new", "image"})
 	assert.Equal(t, "3s", period)
 	assert.Equal(t, []string{"plan", "status-set"}, steps)
 	long := time.Now().Add(-patience)
 	require.NoError(t, os.Chtimes(filepath.Join(pod, soonFile), long, long))
-	period, _ = once("new")
+	period, _ = once(Soon{"new", "image"})
 	assert.Equal(t, "30s", period, "it may never come")
-	period, _ = once("")
+	period, _ = once(Soon{"new", "grant"})
+	assert.Equal(t, "3s", period, "another wait")
+	period, _ = once(Soon{})
 	assert.Equal(t, "24h", period)
-	_, steps = once("")
+	_, steps = once(Soon{})
 	assert.Equal(t, []string{"status-set"}, steps, "and nothing is asked any more")
 }
 

@@ -18,7 +18,7 @@ type Desired struct {
 	Forget    []string                     // labels of secrets of this application that nobody is to read any more
 	Ports     []int                        // TCP; nil leaves them as they are
 	Again     string                       // the container whose Pebble brings another hook at once; empty: none
-	Soon      string                       // the container whose Pebble brings another hook every few seconds, until one leaves this empty
+	Soon      Soon                         // brings other hooks, until one leaves this empty
 	Status    Status
 	Trace     tracing.Receiver // who is told what this hook did; zero: nobody
 }

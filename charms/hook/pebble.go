@@ -134,29 +134,31 @@ func again(env Env, container string) error {
 
 const againNotice = "vpn.charmarr.io/again"
 
-// soonFile names the container whose Pebble brings hooks, as long as it does.
+// soonFile has the Soon by which hooks are brought, as long as they are, and is as old as the wait.
 const soonFile = ".soon"
 
-// patience is how long somebody waits who is about to be served. What takes longer may take for ever, and is asked for less often.
+// patience is how long somebody waits who is about to be served. What takes longer may take for ever.
 const patience = 2 * time.Minute
 
-// soon has a container's Pebble bring hooks one after the other, for what tells nobody when it has come. A check can send the notice
-// as well as we can. Nothing takes a check out of a plan again: one that is not needed any more is asked once a day, until the pod ends.
-func soon(env Env, container string) error {
+// soon has a container's Pebble bring hooks one after the other. A check can send the notice as well as we can. Nothing takes a check out of a
+// plan again: one that is not needed any more is asked once a day, until the pod ends.
+func soon(env Env, s Soon) error {
 	before, since, err := waiting()
 	if err != nil {
 		return fmt.Errorf("cannot read who brings other hooks: %w", err)
 	}
+	asked := s.Container + " " + s.For
 	period := "3s"
-	if !since.IsZero() && time.Since(since) > patience {
+	switch {
+	case s.Container == "" && before == "":
+		return nil
+	case s.Container == "":
+		s.Container, _, _ = strings.Cut(before, " ")
+		period = "24h"
+	case asked == before && time.Since(since) > patience:
 		period = "30s"
 	}
-	if container == "" {
-		if container, period = before, "24h"; container == "" {
-			return nil
-		}
-	}
-	p, err := env.Pebble(container)
+	p, err := env.Pebble(s.Container)
 	if errors.Is(err, errDown) {
 		return nil // its coming brings a hook as well
 	}
@@ -167,8 +169,8 @@ func soon(env Env, container string) error {
 	}
 	if err == nil && period == "24h" {
 		err = os.Remove(inPod(soonFile))
-	} else if err == nil && before != container {
-		err = os.WriteFile(inPod(soonFile), []byte(container), 0o600)
+	} else if err == nil && asked != before {
+		err = os.WriteFile(inPod(soonFile), []byte(asked), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot ask for other hooks: %w", err)
@@ -176,8 +178,8 @@ func soon(env Env, container string) error {
 	return nil
 }
 
-// waiting is the container whose Pebble brings other hooks, and since when; empty: none.
-func waiting() (container string, since time.Time, err error) {
+// waiting is what soonFile has, and since when; empty: nobody waits.
+func waiting() (asked string, since time.Time, err error) {
 	text, err := os.ReadFile(inPod(soonFile))
 	if err == nil {
 		var info fs.FileInfo

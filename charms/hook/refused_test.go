@@ -45,7 +45,7 @@ func TestApplyTellsWhatAPolicyRefuses(t *testing.T) {
 			after := juju(t, world(), "config-changed")
 			d := everything()
 			if test.step != "apply-template" {
-				d.Soon = "new" // as where something is waited for that may be what is refused: a hook every three seconds for nothing
+				d.Soon = Soon{"new", "image"} // as where something is waited for that may be what is refused: a hook every three seconds for nothing
 			}
 			require.NoError(t, Apply(t.Context(), busy(map[int]error{number(test.step): test.how}).env(), Unit{App: "qbittorrent", Leader: true}, d))
 			assert.Equal(t, test.steps, done())
@@ -109,7 +109,7 @@ func TestApplyGoesOnWithoutATrial(t *testing.T) {
 		t.Run(test.summary, func(t *testing.T) {
 			after := juju(t, world(), "config-changed")
 			d := everything()
-			d.Protect, d.Soon, d.Status = protect, "new", test.why
+			d.Protect, d.Soon, d.Status = protect, Soon{"new", "image"}, test.why
 			require.NoError(t, Apply(t.Context(), busy(test.fail).env(), Unit{App: "qbittorrent", Leader: true}, d))
 			assert.Equal(t, test.steps, done(), "no check that brings a hook every few seconds is laid")
 			m := after()

@@ -53,7 +53,7 @@ func TestSeeVPN(t *testing.T) {
 			assert.Contains(t, d.Status.Message, test.why)
 			assert.Equal(t, Stopped, d.Workloads[0].Mode)
 			assert.Empty(t, d.Release)
-			assert.Equal(t, unreachable(test.err) && test.u.Leader && !test.u.Leaving(), d.Soon == "app", "nobody tells of its coming back")
+			assert.Equal(t, unreachable(test.err) && test.u.Leader && !test.u.Leaving(), d.Soon.Container == "app", "nobody tells of its coming back")
 		})
 	}
 }

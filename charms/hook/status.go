@@ -74,23 +74,26 @@ func Laid(planned error) (gate Gate, instead Status) {
 	return Gate{trial.Held, why}, why
 }
 
-// Trying is the container whose Pebble is to bring hooks while an image is tried, of which nobody tells when it has ended; empty where
-// none is.
-func Trying(planned error, container string) string {
+// Soon is the container whose Pebble brings another hook every few seconds, for what nobody tells of. What takes longer than a moment is asked
+// for less often; For names it, so that another one is waited for anew.
+type Soon struct{ Container, For string }
+
+// Trying has hooks brought while an image is tried, of which nobody tells when it has ended.
+func Trying(planned error, container string) Soon {
 	var trial *vpnk8slib.TrialError
 	if errors.As(planned, &trial) && trial.Why == "" {
-		return container
+		return Soon{container, "image"}
 	}
-	return ""
+	return Soon{}
 }
 
-// Unanswered is the container whose Pebble is to bring hooks while the Kubernetes API server does not answer: nobody tells of its coming
-// back, nor of the operator's opening the way to it.
-func Unanswered(err error, container string) string {
+// Unanswered has hooks brought while the Kubernetes API server does not answer: nobody tells of its coming back, nor of the operator's opening
+// the way to it.
+func Unanswered(err error, container string) Soon {
 	if unreachable(err) {
-		return container
+		return Soon{container, "answer"}
 	}
-	return ""
+	return Soon{}
 }
 
 // Up is open while the container's Pebble answers.

@@ -297,8 +297,8 @@ func (v VPN) notes(c vpnk8slib.Client) (notes []string) {
 	if v.Link.Err == nil && v.WantPort && v.Link.Gateway.VPNConnected && v.Link.Gateway.Port == nil {
 		notes = append(notes, "no port leads here yet; "+v.look(c))
 	}
-	if v.Pod.Guarded() && !v.Pod.Agent.Guard.Raw {
-		notes = append(notes, "the guard of this pod holds no raw sockets: "+v.Pod.Agent.Guard.Error)
+	if lacks := v.Pod.Lacks(); lacks != "" {
+		notes = append(notes, lacks)
 	}
 	if v.Pod.Agent != nil && v.Pod.Agent.Names != "" {
 		notes = append(notes, "this pod finds no names: "+v.Pod.Agent.Names)

@@ -56,8 +56,8 @@ func TestVPNDesired(t *testing.T) {
 			v.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Names: "cannot resolve names at 127.0.0.1:4793: address already in use"}
 		}, mode: hook.Running, kind: "active", message: way + "; this pod finds no names: cannot resolve names at 127.0.0.1:4793: address already in use"},
 		{summary: "its kernel holds no raw sockets", change: func(_ *hook.Unit, v *hook.VPN) {
-			v.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Error: "it has no netfilter egress hook"}}
-		}, mode: hook.Running, kind: "active", message: way + "; the guard of this pod holds no raw sockets: it has no netfilter egress hook"},
+			v.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Error: "this node's kernel has no netfilter egress hook"}}
+		}, mode: hook.Running, kind: "active", message: way + "; the guard of this pod stands, but does not hold raw sockets: this node's kernel has no netfilter egress hook"},
 		{summary: "another unit leads", change: func(u *hook.Unit, _ *hook.VPN) { u.Leader = false }, mode: hook.Stopped, kind: "waiting", message: "juju scale-application app 1"},
 		{summary: "the charm's own gate is closed: a running workload goes on", gate: hook.Gate{Closed: true, Why: hook.Blocked("mend this")}, mode: hook.AsIs, kind: "blocked", message: "mend this"},
 		{summary: "an option is refused: a running workload goes on", change: func(_ *hook.Unit, v *hook.VPN) { v.OptionsErr = errors.New("cannot use option web-port") },
@@ -331,7 +331,7 @@ func TestVPNImages(t *testing.T) {
 			v.View.Trials.Settings, v.View.Trials.Containers = settings, names
 			test.change(&v)
 			d := v.Desired(u, sleeper, true)
-			assert.Equal(t, "app", d.Soon, "nobody tells what becomes of a pod that is made now")
+			assert.Equal(t, "app", d.Soon.Container, "nobody tells what becomes of a pod that is made now")
 			if test.why != "" {
 				for _, s := range d.Protect {
 					if s.Apply.Kind == "Pod" {

@@ -59,11 +59,13 @@ func newStage(t *testing.T) *stage {
 var rules = overlay.Guard{
 	Device: "eth0", Overlay: "vxlan0",
 	Cluster: []netip.Prefix{netip.MustParsePrefix("10.42.0.0/16"), netip.MustParsePrefix("10.43.0.0/16"), netip.MustParsePrefix("fd42::/48")},
-	Outside: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.9:443"), netip.MustParseAddrPort("198.18.98.1:443"), netip.MustParseAddrPort("198.18.98.2:443")},
-	Streams: []netip.AddrPort{netip.MustParseAddrPort("198.18.98.1:443")}, Datagrams: []netip.AddrPort{netip.MustParseAddrPort("198.18.98.2:443")},
-	Gateways: []netip.Addr{netip.MustParseAddr("198.18.99.1")},
-	Port:     4790,
-	Inbound:  []uint16{8080},
+	Outside: []netip.AddrPort{netip.MustParseAddrPort("10.44.0.9:443"), netip.MustParseAddrPort("198.18.98.1:443"), netip.MustParseAddrPort("198.18.98.2:443"),
+		netip.MustParseAddrPort("198.18.98.3:443")},
+	Streams:   []netip.AddrPort{netip.MustParseAddrPort("198.18.98.1:443"), netip.MustParseAddrPort("198.18.98.3:443")},
+	Datagrams: []netip.AddrPort{netip.MustParseAddrPort("198.18.98.2:443"), netip.MustParseAddrPort("198.18.98.3:443")},
+	Gateways:  []netip.Addr{netip.MustParseAddr("198.18.99.1")},
+	Port:      4790,
+	Inbound:   []uint16{8080},
 }
 
 func (s *stage) guard(g overlay.Guard) {
@@ -305,27 +307,33 @@ func TestWhatMayLeave(t *testing.T) {
 // What is there by one protocol is spoken to by no other.
 func TestByWhichProtocol(t *testing.T) {
 	s := newStage(t)
-	send := func(by func(uint16, func(uintptr) error) send, to string) {
-		require.NoError(t, s.pod.Do(t, func() error { return by(443, nil)(netip.MustParseAddr(to)) }))
+	to443 := map[string]send{"tcp": tcp(443, nil), "udp": udp(443, nil)}
+	say := func(by, to string) {
+		require.NoError(t, s.pod.Do(t, func() error { return to443[by](netip.MustParseAddr(to)) }))
 	}
 	for _, to := range []string{"198.18.98.1", "198.18.98.2"} {
-		send(tcp, to)
-		send(udp, to)
+		say("tcp", to)
+		say("udp", to)
 	}
 	require.Positive(t, s.counted.Until("198.18.98.1"), "without the guard")
 	require.Positive(t, s.counted.Until("198.18.98.2"), "without the guard")
 	s.guard(rules)
 	before := s.dropped()[guard.Out]
 	streams, datagrams := s.counted.Of("198.18.98.1"), s.counted.Of("198.18.98.2")
-	send(udp, "198.18.98.1")
-	send(tcp, "198.18.98.2")
+	say("udp", "198.18.98.1")
+	say("tcp", "198.18.98.2")
 	assert.Equal(t, streams, s.counted.Of("198.18.98.1"))
 	assert.Equal(t, datagrams, s.counted.Of("198.18.98.2"))
 	assert.Greater(t, s.dropped()[guard.Out], before)
-	send(tcp, "198.18.98.1")
-	send(udp, "198.18.98.2")
+	say("tcp", "198.18.98.1")
+	say("udp", "198.18.98.2")
 	assert.Greater(t, s.counted.Of("198.18.98.1"), streams)
 	assert.Greater(t, s.counted.Of("198.18.98.2"), datagrams)
+	for by := range to443 {
+		both := s.counted.Of("198.18.98.3")
+		say(by, "198.18.98.3")
+		assert.Greater(t, s.counted.Of("198.18.98.3"), both, "who is there by both, by %s", by)
+	}
 }
 
 // listen answers inside the pod.

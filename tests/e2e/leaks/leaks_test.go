@@ -183,11 +183,13 @@ func summary(records []Record) string {
 // nothing lets time pass in which nothing of what the workload goes on sending arrives anywhere.
 func (s *stage) nothing(way string, d time.Duration) {
 	s.Helper()
-	before := s.counts(s.client())
+	before, sent := s.counts(s.client()), 0
 	s.pass(d)
 	for kind, now := range s.counts(s.client()) {
 		assert.Equal(s, before[kind].Arrived, now.Arrived, "%s goes on %s", kind, way)
+		sent += max(now.Sent-before[kind].Sent, 0) + now.Also - before[kind].Also
 	}
+	assert.Positive(s, sent, "nothing was sent meanwhile")
 }
 
 // pass lets time pass in which the workload goes on sending.
@@ -324,13 +326,19 @@ setsid -f "${command[@]}" >/dev/null 2>&1 </dev/null`
 func (s *stage) open() {
 	s.Helper()
 	before := s.dropped()
+	s.led()
+	for kind, n := range s.dropped() {
+		assert.Greater(s, n, before[kind], "the guard is not asked: of %s", kind)
+	}
+}
+
+// led leads the client's pod out of its own interface, and looks at nothing.
+func (s *stage) led() {
+	s.Helper()
 	back, err := s.Astray(s.Context(), s.client())
 	require.NoError(s, err)
 	s.pass(3 * time.Second)
 	require.NoError(s, back())
-	for kind, n := range s.dropped() {
-		assert.Greater(s, n, before[kind], "the guard is not asked: of %s", kind)
-	}
 }
 
 // gateway runs a command in the gateway pod's network, as root.

@@ -60,8 +60,9 @@ func (s *stage) peered() {
 	s.inside("nft", "add table ip peer; add counter ip peer tried; add chain ip peer out { type filter hook postrouting priority 299; }; "+
 		"add rule ip peer out ip daddr "+peerAddress+" oifname eth0 counter name tried")
 	defer s.inside("nft", "delete", "table", "ip", "peer")
+	s.open()
 	require.NoError(s, world.Until(s.Context(), 90*time.Second, func() string { // each time it waits twice as long as before
-		s.open()
+		s.led()
 		if strings.Contains(s.out(s.client(), "nft", "list", "counter", "ip", "peer", "tried"), "packets 0 ") {
 			return "qBittorrent has not tried to answer its peer beside the tunnel"
 		}

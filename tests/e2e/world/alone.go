@@ -48,7 +48,7 @@ func (w World) astray(ctx context.Context, pod, priority string) (back func() er
 		_, err := w.Lab(ctx, "exec", "--pod", pod, "--", "sh", "-euc", script, priority)
 		return err
 	}
-	err = inside(`ip link del vxlan0
+	err = inside(`ip link del vxlan0 || ! ip link show vxlan0 2>/dev/null # just now nobody may have made it again
 ip route replace default via 10.42.0.1 dev eth0
 ip -6 route replace default via fd42::1 dev eth0 metric 3
 ip route replace default via 10.42.0.1 dev eth0 table 99

@@ -59,7 +59,7 @@ const (
 
 // ErrNoEgress: this kernel has no hook where an interface takes packets, so that raw sockets are not held. What the guard can do without is
 // done.
-var ErrNoEgress = errors.New("this node's kernel cannot hold raw sockets: it has no netfilter egress hook, as 5.16 and newer have with CONFIG_NETFILTER_EGRESS")
+var ErrNoEgress = errors.New("this node's kernel has no netfilter egress hook, as 5.16 and newer have with CONFIG_NETFILTER_EGRESS")
 
 // Install lays the guard in the network namespace that this process is in, in the place of what an earlier one laid, in one
 // transaction; its counters go on. The error is ErrNoEgress where it stands without its second chain.
@@ -324,11 +324,11 @@ func (t *transaction) out(table *nftables.Table) map[byte][]nft.Words {
 		for _, kind := range []struct {
 			set      string
 			protocol byte
-			not      []netip.AddrPort
-		}{{"datagrams", unix.IPPROTO_UDP, t.Streams}, {"streams", unix.IPPROTO_TCP, t.Datagrams}} {
+			own, not []netip.AddrPort // who is in both is spoken to by both
+		}{{"datagrams", unix.IPPROTO_UDP, t.Datagrams, t.Streams}, {"streams", unix.IPPROTO_TCP, t.Streams, t.Datagrams}} {
 			var services []nftables.SetElement
 			for _, s := range t.Outside {
-				if f.Has(s.Addr()) && !slices.Contains(kind.not, s) {
+				if f.Has(s.Addr()) && (slices.Contains(kind.own, s) || !slices.Contains(kind.not, s)) {
 					services = append(services, nft.Service(s))
 				}
 			}
