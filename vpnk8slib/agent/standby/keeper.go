@@ -320,10 +320,13 @@ func (k *Keeper) giveBack() {
 	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, err := k.api.write(ctx, rule, held, "", overlay.Held{}, time.Now())
-	for errors.Is(err, errConflict) { // the charm has written it, or a renewal that was not answered
-		if held, err = k.api.read(ctx, rule); err == nil && held.holder == self {
-			_, err = k.api.write(ctx, rule, held, "", overlay.Held{}, time.Now())
+	var err error
+	for held.holder == self {
+		if _, err = k.api.write(ctx, rule, held, "", overlay.Held{}, time.Now()); !errors.Is(err, errConflict) {
+			break
+		}
+		if held, err = k.api.read(ctx, rule); err != nil { // the charm has written it, or a renewal that was not answered
+			break
 		}
 	}
 	if err != nil {

@@ -88,8 +88,8 @@ table inet uplink {
     iifname pods0 ip daddr { {{.World}}, {{.Probes}} } add @pod4 { ip daddr }
     iifname pods0 ip6 daddr {{.World6}} add @pod6 { ip6 daddr }
   }
-  # Who sent what leaves the node outside a VPN's own connection (to the server something else may go as well), before its address is translated: by the address that it says, which may
-  # be a tunnel's or an overlay's. The node's own are left out.
+  # Who sent what leaves the node outside a VPN's own connection (to the server something else may go as well), before its address is
+  # translated: by the address that it says, which may be a tunnel's or an overlay's. The node's own are left out.
   set from4 { type ipv4_addr . ipv4_addr; flags dynamic; size 1048576; counter; }
   set from6 { type ipv6_addr . ipv6_addr; flags dynamic; size 1048576; counter; }
   chain from {
