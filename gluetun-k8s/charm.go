@@ -31,6 +31,7 @@ type Observed struct {
 	Container   hook.Seen
 	LetOut      string // what gluetun's firewall lets go beside the tunnel, as it runs; empty: it does not
 	Tunnel      Tunnel
+	Says        ofTunnel // to the other units, where it has the tunnel
 	NoWireGuard bool     // the kernel of this node has no WireGuard, and gluetun could use no other
 	Shared      []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
 	Consumers   []vpnk8slib.Consumer
@@ -124,18 +125,17 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	}
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
-		now := time.Now()
-		o.Tunnel.Handshake = handshake(o.Pod.Agent, now)
-		if up, known := o.Container.Checks[tunnelCheck]; known && !up && !o.Tunnel.Up {
-			if o.Tunnel.Down, err = o.downSince(now); err != nil {
-				return o, err
-			}
-		}
+		o.Tunnel.Handshake = handshake(o.Pod.Agent, time.Now())
 		o.Server.Country = country(o)
 	}
 	if !o.Tunnel.Up && !o.elsewhere() { // nor is gluetun's being started again
 		o.Tunnel.Refused = refusedLogin(env, o)
 	}
+	before, err := o.saidBefore()
+	if err != nil {
+		return o, err
+	}
+	o.Says = o.says(before, time.Now())
 	if o.Leader && (unsettled(o) != nil || o.silent() || held(plans(o, published(o), new(hook.Desired)))) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
 	}
@@ -237,6 +237,7 @@ func Reconcile(o Observed) hook.Desired {
 	if len(o.Standby.Units) > 0 && !o.Standby.Token && len(d.Protect) > 0 && !held(planned) { // it comes in a moment, and nothing tells of it
 		d.Soon = hook.Soon{Container: container, For: "token"}
 	}
+	d.Soon = cmp.Or(d.Soon, unturned(o))
 	d.Workloads = []hook.Workload{w}
 	return d
 }

@@ -17,19 +17,22 @@ import (
 // heldKey is the key in that databag.
 const heldKey = "held"
 
-// sooner is how long before the Lease that unit may know that its tunnel is down. What the Lease says later counts.
-const sooner = 20 * time.Second
-
-// saidByHolder is what a unit says of the tunnel that it has. Of the ports the Lease tells as well, of the address nobody else.
+// saidByHolder is what a unit says of the tunnel that it has: of the address that the world sees, and of an account that is refused, nobody
+// else tells; the rest the Lease tells as well. Either may know it seconds before the other: what is so since later counts, by the clock of
+// that unit, which wrote both.
 type saidByHolder struct {
-	Pod  netip.Addr `json:"pod"` // in which it was said: what an earlier pod of the unit said is void
-	Exit netip.Addr `json:"exit,omitzero"`
-	// Down is when nothing came back through the tunnel: its Pebble knows seconds before the Lease says so, and a change brings it a hook.
-	Down time.Time `json:"down,omitzero"`
-	// Refused is that the provider does not take the account.
-	Refused bool                     `json:"refused,omitempty"`
-	Ports   map[string]overlay.Lease `json:"ports,omitempty"`
-	Since   time.Time                `json:"since,omitzero"` // when the ports became these
+	Pod netip.Addr `json:"pod"` // in which it was said: what an earlier pod of the unit said is void
+	ofTunnel
+	Ports map[string]overlay.Lease `json:"ports,omitempty"`
+	Since time.Time                `json:"since,omitzero"` // when the ports became these
+}
+
+// ofTunnel is how the tunnel is.
+type ofTunnel struct {
+	Up      bool       `json:"up"`
+	Turned  time.Time  `json:"turned,omitzero"` // since when; zero: it was neither yet
+	Exit    netip.Addr `json:"exit,omitzero"`
+	Refused bool       `json:"refused,omitempty"` // the provider does not take the account
 }
 
 // say adds what this unit says to the others: nothing where it is known to stand by, or alone.
@@ -41,9 +44,7 @@ func (o Observed) say(d *hook.Desired) {
 	text := ""
 	if p.Active {
 		g := o.Pod.Agent.Gateway
-		said := saidByHolder{
-			Pod: o.Pod.Address, Exit: o.Tunnel.Seen, Down: o.Tunnel.Down, Refused: o.Tunnel.Refused, Ports: maps.Clone(g.Ports), Since: g.Since,
-		}
+		said := saidByHolder{Pod: o.Pod.Address, ofTunnel: o.Says, Ports: maps.Clone(g.Ports), Since: g.Since}
 		for name, l := range said.Ports { // without what every renewal changes, and every client
 			l.Until, l.Client = time.Time{}, netip.Addr{}
 			said.Ports[name] = l
@@ -60,19 +61,34 @@ func (o Observed) say(d *hook.Desired) {
 	}
 }
 
-// downSince is when this unit said first that its tunnel is down: said anew in each hook it would bring the others one each time.
-func (o Observed) downSince(now time.Time) (time.Time, error) {
+// saidBefore is what this unit said last of the tunnel in this pod.
+func (o Observed) saidBefore() (last ofTunnel, err error) {
 	for _, id := range o.Peers {
 		databag, err := hook.UnitSays(id, o.Name)
 		if err != nil {
-			return now, err
+			return last, err
 		}
 		var said saidByHolder
-		if json.Unmarshal([]byte(databag[heldKey]), &said) == nil && said.Pod == o.Pod.Address && !said.Down.IsZero() {
-			return said.Down, nil
+		if json.Unmarshal([]byte(databag[heldKey]), &said) == nil && said.Pod == o.Pod.Address {
+			last = said.ofTunnel
 		}
 	}
-	return now, nil
+	return last, nil
+}
+
+// says is what this unit says of its tunnel now. It is down when Pebble's check says so as well: one look in vain is no change. What was said
+// before has the time at which it became so: said anew in each hook, it would bring the others one each time.
+func (o Observed) says(before ofTunnel, now time.Time) ofTunnel {
+	up, known := o.Container.Checks[tunnelCheck]
+	if !o.Tunnel.Up && (!known || up) {
+		before.Refused = o.Tunnel.Refused
+		return before
+	}
+	said := ofTunnel{Up: o.Tunnel.Up, Turned: now.UTC(), Exit: o.Tunnel.Seen, Refused: o.Tunnel.Refused}
+	if said.Up == before.Up && !before.Turned.IsZero() {
+		said.Turned = before.Turned
+	}
+	return said
 }
 
 // hear takes what the unit that has the tunnel says of it, where that is another one.
@@ -98,13 +114,15 @@ func (o *Observed) heard(text string) {
 	if json.Unmarshal([]byte(text), &said) != nil || said.Pod != p.Held.Pod {
 		return
 	}
-	switch {
-	case !p.Held.Tunnel:
-		o.Tunnel.Refused = said.Refused
-	case time.Since(said.Down) < sooner:
-		o.Tunnel, o.Pod.Agent.Gateway.Tunnel = Tunnel{}, false
-	default:
+	up := p.Held.Tunnel
+	if said.Turned.After(p.Held.Turned) {
+		up = said.Up
+	}
+	o.Tunnel, o.Pod.Agent.Gateway.Tunnel = Tunnel{Up: up}, up
+	if up {
 		o.Tunnel.Seen = said.Exit
+	} else {
+		o.Tunnel.Refused = said.Refused
 	}
 	if said.Since.After(p.Held.Since) { // the Lease has been read a moment before
 		o.Pod.Agent.Gateway.Ports = said.Ports

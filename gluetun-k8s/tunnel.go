@@ -24,7 +24,6 @@ type Tunnel struct {
 	Seen    netip.Addr // what the world sees, as gluetun asked it once
 	Country string     // that it sees it in, in somebody else's words
 	Refused bool       // it is not up, because the provider does not take the account
-	Down    time.Time  // when it was found down, by Pebble's check as well; zero: it was not
 	Handshake
 }
 

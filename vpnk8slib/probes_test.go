@@ -57,8 +57,7 @@ func TestWhatComesBackIsAnAnswer(t *testing.T) {
 		t.Run(loopback, func(t *testing.T) {
 			stun, err := net.ListenPacket("udp", net.JoinHostPort(loopback, "0"))
 			require.NoError(t, err)
-			t.Cleanup(func() { _ = stun.Close() })
-			go func() {
+			go func() { // until it is closed
 				buf := make([]byte, 100)
 				for {
 					n, from, err := stun.ReadFrom(buf)
@@ -78,11 +77,13 @@ func TestWhatComesBackIsAnAnswer(t *testing.T) {
 				require.NoError(t, err)
 				return said
 			}
-			assert.Equal(t, "seen as "+loopback, ask(question("udp", netip.MustParseAddrPort(stun.LocalAddr().String()), false)))
+			stuns := netip.MustParseAddrPort(stun.LocalAddr().String())
+			assert.Equal(t, "seen as "+loopback, ask(question("udp", stuns, false)))
 			assert.Equal(t, "a connection with "+at.String(), ask(connection("tcp", at, false)))
 			require.NoError(t, web.Close())
+			require.NoError(t, stun.Close())
 			assert.Equal(t, "a refusal of "+at.String(), ask(connection("tcp", at, false)))
-			assert.Equal(t, "a refusal of "+at.String(), ask(question("udp", at, false)))
+			assert.Equal(t, "a refusal of "+stuns.String(), ask(question("udp", stuns, false)))
 		})
 	}
 }

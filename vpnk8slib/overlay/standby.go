@@ -41,9 +41,10 @@ func (s Standby) Check() error {
 type Held struct {
 	Pod     netip.Addr                `json:"pod,omitzero"`      // its address
 	Tunnel  bool                      `json:"tunnel"`            // packets come back through it
+	Turned  time.Time                 `json:"turned,omitzero"`   // since when they do, or do not, by the holder's clock: of two reports the later one counts
 	Clients map[netip.Addr]netip.Addr `json:"clients,omitempty"` // the pods of clients
 	Ports   map[string]Lease          `json:"ports,omitempty"`   // by the name of the block that wants one
-	Since   time.Time                 `json:"since,omitzero"`    // when the ports became these, by the holder's clock: of two reports the later one counts
+	Since   time.Time                 `json:"since,omitzero"`    // when the ports became these, likewise
 }
 
 // StandbyState is how one of several units stands.

@@ -12,7 +12,10 @@ import (
 func (k *Keeper) Held() overlay.Held {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	held := overlay.Held{Tunnel: k.Tunnel()}
+	if up := k.Tunnel(); up != k.through {
+		k.through, k.turning = up, time.Now().UTC()
+	}
+	held := overlay.Held{Tunnel: k.through, Turned: k.turning}
 	held.Ports, held.Since = k.told()
 	if k.wire != nil {
 		held.Pod = k.wire.At.Addr()

@@ -53,6 +53,8 @@ type Keeper struct {
 	met     time.Time // when anything new was heard
 	led     time.Time // when it was seen to what is forwarded
 	talks   map[netip.Addr]*talk
+	through bool              // packets came back when that was told last
+	turning time.Time         // since when it is so; zero: since the beginning
 	ports   map[string]uint16 // as they were told last
 	since   time.Time         // when they became these
 }
