@@ -237,7 +237,6 @@ func Reconcile(o Observed) hook.Desired {
 	if len(o.Standby.Units) > 0 && !o.Standby.Token && len(d.Protect) > 0 && !held(planned) { // it comes in a moment, and nothing tells of it
 		d.Soon = hook.Soon{Container: container, For: "token"}
 	}
-	d.Soon = cmp.Or(d.Soon, unturned(o))
 	d.Workloads = []hook.Workload{w}
 	return d
 }
@@ -322,6 +321,8 @@ func refused(o Observed, option string) bool {
 func patched(o Observed) hook.Gate {
 	guarded := o.Config.RoutingMethod != vpnk8slib.Overlay || o.Pod.Guarded()
 	switch agent := o.Pod.Agent; {
+	case agent == nil && o.Pod.Overlay && o.Config.RoutingMethod == vpnk8slib.Overlay:
+		return hook.Gate{Closed: true, Why: hook.Waiting("the agent of this pod does not answer")}
 	case agent != nil && !guarded:
 		return hook.Gate{Closed: true, Why: hook.Waiting("the guard of this pod does not stand: " + agent.Guard.Error)}
 	case agent != nil && !o.Pod.Overlay && agent.Gateway != nil && agent.Gateway.Error != "":

@@ -25,7 +25,7 @@ type Config struct {
 	Hostnames       places                   `json:"server-hostnames"`
 	ProbeTargets    targets                  `json:"probe-targets" validate:"min=1"`
 	Resolvers       resolvers                `json:"dns-resolvers" validate:"min=1"`
-	PortServer      server                   `json:"nat-pmp-server"` // zero: the provider's
+	PortServer      granter                  `json:"nat-pmp-server"` // zero: the provider's
 	DNSOverTLS      bool                     `json:"dns-over-tls"`
 	Overrides       overrides                `json:"custom-overrides"`
 	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs"`                          // empty: discovered

@@ -181,8 +181,11 @@ func listens(w protocol) string {
 func granted(p provider, w protocol) string {
 	switch {
 	case w.grants.IsValid():
+		if w.grants == theRouter.Addr {
+			return "by NAT-PMP of the tunnel's router"
+		}
 		return fmt.Sprintf("by NAT-PMP of %s", w.grants)
-	case w.server || p.wireguard.grants.IsValid():
+	case w.server:
 		return "by NAT-PMP of `nat-pmp-server`, if it has one"
 	case p.told:
 		return p.forwards + ", with `" + forwarding + "`"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,6 +13,35 @@ import (
 // Ports of the provider's are granted by NAT-PMP, by which the agent asks for them; or gluetun has them granted, by what is particular to a
 // provider and needs its credentials, and tells the agent which. That it does so it is told by a setting of its own: it makes it choose
 // other servers and start again, which is not a consumer's to bring about.
+
+// granter is who grants ports by NAT-PMP: an address in the tunnel, or 0.0.0.0 for the router of a tunnel over OpenVPN, which is another one for
+// each server.
+type granter struct{ netip.Addr }
+
+// theRouter is that one, and what it is called in the option.
+var theRouter = granter{netip.IPv4Unspecified()}
+
+const routersName = "gateway"
+
+// UnmarshalText reads an address, or its name; an empty text is none.
+func (g *granter) UnmarshalText(text []byte) error {
+	if string(text) == routersName {
+		*g = theRouter
+		return nil
+	}
+	if err := g.Addr.UnmarshalText(text); err != nil || *g == theRouter || g.Zone() != "" {
+		*g = granter{}
+		return errors.New("set an address in the tunnel, such as 10.2.0.1, or over OpenVPN " + routersName)
+	}
+	return nil
+}
+
+func (g granter) String() string {
+	if g == theRouter {
+		return routersName
+	}
+	return g.Addr.String()
+}
 
 // forwarding is gluetun's name of that setting.
 const forwarding = "VPN_PORT_FORWARDING"
@@ -71,7 +101,7 @@ func forwardingWith(c Config) string {
 	case off(c.Overrides[forwarding]):
 	case !c.provider().told && c.protocol().grants.IsValid():
 		return fmt.Sprintf("vpn-provider=%s, which grants ports without it", c.Provider)
-	case !c.provider().told && c.provider().wireguard.grants.IsValid(), c.Provider == "custom":
+	case c.Provider == "custom":
 		return fmt.Sprintf("vpn-provider=%s over %s; where NAT-PMP is spoken, nat-pmp-server says by whom", c.Provider, c.Type)
 	case !c.provider().told:
 		return fmt.Sprintf("vpn-provider=%s, which gluetun asks for none", c.Provider)
@@ -110,6 +140,8 @@ func portHelp(o Observed) string {
 	case o.Config.Provider == "protonvpn" && o.Config.Type == "openvpn" && o.SecretErr == nil && !strings.Contains(o.Secret["user"], "+pmp"): // whom its servers grant ports
 		_, id := o.Config.secretOption()
 		return fmt.Sprintf("end the user with +pmp: juju update-secret %s user=<user>+pmp password=<password>", id)
+	case o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid() && o.Config.Type == "openvpn":
+		return fmt.Sprintf("choose servers that grant them: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
 	case o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid():
 		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
 	}

@@ -36,7 +36,7 @@ func health(c Config) map[string]string {
 	}
 }
 
-func joined(list targets, text func(netip.AddrPort) string) string {
+func joined[T any](list []T, text func(T) string) string {
 	var out []string
 	for _, a := range list {
 		out = append(out, text(a))

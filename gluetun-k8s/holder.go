@@ -35,6 +35,17 @@ type ofTunnel struct {
 	Refused bool       `json:"refused,omitempty"` // the provider does not take the account
 }
 
+// sooner is how long before the Lease a unit may know that its tunnel is down. One whose hooks have ended since cannot say that it is up again.
+const sooner = 10 * time.Second
+
+// counts says whether it is newer than what the Lease says. An agent that has found the tunnel up, and does not say when, is older than this.
+func (t ofTunnel) counts(p overlay.StandbyState) bool {
+	if p.Held.Tunnel && p.Held.Turned.IsZero() {
+		return false
+	}
+	return t.Turned.After(p.Held.Turned) && (t.Up || p.Renewed.Sub(t.Turned) < sooner)
+}
+
 // say adds what this unit says to the others: nothing where it is known to stand by, or alone.
 func (o Observed) say(d *hook.Desired) {
 	p := o.place()
@@ -115,7 +126,7 @@ func (o *Observed) heard(text string) {
 		return
 	}
 	up := p.Held.Tunnel
-	if said.Turned.After(p.Held.Turned) {
+	if said.counts(*p) {
 		up = said.Up
 	}
 	o.Tunnel, o.Pod.Agent.Gateway.Tunnel = Tunnel{Up: up}, up

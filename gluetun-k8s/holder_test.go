@@ -94,6 +94,7 @@ func TestWhoeverTellsFirst(t *testing.T) {
 		holder.Says = holder.says(holder.Says, at(second))
 	}
 	lease := heldBySecond
+	lease.Held.Turned = at(0)
 	told := func() bool {
 		t.Helper()
 		o, p := several(t), lease
@@ -125,6 +126,18 @@ func TestWhoeverTellsFirst(t *testing.T) {
 	assert.False(t, told(), "what was said is older")
 	lease.Held.Tunnel, lease.Held.Turned = true, at(21)
 	assert.True(t, told())
+
+	lease.Renewed = at(26)
+	hook(25, false, false)
+	assert.False(t, told())
+	lease.Renewed = at(35)
+	assert.True(t, told(), "its hooks do not come, and its agent says otherwise since")
+	hook(36, true, true)
+	lease.Held.Tunnel, lease.Held.Turned = false, time.Time{}
+	assert.True(t, told(), "an agent that has begun anew does not know yet")
+	hook(37, false, false)
+	lease.Held.Tunnel, lease.Renewed = true, at(38) // and zero
+	assert.True(t, told(), "an agent that does not say since when is an older one")
 }
 
 // What this unit has said before counts in its pod alone.
@@ -132,19 +145,23 @@ func TestSaidBefore(t *testing.T) {
 	o := several(t)
 	o.Name, o.Peers, o.Pod.Address = "gluetun/1", []string{"units:0"}, heldBySecond.Held.Pod
 	tools := t.TempDir()
+	asked := filepath.Join(tools, "asked")
 	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
 	before := func(pod netip.Addr, said ofTunnel) ofTunnel {
 		held, err := json.Marshal(saidByHolder{Pod: pod, ofTunnel: said})
 		require.NoError(t, err)
 		databag, err := json.Marshal(map[string]string{heldKey: string(held)})
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(tools, "relation-get"), []byte("#!/bin/sh\ncat <<'EOF'\n"+string(databag)+"\nEOF\n"), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(tools, "relation-get"), []byte("#!/bin/sh\necho \"$*\" > "+asked+"\ncat <<'EOF'\n"+string(databag)+"\nEOF\n"), 0o700))
 		got, err := o.saidBefore()
 		require.NoError(t, err)
 		return got
 	}
 	said := ofTunnel{Up: true, Turned: time.Date(2026, 11, 28, 23, 0, 0, 0, time.UTC), Exit: netip.MustParseAddr("192.0.2.8")}
 	assert.Equal(t, said, before(o.Pod.Address, said))
+	words, err := os.ReadFile(asked)
+	require.NoError(t, err)
+	assert.Contains(t, strings.Fields(string(words)), "gluetun/1", "what this one has said")
 	assert.Zero(t, before(netip.MustParseAddr("10.42.0.99"), said), "an earlier pod of the unit said it")
 	o.Peers = nil
 	assert.Zero(t, before(o.Pod.Address, said), "it is alone")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -117,6 +118,7 @@ func serverTable(all []vpnServer) string {
 		{"hostname", func(s vpnServer) string { return s.Hostname }}, {"name", func(s vpnServer) string { return s.Name }},
 		{"country", func(s vpnServer) string { return s.Country }}, {"region", func(s vpnServer) string { return s.Region }},
 		{"city", func(s vpnServer) string { return s.City }}, {"vpn", func(s vpnServer) string { return s.VPN }},
+		{"address", func(s vpnServer) string { return joined(s.Addresses, netip.Addr.String) }},
 		{"ports", func(s vpnServer) string { return map[bool]string{true: "yes"}[s.Forwards] }},
 	}
 	lines := make([][]string, 1+len(all))

@@ -13,9 +13,9 @@ import (
 func TestListServers(t *testing.T) {
 	found, err := listParams{Provider: "mullvad", Type: "wireguard", Countries: places{"sweden"}, Limit: 50}.list(mullvads(t))
 	require.NoError(t, err)
-	assert.Equal(t, "hostname       country  city       vpn\nse-mma-wg-001  Sweden   Malmö      wireguard\nse-sto-wg-001  Sweden   Stockholm  wireguard", found["table"])
+	assert.Equal(t, "hostname       country  city       vpn        address\nse-mma-wg-001  Sweden   Malmö      wireguard  192.0.2.11\nse-sto-wg-001  Sweden   Stockholm  wireguard  192.0.2.12", found["table"])
 	assert.Equal(t, "2", found["found"])
-	assert.JSONEq(t, `[{"vpn":"wireguard","country":"Sweden","city":"Malmö","hostname":"se-mma-wg-001"},{"vpn":"wireguard","country":"Sweden","city":"Stockholm","hostname":"se-sto-wg-001"}]`, found["servers"])
+	assert.JSONEq(t, `[{"vpn":"wireguard","country":"Sweden","city":"Malmö","hostname":"se-mma-wg-001","ips":["192.0.2.11"]},{"vpn":"wireguard","country":"Sweden","city":"Stockholm","hostname":"se-sto-wg-001","ips":["192.0.2.12"]}]`, found["servers"])
 
 	found, err = listParams{Provider: "mullvad", Limit: 1}.list(mullvads(t))
 	require.NoError(t, err)

@@ -18,7 +18,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = hook.Apply(ctx, env, seen.Unit, Reconcile(seen))
+	err = hook.Apply(ctx, env, seen.Unit, hook.Settle(Reconcile(seen)))
 	leave(ctx, seen)
 	return err
 }

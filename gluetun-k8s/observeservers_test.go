@@ -5,6 +5,7 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"os"
 	"path/filepath"
@@ -125,7 +126,7 @@ func TestObserveByOneProvidersOwnFile(t *testing.T) {
 	require.NoError(t, err)
 	all, err := found.servers(env, "mullvad")
 	require.NoError(t, err)
-	assert.Equal(t, []vpnServer{{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001"}}, all)
+	assert.Equal(t, []vpnServer{{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}}, all)
 	o := Observed{Unit: hook.Unit{Leader: true}, Watchers: Watchers{Metrics: []string{"metrics-endpoint:4"}}, Config: Config{Provider: "mullvad", RoutingMethod: vpnk8slib.Overlay}}
 	assert.Equal(t, time.Unix(1790000000, 0).UTC(), listedAt(env, o))
 

@@ -29,7 +29,7 @@ type protocol struct {
 	udp, tcp     *listening
 	// The network behind the tunnel in which its gateway and resolver have the first addresses, where it is the same for all.
 	inside netip.Prefix
-	grants netip.Addr          // who grants ports, by NAT-PMP through the tunnel
+	grants netip.Addr          // who grants ports, by NAT-PMP through the tunnel: see granter
 	normal [2]uint16           // where its servers listen with the lesser of two presets of encryption: by UDP, by TCP; zero: it has one only
 	in     map[string]protocol // where another version of gluetun has it otherwise: all of it
 }
@@ -100,8 +100,8 @@ var providers = map[providerName]provider{
 		openvpn: protocol{needs: account, udp: anyPort(1194), tcp: anyPort(443)}},
 	"protonvpn": {filters: "countries regions cities names hostnames FREE_ONLY STREAM_ONLY SECURE_CORE_ONLY TOR_ONLY PORT_FORWARD_ONLY",
 		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.2.0.0/16"), grants: netip.MustParseAddr("10.2.0.1")},
-		openvpn: protocol{needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060, 51820), tcp: ports(443, 443, 5995, 8443), in: map[string]protocol{
-			"v3.40": {needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060), tcp: ports(443, 443, 5995, 8443)}}}},
+		openvpn: protocol{needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060, 51820), tcp: ports(443, 443, 5995, 8443), grants: theRouter.Addr, in: map[string]protocol{
+			"v3.40": {needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060), tcp: ports(443, 443, 5995, 8443), grants: theRouter.Addr}}}},
 	"purevpn": {filters: "countries regions cities hostnames",
 		openvpn: protocol{needs: account, udp: only(53), tcp: only(80)}},
 	"slickvpn": {filters: "countries regions cities hostnames",
@@ -120,7 +120,8 @@ var providers = map[providerName]provider{
 	"wevpn": {filters: "cities hostnames", openvpn: protocol{in: map[string]protocol{ // it accepts TCP as well, and has no servers for it
 		"v3.40": {needs: account + " key", takes: "certificate", udp: ports(1194, 80, 1194, 1198)}}}},
 	"windscribe": {filters: "regions cities hostnames", forwards: "fixed ones",
-		wireguard: protocol{needs: keys, takes: "preshared-key", udp: ports(1194, 53, 80, 123, 443, 1194, 65142)},
+		// gluetun starts without the preshared key, and no server of theirs answers then: each of their files has one.
+		wireguard: protocol{needs: keys + " preshared-key", udp: ports(1194, 53, 80, 123, 443, 1194, 65142)},
 		openvpn: protocol{needs: account,
 			udp: ports(1194, 53, 80, 123, 443, 1194, 54783), tcp: ports(443, 21, 22, 80, 123, 143, 443, 587, 1194, 3306, 8080, 54783)}},
 }

@@ -61,7 +61,9 @@ var refusals = []family{
 		{"no resolver", []string{"dns-resolvers="}, `cannot use option dns-resolvers="": set addresses of resolvers outside the cluster, such as 1.1.1.1,9.9.9.9: juju config gluetun dns-resolvers=...`},
 		{"a resolver by name", []string{"dns-resolvers=dns.example.org"}, `cannot use option dns-resolvers="dns.example.org": set addresses of resolvers outside the cluster, such as 1.1.1.1,9.9.9.9: juju config gluetun dns-resolvers=...`},
 		{"a resolver of the cluster's", []string{"dns-resolvers=10.43.0.10"}, `dns-resolvers has 10.43.0.10, which is reached beside the tunnel: juju config gluetun dns-resolvers=1.1.1.1,9.9.9.9`},
-		{"who grants ports, by name", []string{"nat-pmp-server=gateway"}, `cannot use option nat-pmp-server="gateway": set the server's address, such as 198.51.100.7, not its name: juju config gluetun nat-pmp-server=...`},
+		{"who grants ports, by name", []string{"nat-pmp-server=router.example"}, `cannot use option nat-pmp-server="router.example": set an address in the tunnel, such as 10.2.0.1, or over OpenVPN gateway: juju config gluetun nat-pmp-server=...`},
+		{"who grants ports, by no address", []string{"nat-pmp-server=0.0.0.0"}, `cannot use option nat-pmp-server="0.0.0.0": set an address in the tunnel, such as 10.2.0.1, or over OpenVPN gateway: juju config gluetun nat-pmp-server=...`},
+		{"who grants ports, where no router is named", []string{"nat-pmp-server=gateway", "routing-method=overlay"}, `nat-pmp-server=gateway cannot be used with vpn-provider=mullvad vpn-type=wireguard, whose tunnel names no router: juju config gluetun nat-pmp-server=10.2.0.1`},
 		{"who grants ports, in the cluster", []string{"nat-pmp-server=10.43.0.1", "routing-method=overlay"}, `nat-pmp-server=10.43.0.1, for vpn-provider=mullvad, must be an IPv4 address that is reached through the tunnel: juju config gluetun nat-pmp-server=10.2.0.1`},
 		{"half of the world for the cluster", []string{"cluster-cidrs=10.0.0.0/8"}, `cluster-cidrs has 10.0.0.0/8, in which the tunnel of vpn-provider=mullvad would lose 10.64.0.0/10: juju config gluetun cluster-cidrs=<the cluster's pod and service networks only, such as 10.1.0.0/16,10.152.183.0/24>`},
 		{"a cluster that is none", []string{"cluster-cidrs=10.0.0.1"}, `cannot use option cluster-cidrs="10.0.0.1": cannot read network "10.0.0.1": write it as 10.1.0.0/16: juju config gluetun cluster-cidrs=...`},
@@ -225,12 +227,15 @@ var refusals = []family{
 		{"another one that has", []string{"image=mirror.example.org:5000/gluetun:v3.42.0@sha256:" + digest}, `gluetun latest has no vpn-type=openvpn for vpn-provider=mullvad: juju attach-resource gluetun gluetun-image=ghcr.io/qdm12/gluetun:v3.41.1`},
 	}},
 	{good: []string{"vpn-provider=protonvpn", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=somebody+pmp", "secret:password=hunter2hunter2", "vpn-endpoint-port=51820"}, bad: []refusal{
-		{"ports by gluetun as well", []string{"custom-overrides=VPN_PORT_FORWARDING=on", "routing-method=overlay"}, `custom-overrides has VPN_PORT_FORWARDING, which cannot be used with vpn-provider=protonvpn over openvpn; where NAT-PMP is spoken, nat-pmp-server says by whom: juju config gluetun custom-overrides=<without VPN_PORT_FORWARDING>`},
+		{"ports by gluetun as well", []string{"custom-overrides=VPN_PORT_FORWARDING=on", "routing-method=overlay"}, `custom-overrides has VPN_PORT_FORWARDING, which cannot be used with vpn-provider=protonvpn, which grants ports without it: juju config gluetun custom-overrides=<without VPN_PORT_FORWARDING>`},
 		{"a gluetun that has not learned of that port", []string{"image=docker.io/qmcgaw/gluetun:v3.40.4"}, `vpn-endpoint-port 51820 is none of protonvpn's: juju config gluetun vpn-endpoint-port=<80|443|1194|4569|5060>`},
 	}},
 	{good: []string{"vpn-provider=privado", "openvpn-protocol=tcp", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=somebody", "secret:password=hunter2hunter2", "image=gluetun:latest"}, bad: []refusal{
 		{"a gluetun that knows no TCP there", []string{"image=gluetun:v3"}, `openvpn-protocol=tcp cannot be used with vpn-provider=privado: juju config gluetun openvpn-protocol=udp`},
 		{"one whose version nobody knows", []string{"image=registry.example.org/gluetun@sha256:" + digest}, `openvpn-protocol=tcp cannot be used with vpn-provider=privado: juju config gluetun openvpn-protocol=udp`},
+	}},
+	{good: []string{"vpn-provider=windscribe", "wireguard-private-key-secret=secret:1", "secret:addresses=10.64.12.34/32", "secret:private-key=" + privateKey, "secret:preshared-key=" + presharedKey}, bad: []refusal{
+		{"a key of two", []string{"secret:preshared-key="}, `the secret has no preshared-key, for vpn-provider=windscribe: juju update-secret secret:1 private-key=<key> addresses=<such as 10.64.0.2/32> preshared-key=<key>`},
 	}},
 	{good: []string{"vpn-provider=ivpn", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=i-AAAA-bbbb-1234"}, bad: []refusal{
 		{"a user that is no account's number, without a password", []string{"secret:user=somebody"}, `the secret has no password, for vpn-provider=ivpn: juju update-secret secret:2 user=<user> password=<password>`},
@@ -258,6 +263,7 @@ var refusals = []family{
 		{"a file that asks for a user", []string{"secret:config=client\nremote 198.51.100.9 1194 tcp\nauth-user-pass\n"}, `the secret's config asks for a user and a password, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]`},
 		{"a program that it runs", []string{"secret:config=client\nremote 198.51.100.9 1194\nup /etc/openvpn/update-resolv-conf\n"}, `the secret's config cannot be used: leave out what it has of up: OpenVPN is root, and would run programs, read or write elsewhere, or encrypt nothing, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]`},
 		{"no cipher", []string{"secret:config=client\nremote 198.51.100.9 1194\ncipher none\n"}, `the secret's config cannot be used: leave out what it has of cipher: OpenVPN is root, and would run programs, read or write elsewhere, or encrypt nothing, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]`},
+		{"another protocol than the file's", []string{"openvpn-protocol=tcp"}, `the secret's config speaks udp, and openvpn-protocol is tcp, for vpn-provider=custom: juju update-secret secret:2 config#file=client.ovpn [user=<user>] [password=<password>]`},
 		{"a server beside the file's", []string{"vpn-endpoint-ip=198.51.100.7"}, `vpn-endpoint-ip cannot be used with vpn-provider=custom vpn-type=openvpn, whose file names the server: juju config gluetun --reset vpn-endpoint-ip`},
 	}},
 	{good: []string{"tun-device=squat.ai/tun", "vpn-provider=mullvad", "wireguard-private-key-secret=secret:1", "secret:addresses=10.64.12.34/32", "secret:private-key=" + privateKey}, bad: []refusal{

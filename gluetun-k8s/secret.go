@@ -151,6 +151,9 @@ func readSecret(c Config, content map[string]string) (Secret, error) {
 		if err != nil {
 			return wrong("the secret's config cannot be used: %v", err)
 		}
+		if c.Protocol == "tcp" && f.protocol != "tcp" {
+			return wrong("the secret's config speaks %s, and openvpn-protocol is tcp", f.protocol)
+		}
 		if f.asks && (s["user"] == "" || s["password"] == "") {
 			return wrong("the secret's config asks for a user and a password")
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -57,6 +58,8 @@ type vpnServer struct {
 	Hostname string `json:"hostname,omitempty"`
 	Name     string `json:"server_name,omitempty"`
 	Forwards bool   `json:"port_forward,omitempty"` // it leads ports to its clients
+
+	Addresses []netip.Addr `json:"ips,omitempty"`
 
 	ISP        string   `json:"isp,omitempty"`
 	Categories []string `json:"categories,omitempty"`
@@ -137,7 +140,7 @@ func chosen(all []vpnServer, by []choice) []vpnServer {
 // not yet, it judges by itself.
 func unknownServers(env hook.Env, c Config, unit string) (wrong, err error) {
 	by := c.chooses()
-	if !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) && len(c.filtered()) == 0 && c.Type != "openvpn" {
+	if !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) && len(c.filtered()) == 0 && c.Type != "openvpn" && !c.EndpointIP.IsValid() {
 		return nil, nil
 	}
 	list, err := findList(env, c.Provider)
@@ -148,7 +151,7 @@ func unknownServers(env hook.Env, c Config, unit string) (wrong, err error) {
 	for _, o := range by {
 		key += fmt.Sprintf("%q", o.wanted)
 	}
-	key += fmt.Sprint(c.forwardingOnly(), c.Protocol)
+	key += fmt.Sprint(c.forwardingOnly(), c.Protocol, c.EndpointIP)
 	for _, name := range c.filtered() {
 		key += fmt.Sprintf("%s=%q", name, c.Overrides[name])
 	}
@@ -216,9 +219,32 @@ func offered(c Config, all []vpnServer, unit string) error {
 	if left = slices.DeleteFunc(left, func(s vpnServer) bool { return !c.passes(s) }); len(left) == 0 {
 		return c.filteredOut(used, unit)
 	}
+	if err := c.none(left, app, unit); err != nil {
+		return err
+	}
 	if c.forwardingOnly() && !slices.ContainsFunc(left, func(s vpnServer) bool { return s.Forwards }) {
 		return fmt.Errorf("no server of %s leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s and PORT_FORWARD_ONLY>, or choose another; see: juju run %s list-servers",
 			c.leftBy(append(used, c.filtered()...)), app, forwarding, unit)
+	}
+	return nil
+}
+
+// none says that the server whose address the operator named is none of these. Over WireGuard gluetun takes its key from the list, and without it
+// tries for ever; over OpenVPN it needs no more than the address (its internal/provider/utils/pick.go).
+func (c Config) none(left []vpnServer, app, unit string) error {
+	if c.Type != "wireguard" || !c.EndpointIP.IsValid() {
+		return nil
+	}
+	for _, s := range left {
+		if slices.Contains(s.Addresses, c.EndpointIP.Addr) {
+			return nil
+		}
+	}
+	for _, s := range left {
+		if len(s.Addresses) > 0 {
+			return fmt.Errorf("vpn-endpoint-ip=%s is none of the servers of %s over %s: juju config %s vpn-endpoint-ip=<one of theirs, such as %s>; see: juju run %s list-servers",
+				c.EndpointIP, c.leftBy(c.filtered()), c.Type, app, s.Addresses[0], unit)
+		}
 	}
 	return nil
 }

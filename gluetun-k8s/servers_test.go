@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -41,7 +42,7 @@ func mullvads(t *testing.T) []vpnServer {
 }
 
 func TestReadServers(t *testing.T) {
-	assert.Equal(t, vpnServer{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001", ISP: "31173", Owned: true}, mullvads(t)[0])
+	assert.Equal(t, vpnServer{VPN: "wireguard", Country: "Switzerland", City: "Zurich", Hostname: "ch-zrh-wg-001", ISP: "31173", Owned: true, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}, mullvads(t)[0])
 	none, err := readServers(serversJSON, "windscribe")
 	require.NoError(t, err)
 	assert.Empty(t, none)
@@ -68,6 +69,11 @@ func TestOffered(t *testing.T) {
 		{"a server without its number", []string{"hostnames=se-sto-wg"}, "server-hostnames has se-sto-wg, and mullvad has no such server over wireguard, but se-sto-wg-001: juju config gluetun server-hostnames='se-sto-wg-001'"},
 		{"a country where there is none", []string{"countries=Atlantis"}, "server-countries has Atlantis, and mullvad has no such server over wireguard; see: juju run gluetun/1 list-servers"},
 		{"a country that it has over the other protocol only", []string{"countries=Norway"}, "server-countries has Norway, and mullvad has no such server over wireguard; see: juju run gluetun/1 list-servers"},
+		{"a server's address", []string{"ip=192.0.2.11"}, ""},
+		{"an address that no server of theirs has", []string{"ip=198.51.100.7"}, "vpn-endpoint-ip=198.51.100.7 is none of the servers of mullvad over wireguard: juju config gluetun vpn-endpoint-ip=<one of theirs, such as 192.0.2.10>; see: juju run gluetun/1 list-servers"},
+		{"that of a server over the other protocol", []string{"ip=192.0.2.13"}, "vpn-endpoint-ip=192.0.2.13 is none of the servers of mullvad over wireguard: juju config gluetun vpn-endpoint-ip=<one of theirs, such as 192.0.2.10>; see: juju run gluetun/1 list-servers"},
+		{"that of one which the overrides leave out", []string{"ip=192.0.2.11", "overrides=OWNED_ONLY=on"}, "vpn-endpoint-ip=192.0.2.11 is none of the servers of mullvad that OWNED_ONLY leave over wireguard: juju config gluetun vpn-endpoint-ip=<one of theirs, such as 192.0.2.10>; see: juju run gluetun/1 list-servers"},
+		{"an address over OpenVPN, which needs no more", []string{"type=openvpn", "ip=198.51.100.7"}, ""},
 		{"a country's city in another country", []string{"countries=Switzerland", "cities=Malmö"}, "no server of mullvad over wireguard has all of server-countries, server-cities; see: juju run gluetun/1 list-servers"},
 	} {
 		t.Run(c.summary, func(t *testing.T) {

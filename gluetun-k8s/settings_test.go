@@ -166,7 +166,7 @@ func TestSettings(t *testing.T) {
 		{summary: "ivpn, another port", options: []string{"provider=ivpn", address, "port=51820"}, wrong: "vpn-endpoint-port 51820 is none of ivpn's: juju config gluetun vpn-endpoint-port=<53|2049|2050|30587|41893|48574|58237>"},
 		{summary: "windscribe", options: []string{"provider=windscribe", address}, secret: Secret{"preshared-key": presharedKey}, env: []string{"WIREGUARD_PRESHARED_KEY_SECRETFILE=/run/vpn-secrets/preshared-key"}},
 		{summary: "windscribe, a country", options: []string{"provider=windscribe", address, "countries=Norway"}, wrong: "server-countries cannot be used with vpn-provider=windscribe"},
-		{summary: "windscribe, a port of its own", options: []string{"provider=windscribe", address, "port=443"}, env: []string{"WIREGUARD_ENDPOINT_PORT=443"}},
+		{summary: "windscribe, a port of its own", options: []string{"provider=windscribe", address, "port=443"}, secret: Secret{"preshared-key": presharedKey}, env: []string{"WIREGUARD_ENDPOINT_PORT=443"}},
 		{summary: "windscribe, another port", options: []string{"provider=windscribe", address, "port=444"}, wrong: "is none of windscribe's"},
 		{summary: "airvpn", options: []string{"provider=airvpn", address}, secret: Secret{"preshared-key": presharedKey}, env: []string{"WIREGUARD_PRESHARED_KEY_SECRETFILE=/run/vpn-secrets/preshared-key"}},
 		{summary: "airvpn without its preshared key", options: []string{"provider=airvpn", address}, wrong: "the secret has no preshared-key, for vpn-provider=airvpn: juju update-secret secret:1 private-key=<key> preshared-key=<key>"},

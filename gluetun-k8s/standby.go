@@ -45,9 +45,12 @@ func (o Observed) place() *overlay.StandbyState {
 	return o.Pod.Agent.Gateway.Standby
 }
 
-// silent says whether the agent of one of several units, which alone knows its place, does not answer: then nothing is known of it, and
-// what runs and what was said stays.
+// silent says whether the agent of one of several units, which alone knows its place, does not answer, or does not know it yet: then nothing is
+// known of it, and what runs and what was said stays.
 func (o Observed) silent() bool {
+	if p := o.place(); p != nil && !p.Known && !p.Active {
+		return true
+	}
 	return o.Config.RoutingMethod == vpnk8slib.Overlay && o.Pod.Overlay && o.Pod.Agent == nil && (!o.Leader || len(o.Others) > 0)
 }
 
@@ -146,12 +149,12 @@ func (o Observed) stands(asked bool) hook.Gate {
 	switch {
 	case !asked || o.has():
 		return hook.Gate{}
+	case p != nil && !p.Known:
+		return hook.Gate{Closed: true, Why: hook.Waiting("it is not known which unit has the tunnel").With(p.Error)}
 	case o.silent():
 		return hook.Gate{Closed: true, Why: hook.Waiting("it is not known which unit has the tunnel: the agent of this pod does not answer")}
 	case p == nil:
 		return hook.Gate{Closed: true, Why: hook.Active("standby: the leader has the tunnel; this unit takes over with the lead, in a minute or so")}
-	case !p.Known:
-		return hook.Gate{Closed: true, Why: hook.Waiting("it is not known which unit has the tunnel").With(p.Error)}
 	case p.Holder == "" || p.Error != "":
 		return hook.Gate{Closed: true, Why: hook.Waiting("no unit is known to have the tunnel").With(p.Error)}
 	default:

@@ -29,11 +29,11 @@ type Tunnel struct {
 
 // seeTunnel tries all targets at once, for at most a second and a half: a hook has two. The charm's container shares the pod's network.
 func seeTunnel(ctx context.Context, t targets, apiKey string) (out Tunnel) {
-	ctx, cancel := context.WithTimeout(ctx, 1500*time.Millisecond)
+	probing, cancel := context.WithTimeout(ctx, 1500*time.Millisecond)
 	defer cancel()
 	answers := make(chan bool, len(t))
 	for _, target := range t {
-		go func() { answers <- leads(tunnelDevice, target) && reach(ctx, tunnelDevice, target) }()
+		go func() { answers <- leads(tunnelDevice, target) && reach(probing, tunnelDevice, target) }()
 	}
 	for range t {
 		if <-answers {

@@ -26,7 +26,7 @@ type Gateway struct {
 	Pod        netip.Addr       // this pod's own address
 	MTU        int              // of what fits through the tunnel, in bytes; 0: not known
 	Probes     []netip.AddrPort // outside, asked through the tunnel whether they answer: TCP
-	Ports      netip.Addr       // who grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody
+	Ports      netip.Addr       // who grants ports of the provider's, by NAT-PMP through the tunnel; 0.0.0.0: its router; zero: nobody
 	Told       string           // where, on the loopback, the VPN client tells which ports it has had granted by itself; empty: it does not
 	Exit       netip.Addr       // whom the world sees, told in metrics; zero: not known
 	Country    string           // that Exit is in, told alike; empty: not known

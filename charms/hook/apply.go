@@ -70,9 +70,12 @@ func carryOut(ctx context.Context, env Env, u Unit, d *Desired) error {
 	case ok:
 		return cluster
 	case untold && vpnk8slib.Refused(cluster): // who waits for this unit is to hear how it is all the same
-		d.Soon = Soon{} // what is waited for may be what is refused
+		d.Soon = d.Soon.unsettled()
 		return tell(ctx, env, *d)
 	default:
+		if err := soon(env, cmp.Or(Unanswered(cluster, d.container()), d.Soon)); err != nil {
+			return err
+		}
 		return setStatus(why)
 	}
 }
@@ -110,7 +113,7 @@ func leaving(d Desired) Desired {
 func apply(ctx context.Context, env Env, d *Desired) (cluster, err error) {
 	protected := reconcile(ctx, env, "protect", d.Protect)
 	if _, image := Laid(protected); image.Kind != "" { // all else is laid, and goes on; the next hook tries again, and nothing hastens it
-		d.Soon, protected = Soon{}, nil
+		d.Soon, protected = d.Soon.unsettled(), nil
 		if d.Status.Kind != "blocked" {
 			d.Status = image
 		}

@@ -66,7 +66,7 @@ func RunConsumer[C interface{ vpn() VPNOptions }](charm, container string, decid
 		if err != nil {
 			return err
 		}
-		return Apply(ctx, env, o.Unit, o.decide(charm, decide))
+		return Apply(ctx, env, o.Unit, Settle(o.decide(charm, decide)))
 	}
 }
 

@@ -23,6 +23,14 @@ type Desired struct {
 	Trace     tracing.Receiver // who is told what this hook did; zero: nobody
 }
 
+// container is one whose Pebble may bring hooks; empty where there is none.
+func (d Desired) container() string {
+	if len(d.Workloads) == 0 {
+		return ""
+	}
+	return d.Workloads[0].Container
+}
+
 // Mode says what is to happen to a container's services.
 type Mode int
 

@@ -90,7 +90,7 @@ func Trying(planned error, container string) Soon {
 // Unanswered has hooks brought while the Kubernetes API server does not answer: nobody tells of its coming back, nor of the operator's opening
 // the way to it.
 func Unanswered(err error, container string) Soon {
-	if unreachable(err) {
+	if unreachable(err) && container != "" {
 		return Soon{container, "answer"}
 	}
 	return Soon{}

@@ -1,8 +1,8 @@
 //go:build e2e
 
 // Package e2e tells whole stories on the lab: the unmodified juju, real pods, real packets. Each script under testdata is
-// one story in models of its own. On one lab they run one after the other, because it has one VPN subscription. One of each
-// routing method is told on a lab as well where every model is in the mesh.
+// one story in models of its own. They run one after the other, because there is one VPN subscription. Those about leaks are
+// told on a second lab as well, where every model is in the mesh.
 package e2e
 
 import (
@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +28,6 @@ const longest = 8 * time.Minute
 // teller is who tells stories on one lab.
 type teller struct {
 	world.World
-	name    string // of the lab
 	outside world.Outside
 	mesh    bool           // models are in the mesh
 	before  map[string]int // packets of pods that earlier stories had opened on purpose
@@ -42,20 +40,8 @@ func TestStories(t *testing.T) {
 	stories, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
 	require.NotEmpty(t, stories)
-	t.Parallel()
-	rest := listed(stories)
-	var both sync.WaitGroup
-	both.Go(func() { tellAll(t, &teller{name: "plain"}, rest) })
-	both.Go(func() {
-		inMesh.Wait()
-		tellAll(t, &teller{name: "second"}, rest)
-	})
-	both.Wait()
+	tellAll(t, "plain", &teller{}, stories)
 }
-
-// inMesh is over when the lab in the mesh is down again. Two labs stand side by side, most of a story is waiting; with a third one what is
-// measured in seconds would be late.
-var inMesh sync.WaitGroup
 
 // TestStoriesInTheMesh tells one of each routing method. make leaks plays the rest in the mesh: a first deploy, gateways and pods that go and
 // come, routes broken by hand, a relation that is removed.
@@ -64,45 +50,24 @@ func TestStoriesInTheMesh(t *testing.T) {
 	for _, s := range []string{"by-overlay", "route-broken"} {
 		stories = append(stories, filepath.Join("testdata", s+".txtar"))
 	}
-	inMesh.Add(1) // before any test that is parallel goes on
-	t.Cleanup(inMesh.Done)
+	tellAll(t, "mesh", &teller{mesh: true}, stories)
+}
+
+// tellAll tells stories on a lab of their own, one after the other, beside whoever tells some on another: most of a story is waiting.
+func tellAll(t *testing.T, name string, w *teller, stories []string) {
 	t.Parallel()
-	tellAll(t, &teller{name: "mesh", mesh: true}, listed(stories))
-}
-
-func listed(stories []string) <-chan string {
-	list := make(chan string, len(stories))
-	for _, s := range stories {
-		list <- s
+	var err error
+	w.World, err = world.New("e2e-" + name)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.Down(context.Background())) })
+	require.NoError(t, w.Up(t.Context()))
+	for _, story := range stories {
+		// Go ends a test that is late on the spot, and the lab would stay up.
+		if end, limited := t.Deadline(); limited && time.Until(end) < longest+6*time.Minute {
+			require.Fail(t, "no time is left for another story: see go test -timeout", story)
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(story), ".txtar"), func(t *testing.T) { w.story(t, story) })
 	}
-	close(list)
-	return list
-}
-
-// tellAll tells stories on a lab of its own, one after the other, and takes each from a list that others may take from as well.
-func tellAll(t *testing.T, w *teller, stories <-chan string) {
-	for story := range stories {
-		t.Run(strings.TrimSuffix(filepath.Base(story), ".txtar"), func(one *testing.T) {
-			// Go ends a test that is late on the spot, and the lab would stay up.
-			if end, limited := one.Deadline(); limited && time.Until(end) < longest+6*time.Minute {
-				require.Fail(one, "no time is left for another story: see go test -timeout", story)
-			}
-			w.begin(t, one)
-			w.story(one, story)
-		})
-	}
-}
-
-// begin brings the lab up for the first of its stories; it stays until all of them have been told.
-func (w *teller) begin(all, first *testing.T) {
-	if w.Dir != "" {
-		return
-	}
-	lab, err := world.New("e2e-" + w.name)
-	require.NoError(first, err)
-	all.Cleanup(func() { require.NoError(all, lab.Down(context.Background())) })
-	require.NoError(first, lab.Up(all.Context()))
-	w.World = lab
 }
 
 func (w *teller) story(t *testing.T, file string) {

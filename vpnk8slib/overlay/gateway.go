@@ -29,7 +29,7 @@ type Gateway struct {
 	Cluster []netip.Prefix `json:"cluster"`
 	// Blocks are who may be a client. Each of its addresses belongs to one pod at a time, which has proven to know the key.
 	Blocks []Block `json:"blocks"`
-	// Ports grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody does.
+	// Ports grants ports of the provider's, by NAT-PMP through the tunnel; 0.0.0.0: the router that the tunnel's routes name; zero: nobody does.
 	Ports netip.Addr `json:"ports,omitzero"`
 	// Told is where the VPN client tells which ports it has had granted by itself, on the loopback: a URL; empty: it has none.
 	Told string `json:"ports_told,omitempty"`
@@ -81,7 +81,7 @@ func (g Gateway) Check() error {
 	if err := errors.Join(ports("probes", g.Probes), ports("resolvers", g.Resolvers)); err != nil {
 		return err
 	}
-	if g.Ports.IsValid() && (!plain(g.Ports) || !g.Ports.Is4()) {
+	if g.Ports.IsValid() && g.Ports != netip.IPv4Unspecified() && (!plain(g.Ports) || !g.Ports.Is4()) {
 		return fmt.Errorf("ports must be an IPv4 address, not %s", g.Ports)
 	}
 	if g.Told != "" && !onLoopback(g.Told) {

@@ -2,8 +2,10 @@ package ports
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/agent/natpmp"
+	"github.com/charmarr/charmarr-go/vpnk8slib/agent/route"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -24,6 +26,13 @@ type router struct{ natpmp.Router }
 func (router) atOnce() bool { return false }
 
 func (r router) obtain(ctx context.Context, l overlay.Lease, taken func(uint16) bool) (grant, error) {
+	if r.Addr.Addr().IsUnspecified() { // another server may have another one
+		at, err := route.RouterOf(r.Device)
+		if err != nil {
+			return grant{}, err
+		}
+		r.Addr = netip.AddrPortFrom(at, natpmp.Port)
+	}
 	ask := func(p natpmp.Protocol, wish uint16) (natpmp.Mapping, error) {
 		return r.Map(ctx, natpmp.Mapping{Protocol: p, Inner: l.Inner, Outer: wish, Lifetime: lifetime})
 	}

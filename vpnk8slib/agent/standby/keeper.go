@@ -127,6 +127,7 @@ func (k *Keeper) State() *overlay.StandbyState {
 	state := &overlay.StandbyState{Known: k.known || k.overdue(), Active: k.active(), Holder: podOf(k.lease.holder), From: k.from, Error: k.failed}
 	if k.lease.holder != k.self {
 		state.Held = k.lease.held
+		state.Renewed, _ = time.Parse(time.RFC3339Nano, k.lease.renewed) // who writes another text says nothing
 	}
 	return state
 }

@@ -30,12 +30,12 @@ type mapping struct {
 	to       netip.AddrPort
 }
 
-// grant answers NAT-PMP (RFC 6886) in the tunnel, until ctx ends: one port of the exit address, for whoever asks last.
+// grant answers NAT-PMP (RFC 6886) in every tunnel, until ctx ends: one port of the exit address, for whoever asks last.
 func grant(ctx context.Context, lab where.Lab) error {
 	if err := os.Remove(GrantFile(lab)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	conn, err := net.ListenPacket("udp4", where.VPNServer+":5351")
+	conn, err := net.ListenPacket("udp4", ":5351")
 	if err != nil {
 		return fmt.Errorf("cannot grant ports: %w", err)
 	}
