@@ -29,7 +29,7 @@ type Finding struct {
 // VerifyEgress judges how this pod's traffic leaves: the protections of this pod and around it, and what its own packets have shown.
 func (c Client) VerifyEgress(v ClientView, p Pod, e Egress, now time.Time) []Finding {
 	six := p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6
-	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e.Address, c.Link.Gateway.ExternalIP, c.Network.Nodes), throughSix(e.Address6, six, c.Network.Nodes), names(e, "in whose place the agent asks behind the tunnel", c.Network.Nodes), udp(e), full(e), c.portLeads(e)}
+	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e, c.Link.Gateway.ExternalIP, c.Network), throughSix(e, six, c.Network), names(e, "in whose place the agent asks behind the tunnel", c.Network), udp(e), full(e), c.portLeads(e)}
 }
 
 // Failed are the names of the checks that failed.
@@ -109,13 +109,13 @@ func policyStands(v ClientView) Finding {
 	}
 }
 
-func seenAs(a Answer, told netip.Addr, nodes []netip.Addr) Finding {
+func seenAs(e Egress, told netip.Addr, n Network) Finding {
 	const check = "address"
-	switch {
+	switch a := e.Address; {
 	case a.Err != nil:
 		return Finding{check, Fail, "nobody says as whom this unit is seen: " + a.Err.Error()}
-	case among(nodes, a.Said):
-		return Finding{check, Fail, "seen as " + a.Said + ", which is a node's own address: this leaves beside the tunnel"}
+	case e.beside(n, a) != "":
+		return Finding{check, Fail, "seen as " + a.Said + ", which is " + e.beside(n, a) + ": this leaves beside the tunnel"}
 	case !told.IsValid():
 		return Finding{check, Unknown, "seen as " + a.Said + "; the gateway does not say as whom it is seen"}
 	case a.Said != told.String():
@@ -125,18 +125,27 @@ func seenAs(a Answer, told netip.Addr, nodes []netip.Addr) Finding {
 	}
 }
 
-func among(nodes []netip.Addr, said string) bool {
-	seen, err := netip.ParseAddr(said)
-	return err == nil && slices.Contains(nodes, seen)
+// beside says whose address was said, where it is one that is seen of what leaves beside the tunnel; empty: it is none that is known.
+func (e Egress) beside(n Network, a Answer) string {
+	seen, err := netip.ParseAddr(a.Said)
+	switch {
+	case err != nil:
+		return ""
+	case slices.Contains(n.Nodes, seen):
+		return "a node's own address"
+	case slices.Contains(e.Own, seen):
+		return "yours without the VPN"
+	}
+	return ""
 }
 
 // throughSix is right either way: through the tunnel, or not at all where it has none. It was asked by the way's interface alone, so of what
 // leaves beside that it says nothing: the layers do that are looked at, and a consumer's drill.
-func throughSix(a Answer, has bool, nodes []netip.Addr) Finding {
+func throughSix(e Egress, has bool, n Network) Finding {
 	const check = "ipv6"
-	switch {
-	case a.Err == nil && among(nodes, a.Said):
-		return Finding{check, Fail, "seen as " + a.Said + ", which is a node's own address: this leaves beside the tunnel"}
+	switch a := e.Address6; {
+	case a.Err == nil && e.beside(n, a) != "":
+		return Finding{check, Fail, "seen as " + a.Said + ", which is " + e.beside(n, a) + ": this leaves beside the tunnel"}
 	case a.Err == nil:
 		return Finding{check, Pass, "through the tunnel, seen as " + a.Said}
 	case has:
@@ -148,13 +157,13 @@ func throughSix(a Answer, has bool, nodes []netip.Addr) Finding {
 
 // names says who was asked, and what he knows: of a name with the address of whoever asks for it, that should be nobody's whom the operator
 // knows. He alone can say that, but for the nodes'.
-func names(e Egress, how string, nodes []netip.Addr) Finding {
+func names(e Egress, how string, n Network) Finding {
 	const check = "dns"
 	switch a := e.Resolver; {
 	case a.Err != nil:
 		return Finding{check, Fail, "no name is found: " + a.Err.Error()}
-	case among(nodes, a.Said):
-		return Finding{check, Fail, fmt.Sprintf("asked of %s; the name says %s, which is a node's own address: names are asked for beside the tunnel", e.Asked, a.Said)}
+	case e.beside(n, a) != "":
+		return Finding{check, Fail, fmt.Sprintf("asked of %s; the name says %s, which is %s: names are asked for beside the tunnel", e.Asked, a.Said, e.beside(n, a))}
 	case a.Said == noSuchName:
 		return Finding{check, Unknown, fmt.Sprintf("asked of %s, and there is no such name, so that nobody says who has asked for it; choose another: resolver-name=…", e.Asked)}
 	default:

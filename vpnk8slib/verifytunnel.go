@@ -28,8 +28,8 @@ func (g Gateway) VerifyTunnel(s TunnelSeen) []Finding {
 	p, e := s.Pod, s.Egress
 	six := p.Agent != nil && p.Agent.Gateway != nil && p.Agent.Gateway.IPv6
 	return []Finding{
-		g.tunnelStands(p, s.Started), g.firewallStands(s), g.guarded(s), seenAs(e.Address, g.Exit, g.Network.Nodes),
-		throughSix(e.Address6, six, g.Network.Nodes), g.names(e, s.Names), udp(e), full(e), portsLead(s.Ports, e),
+		g.tunnelStands(p, s.Started), g.firewallStands(s), g.guarded(s), seenAs(e, g.Exit, g.Network),
+		throughSix(e, six, g.Network), g.names(e, s.Names), udp(e), full(e), portsLead(s.Ports, e),
 	}
 }
 
@@ -115,7 +115,7 @@ func (g Gateway) holds(check, whose, table string, s TunnelSeen) Finding {
 // names says whom clients' names are asked of, behind the tunnel, and of whom the VPN client asks its own, which it needs before there is
 // a tunnel.
 func (g Gateway) names(e Egress, resolvConf Answer) Finding {
-	f := names(e, "behind the tunnel", g.Network.Nodes)
+	f := names(e, "behind the tunnel", g.Network)
 	f.Detail += "; the VPN client asks for its own names " + g.asked(resolvConf)
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,26 @@ type VerifyParams struct {
 	STUN     string `json:"stun-server" validate:"required,hostname_port"`
 	Port     string `json:"port-url" validate:"required,http_url"` // a port's number goes behind it
 	Timeout  int    `json:"timeout" validate:"min=1,max=60"`       // seconds
+	Own      own    `json:"own-addresses"`
+}
+
+// own are the addresses by which the world sees whoever uses no VPN here.
+type own []netip.Addr
+
+// UnmarshalText reads them, with commas between them; an empty text is none.
+func (o *own) UnmarshalText(text []byte) error {
+	*o = nil
+	for word := range strings.SplitSeq(string(text), ",") {
+		if word = strings.TrimSpace(word); word == "" {
+			continue
+		}
+		address, err := netip.ParseAddr(word)
+		if err != nil || address.Zone() != "" {
+			return errors.New("set addresses, such as 198.51.100.7,2001:db8::7")
+		}
+		*o = append(*o, address.Unmap())
+	}
+	return nil
 }
 
 // DrillParams are a consumer's, whose overlay can be taken down for a while.
@@ -39,7 +60,7 @@ type Verifiable struct {
 }
 
 func (p VerifyParams) targets(ports ...int) vpnk8slib.EgressTargets {
-	t := vpnk8slib.EgressTargets{Address: p.Address, Address6: p.Address6, Name: p.Name, STUN: p.STUN}
+	t := vpnk8slib.EgressTargets{Address: p.Address, Address6: p.Address6, Name: p.Name, STUN: p.STUN, Own: p.Own}
 	for _, port := range ports {
 		t.Ports = append(t.Ports, p.Port+strconv.Itoa(port))
 	}

@@ -1,9 +1,11 @@
 package hook
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -54,4 +56,16 @@ func TestPortsAreAskedFor(t *testing.T) {
 	p := VerifyParams{Port: "http://203.0.113.200/port/"}
 	assert.Empty(t, p.targets().Ports)
 	assert.Equal(t, []string{"http://203.0.113.200/port/40001", "http://203.0.113.200/port/40002"}, p.targets(40001, 40002).Ports)
+}
+
+// As whom one is seen without the VPN only the operator knows.
+func TestOwnAddresses(t *testing.T) {
+	var p VerifyParams
+	require.NoError(t, p.Own.UnmarshalText([]byte("198.51.100.7, 2001:db8::7")))
+	assert.Equal(t, []netip.Addr{netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7")}, p.targets().Own)
+	require.NoError(t, p.Own.UnmarshalText(nil))
+	assert.Empty(t, p.Own)
+	for _, text := range []string{"home.example", "198.51.100.7/32", "fe80::1%eth0"} {
+		assert.EqualError(t, p.Own.UnmarshalText([]byte(text)), "set addresses, such as 198.51.100.7,2001:db8::7")
+	}
 }
