@@ -45,12 +45,12 @@ func Serve(ctx context.Context, lab where.Lab) error {
 	}
 	ended := make(chan error, 2)
 	for i, by := range []struct {
-		proto                  string
-		port                   int
-		network, own, network6 string
+		proto             string
+		port              int
+		network, network6 string
 	}{
-		{"udp", where.OpenVPNUDP, "10.2.0.64", "10.2.0.65", "fd10:2::1:0/112"},
-		{"tcp-server", where.OpenVPNTCP, "10.2.0.128", "10.2.0.129", "fd10:2::2:0/112"},
+		{"udp", where.OpenVPNUDP, "10.2.0.64", "fd10:2::1:0/112"},
+		{"tcp-server", where.OpenVPNTCP, "10.2.0.128", "fd10:2::2:0/112"},
 	} {
 		text := fmt.Sprintf("dev tun%d\nproto %s\nlocal %s\nport %d\n", i, by.proto, where.VPNEndpoint, by.port) +
 			fmt.Sprintf("topology subnet\nserver %s 255.255.255.192\nserver-ipv6 %s\n", by.network, by.network6) +

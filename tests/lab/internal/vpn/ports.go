@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
 )
@@ -35,40 +37,76 @@ func grant(ctx context.Context, lab where.Lab) error {
 	if err := os.Remove(GrantFile(lab)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	conn, err := net.ListenPacket("udp4", ":5351")
+	p := ports{lab: lab, given: map[mapping]uint16{}}
+	routers := []string{where.VPNServer, where.OpenVPNRouterUDP, where.OpenVPNRouterTCP}
+	ended := make(chan error, len(routers))
+	for _, router := range routers { // an answer comes from where it was asked
+		go func() { ended <- p.answer(ctx, router) }()
+	}
+	for range routers {
+		if err := <-ended; err != nil {
+			return fmt.Errorf("cannot grant ports: %w", err)
+		}
+	}
+	return nil
+}
+
+// ports are those that were granted.
+type ports struct {
+	lab   where.Lab
+	mu    sync.Mutex
+	given map[mapping]uint16
+}
+
+// answer answers at one of the provider's addresses, which OpenVPN may not have made yet.
+func (p *ports) answer(ctx context.Context, at string) error {
+	free := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var set error
+		err := c.Control(func(fd uintptr) { set = syscall.SetsockoptInt(int(fd), syscall.SOL_IP, syscall.IP_FREEBIND, 1) })
+		return errors.Join(err, set)
+	}}
+	conn, err := free.ListenPacket(ctx, "udp4", at+":5351")
 	if err != nil {
-		return fmt.Errorf("cannot grant ports: %w", err)
+		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	given := map[mapping]uint16{}
 	for buf := make([]byte, 64); ; {
 		n, from, err := conn.ReadFrom(buf)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("cannot grant ports: %w", err)
+			return err
 		}
-		port, silent := granted(lab)
-		if n != 12 || buf[0] != 0 || buf[1] < 1 || buf[1] > 2 || silent {
-			continue
+		if answer := p.to(buf[:n], from.(*net.UDPAddr).AddrPort().Addr()); answer != nil {
+			_, _ = conn.WriteTo(answer, from)
 		}
-		m := mapping{buf[1], netip.AddrPortFrom(from.(*net.UDPAddr).AddrPort().Addr(), binary.BigEndian.Uint16(buf[4:]))}
-		answer := make([]byte, 16)
-		answer[1] = 128 + m.protocol
-		copy(answer[8:10], buf[4:6])
-		if binary.BigEndian.Uint32(buf[8:]) == 0 {
-			port = 0
-		}
-		if err := lead(given, m, port); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			answer[3] = 3 // trouble with its own network
-		} else if port != 0 {
-			binary.BigEndian.PutUint16(answer[10:], port)
-			binary.BigEndian.PutUint32(answer[12:], lifetime)
-		}
-		_, _ = conn.WriteTo(answer, from)
 	}
+}
+
+// to is the answer to a question; nil: to a silent provider's, and to what is none.
+func (p *ports) to(question []byte, from netip.Addr) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	port, silent := granted(p.lab)
+	if len(question) != 12 || question[0] != 0 || question[1] < 1 || question[1] > 2 || silent {
+		return nil
+	}
+	m := mapping{question[1], netip.AddrPortFrom(from, binary.BigEndian.Uint16(question[4:]))}
+	answer := make([]byte, 16)
+	answer[1] = 128 + m.protocol
+	copy(answer[8:10], question[4:6])
+	if binary.BigEndian.Uint32(question[8:]) == 0 {
+		port = 0
+	}
+	if err := lead(p.given, m, port); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		answer[3] = 3 // trouble with its own network
+	} else if port != 0 {
+		binary.BigEndian.PutUint16(answer[10:], port)
+		binary.BigEndian.PutUint32(answer[12:], lifetime)
+	}
+	return answer
 }
 
 // granted is the port that is granted now.

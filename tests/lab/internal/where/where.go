@@ -41,10 +41,12 @@ const (
 	OpenVPNUDP, OpenVPNTCP       = 1197, 501
 	OpenVPNUser, OpenVPNPassword = "p1234567", "hunter2hunter2"
 	VPNServer, VPNServer6        = "10.2.0.1", "fd10:2::1"
-	VPNClient, VPNClient6        = "10.2.0.2", "fd10:2::2"
-	VPNSecond, VPNSecond6        = "10.2.0.3", "fd10:2::3"        // of another subscription
-	VPNExit, VPNExit6            = "192.0.2.2", "2001:db8:192::2" // what the world sees of traffic through the tunnel
-	VPNOtherExit                 = "192.0.2.3"                    // and, of IPv4, where the provider's other server stands for its first
+	// The provider's end of an OpenVPN tunnel, which its routes name.
+	OpenVPNRouterUDP, OpenVPNRouterTCP = "10.2.0.65", "10.2.0.129"
+	VPNClient, VPNClient6              = "10.2.0.2", "fd10:2::2"
+	VPNSecond, VPNSecond6              = "10.2.0.3", "fd10:2::3"        // of another subscription
+	VPNExit, VPNExit6                  = "192.0.2.2", "2001:db8:192::2" // what the world sees of traffic through the tunnel
+	VPNOtherExit                       = "192.0.2.3"                    // and, of IPv4, where the provider's other server stands for its first
 )
 
 // Juju's own images, which the lab makes from the same programs.
