@@ -97,8 +97,8 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	if err := o.settle(); err != nil {
 		return o, err
 	}
-	if o.ConfigErr == nil {
-		if o.ConfigErr, err = unknownServers(env, o.Config, o.Name); err != nil {
+	if o.ConfigErr == nil && o.Container.Up {
+		if o.ConfigErr, err = unknownServers(ctx, env, o.Config, o.Name); err != nil {
 			return o, err
 		}
 	}

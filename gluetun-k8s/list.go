@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
-	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
 // listParams say which servers are listed.
@@ -25,7 +25,7 @@ type listParams struct {
 }
 
 // listServers hands back the provider's servers, by the list that gluetun's image has.
-func listServers(_ context.Context, p hook.Params) (map[string]string, error) {
+func listServers(ctx context.Context, p hook.Params) (map[string]string, error) {
 	params, err := hook.ReadParams[listParams](p)
 	if err != nil {
 		return nil, err
@@ -45,35 +45,18 @@ func listServers(_ context.Context, p hook.Params) (map[string]string, error) {
 		return nil, err
 	}
 	env := hook.Env{Pebble: hook.ContainerPebble}
-	l, err := findList(env, params.Provider)
+	l, asked, err := writtenList(ctx, env, params.Provider)
 	if err != nil {
 		return nil, err
 	}
 	if !l.there() {
-		return nil, noList(c)
+		return nil, fmt.Errorf("there is no list of servers in gluetun's container (%s, or in %s): %w", serversFile, serversFolder, cmp.Or(asked, errors.New("gluetun's program has written none")))
 	}
 	all, err := l.servers(env, params.Provider)
 	if err != nil {
 		return nil, err
 	}
 	return params.list(all)
-}
-
-// noList says why this unit has no list of servers, and which one has: where gluetun runs it has been written.
-func noList(c Config) error {
-	why := fmt.Sprintf("there is no list of servers in gluetun's container (%s, or in %s): gluetun writes it when it starts first", serversFile, serversFolder)
-	o := Observed{Config: c}
-	var err error
-	if o.Unit, err = hook.ReadUnit(); err != nil {
-		return err
-	}
-	if o.Pod, err = vpnk8slib.ReadPod(); err != nil {
-		return fmt.Errorf("cannot read this pod's network: %w", err)
-	}
-	if unit := o.whom(); unit != "" {
-		return fmt.Errorf("%s. This unit stands by: juju run %s list-servers", why, unit)
-	}
-	return errors.New(why)
 }
 
 // listable says why a provider's servers cannot be listed, whatever the list is.

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,18 +30,4 @@ func TestListServers(t *testing.T) {
 		assert.ErrorContains(t, listable(p), says)
 	}
 	assert.NoError(t, listable(listParams{Provider: "mullvad"}))
-}
-
-// A unit whose gluetun has never run has no list, and says which one has.
-func TestListServersOfAStandby(t *testing.T) {
-	for leads, says := range map[string]string{"true": "", "false": "juju run gluetun/leader list-servers"} {
-		_, _ = inPod(t, "nameserver 10.43.0.10\n", nil)
-		tools := t.TempDir()
-		require.NoError(t, os.WriteFile(filepath.Join(tools, "is-leader"), []byte("#!/bin/sh\necho "+leads+"\n"), 0o700))
-		t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
-		err := noList(Config{RoutingMethod: "pod-gateway"})
-		assert.ErrorContains(t, err, "there is no list of servers in gluetun's container")
-		assert.ErrorContains(t, err, says)
-		assert.Equal(t, says != "", strings.Contains(err.Error(), "juju run"))
-	}
 }

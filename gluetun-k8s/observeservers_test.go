@@ -9,6 +9,7 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,9 @@ type fileServer struct {
 	path, text string
 	modified   time.Time
 	reads      int
+
+	written string   // is there when gluetun's program was asked for it
+	ran     []string // what was
 }
 
 func (f *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -35,6 +39,11 @@ func (f *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	there := f.text != "" && (query.Get("path") == f.path)
 	switch {
+	case r.URL.Path == "/v1/exec":
+		var exec struct{ Command []string }
+		_ = json.NewDecoder(r.Body).Decode(&exec)
+		f.ran, f.text = append(f.ran, strings.Join(exec.Command, " ")), f.written
+		answer(500, map[string]any{"message": "its output is not told"})
 	case r.URL.Path != "/v1/files":
 		answer(200, []any{}) // services, checks
 	case query.Get("action") == "list" && there:
@@ -78,13 +87,15 @@ func TestObserveByTheProvidersServers(t *testing.T) {
 	mullvad := map[string]any{"vpn-provider": "mullvad", "wireguard-private-key-secret": "secret:1", "server-cities": "Zurick"}
 	_, see := inPod(t, "nameserver 10.43.0.10\n", mullvad)
 	list := serving(t, serversFile, "")
-	require.NoError(t, see().ConfigErr, "gluetun has not started yet: there is no list")
+	require.NoError(t, see().ConfigErr, "gluetun has not started yet, and its program writes none")
 
-	list.text = serversJSON
+	list.written = serversJSON
 	for range 3 {
 		assert.EqualError(t, see().ConfigErr, "server-cities has Zurick, and mullvad has no such server over wireguard, but Zurich: juju config gluetun server-cities='Zurich'")
 	}
 	assert.Equal(t, 1, list.reads)
+	const ask = "/gluetun-entrypoint format-servers -mullvad -output /dev/null"
+	assert.Equal(t, []string{ask, ask}, list.ran, "once more, and then the list is there")
 	list.modified = list.modified.Add(time.Hour) // another image's
 	assert.Error(t, see().ConfigErr)
 	assert.Equal(t, 2, list.reads)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,11 +10,13 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
 )
 
-// Where gluetun writes the servers that it chooses from, at each start and before it judges any setting: v3.40 and v3.41 into one file, all
+// Where gluetun writes the servers that it chooses from, at each start and before it judges any setting, and whatever its program is asked of
+// them: v3.40 and v3.41 into one file, all
 // providers'; later ones into one for each, named like it (gluetun, internal/storage/flush.go), and they take the first one away.
 const (
 	serversFile   = "/gluetun/servers.json"
@@ -38,6 +41,19 @@ func findList(env hook.Env, of providerName) (l serverList, err error) {
 }
 
 func (l serverList) there() bool { return l.seen.Size > 0 }
+
+// writing is how long gluetun's program may take to write some megabytes.
+const writing = 10 * time.Second
+
+// writtenList is the list, which gluetun's program is asked to write where there is none yet. Asked is why it did not; then there is none.
+func writtenList(ctx context.Context, env hook.Env, of providerName) (l serverList, asked, err error) {
+	if l, err = findList(env, of); err != nil || l.there() {
+		return l, nil, err
+	}
+	_, asked = hook.Exec(ctx, env, container, writing, hook.ExecAs{}, "/gluetun-entrypoint", "format-servers", "-"+strings.ReplaceAll(string(of), " ", "-"), "-output", "/dev/null")
+	l, err = findList(env, of)
+	return l, asked, err
+}
 
 // read reads what it has of a provider.
 func (l serverList) read(env hook.Env, of providerName, own any) error {
@@ -136,14 +152,14 @@ func chosen(all []vpnServer, by []choice) []vpnServer {
 }
 
 // unknownServers says what the options choose that the provider does not have. gluetun ends over a name when it knows none of an option's,
-// passes over one beside others, and where all are known, and no server has them together, it tries for ever. Where there is no list, or
-// not yet, it judges by itself.
-func unknownServers(env hook.Env, c Config, unit string) (wrong, err error) {
+// passes over one beside others, and where all are known, and no server has them together, it tries for ever. Where there is no list it
+// judges by itself.
+func unknownServers(ctx context.Context, env hook.Env, c Config, unit string) (wrong, err error) {
 	by := c.chooses()
-	if !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) && len(c.filtered()) == 0 && c.Type != "openvpn" && !c.EndpointIP.IsValid() {
+	if c.protocol().server || !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) && len(c.filtered()) == 0 && c.Type != "openvpn" && !c.EndpointIP.IsValid() {
 		return nil, nil
 	}
-	list, err := findList(env, c.Provider)
+	list, _, err := writtenList(ctx, env, c.Provider)
 	if err != nil || !list.there() {
 		return nil, err
 	}

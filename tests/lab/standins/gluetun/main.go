@@ -21,8 +21,13 @@ func main() {
 		switch os.Args[1] {
 		case "healthcheck":
 			healthcheck()
+		case "format-servers": // of a provider, of whom nothing is shown here: with the real one the list is written as well
+			if err := writeServers(); err != nil {
+				log.Fatalln("ERROR", err)
+			}
+			return
 		case "--help", "-h":
-			fmt.Println("gluetun-standin: a stand-in for gluetun v3.41.1 in the lab; see the package documentation\nusage: gluetun-entrypoint [healthcheck]")
+			fmt.Println("gluetun-standin: a stand-in for gluetun v3.41.1 in the lab; see the package documentation\nusage: gluetun-entrypoint [healthcheck|format-servers]")
 			return
 		}
 	}
