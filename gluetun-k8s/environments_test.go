@@ -23,6 +23,7 @@ type start struct {
 	Environment              map[string]string // without what is the same for all
 	Files                    map[string]string
 	Needs                    []string // files without which gluetun does not start
+	With                     string   `json:"-"` // what it is told besides
 }
 
 // given is a text for each word of a secret.
@@ -35,10 +36,87 @@ var given = map[string]string{
 // Every provider starts by every protocol with what the table says that it needs; and where it can be, with ports granted and with the
 // lesser encryption.
 func TestEnvironments(t *testing.T) {
-	var all []start
+	text, err := json.MarshalIndent(starts(t, "v3.41"), "", " ")
+	require.NoError(t, err)
+	golden(t, environments, string(text)+"\n")
+}
+
+// What other versions of gluetun are given otherwise, in a line each: what all are, and what one is.
+func TestEnvironmentsOfOtherVersions(t *testing.T) {
+	usual := map[string]start{}
+	for _, s := range starts(t, "v3.41") {
+		usual[s.name()] = s
+	}
+	var lines []string
+	for _, version := range []string{"v3.40", "latest"} {
+		differs, all := map[string][]string{}, starts(t, version)
+		both := 0
+		for _, s := range all {
+			if _, there := usual[s.name()]; !there {
+				lines = append(lines, version+" has besides: "+s.name())
+				continue
+			}
+			both++
+			for _, line := range s.unlike(usual[s.name()]) {
+				differs[line] = append(differs[line], s.name())
+			}
+		}
+		for _, line := range slices.Sorted(maps.Keys(differs)) {
+			who := strings.Join(differs[line], ", ")
+			if len(differs[line]) == both {
+				who = "all"
+			}
+			lines = append(lines, version+" "+line+": "+who)
+		}
+		for _, name := range slices.Sorted(maps.Keys(usual)) {
+			if !slices.ContainsFunc(all, func(s start) bool { return s.name() == name }) {
+				lines = append(lines, version+" has not: "+name)
+			}
+		}
+	}
+	golden(t, "testdata/environments-otherwise.txt", strings.Join(lines, "\n")+"\n")
+}
+
+func (s start) name() string {
+	return strings.TrimRight(s.Provider+" "+s.Type+" "+s.Protocol+" "+s.With, " ")
+}
+
+// unlike is what it has otherwise than another one.
+func (s start) unlike(o start) (lines []string) {
+	for _, key := range slices.Sorted(maps.Keys(s.Environment)) {
+		if value := s.Environment[key]; value != o.Environment[key] {
+			lines = append(lines, "has "+key+"="+value)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(o.Environment)) {
+		if _, has := s.Environment[key]; !has {
+			lines = append(lines, "has no "+key)
+		}
+	}
+	return lines
+}
+
+func golden(t *testing.T, path, text string) {
+	t.Helper()
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), text, "make golden")
+}
+
+// starts are all of a version of gluetun.
+func starts(t *testing.T, version string) (all []start) {
+	t.Helper()
+	image := imageOf(version)
+	if version == "latest" { // it has not been released
+		image = "ghcr.io/qdm12/gluetun:latest"
+	}
 	for _, name := range slices.Sorted(maps.Keys(providers)) {
 		for _, by := range [][]string{{"wireguard", "udp"}, {"openvpn", "udp"}, {"openvpn", "tcp"}, {"openvpn", "udp", forwarding + "=on"}, {"openvpn", "udp", encryption + "=normal"}} {
-			w := providers[name].over(by[0])
+			w := providers[name].over(by[0]).of(version)
 			if by[1] == "udp" && w.udp == nil || by[1] == "tcp" && w.tcp == nil {
 				continue
 			}
@@ -46,7 +124,7 @@ func TestEnvironments(t *testing.T) {
 				continue
 			}
 			needs, _ := w.held()
-			values := []string{"provider=" + string(name), "type=" + by[0], "protocol=" + by[1], "method=overlay", "probe=1.1.1.1:443,9.9.9.9:443", "overrides=" + strings.Join(by[2:], "\n")}
+			values := []string{"provider=" + string(name), "type=" + by[0], "protocol=" + by[1], "method=overlay", "probe=1.1.1.1:443,9.9.9.9:443", "overrides=" + strings.Join(by[2:], "\n"), "image=" + image}
 			secret := map[string]string{}
 			for _, word := range needs {
 				secret[word] = given[word]
@@ -59,7 +137,7 @@ func TestEnvironments(t *testing.T) {
 			}
 			c, s, errs := judged(t, secret, values...)
 			require.Empty(t, errs, "%s %v", name, by)
-			one := start{string(name), by[0], by[1], map[string]string{}, map[string]string{}, nil}
+			one := start{string(name), by[0], by[1], map[string]string{}, map[string]string{}, nil, strings.Join(by[2:], " ")}
 			for key, value := range environment(c, s, hooktest.Network(t)) {
 				kind, _, _ := strings.Cut(key, "_")
 				if value != "" && slices.Contains([]string{"VPN", "OPENVPN", "WIREGUARD", "SERVER", "DOT", "DNS", "PRIVATE", "HEALTH"}, kind) {
@@ -77,15 +155,7 @@ func TestEnvironments(t *testing.T) {
 			all = append(all, one)
 		}
 	}
-	text, err := json.MarshalIndent(all, "", " ")
-	require.NoError(t, err)
-	if *update {
-		require.NoError(t, os.WriteFile(environments, append(text, '\n'), 0o644))
-		return
-	}
-	want, err := os.ReadFile(environments)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), string(text)+"\n", "make golden")
+	return all
 }
 
 // What is in a secret goes into files that root alone reads, and nowhere else: no environment, command, status, relation or
