@@ -361,6 +361,9 @@ func notes(o Observed) []string {
 	if agent := o.Pod.Agent; o.Tunnel.Up && agent != nil && agent.Gateway != nil && agent.Gateway.Error != "" {
 		notes = append(notes, "clients are not led as they should be: "+agent.Gateway.Error)
 	}
+	if doubt := o.Config.protocol().doubt; doubt != "" && !o.Tunnel.Up {
+		notes = append(notes, fmt.Sprintf("of %s gluetun warns: %s", o.Config.Provider, doubt))
+	}
 	if lacks := o.Pod.Lacks(); lacks != "" {
 		notes = append(notes, lacks)
 	}

@@ -69,6 +69,11 @@ func TestReconcile(t *testing.T) {
 		{"nobody could be asked who we are", func(o *Observed) { o.Tunnel.Seen = netip.Addr{} }, hook.Active("connected"), hook.Running},
 		{"the tunnel is down", func(o *Observed) { o.Tunnel = Tunnel{}; o.Container.Checks[tunnelCheck] = false },
 			hook.Waiting("the VPN tunnel is down; see: kubectl -n downloads logs gluetun-0 -c gluetun"), hook.Running},
+		{"and gluetun has its doubts", func(o *Observed) {
+			o.Tunnel, o.Config.Provider, o.Config.Type = Tunnel{}, "slickvpn", "openvpn"
+			o.Container.Checks[tunnelCheck] = false
+		},
+			hook.Waiting("the VPN tunnel is down; see: kubectl -n downloads logs gluetun-0 -c gluetun; of slickvpn gluetun warns: its certificates are too weak for today's OpenSSL"), hook.Running},
 		{"the server does not know the key", func(o *Observed) {
 			o.Tunnel = Tunnel{Handshake: Handshake{Known: true}}
 			o.Container.Checks[tunnelCheck] = false

@@ -82,6 +82,11 @@ func rows() string {
 			}
 		}
 		b.WriteString("\n")
+		for _, name := range slices.Sorted(maps.Keys(providers)) {
+			if doubt := providers[name].over(kind).doubt; doubt != "" {
+				fmt.Fprintf(&b, "Of `%s` gluetun itself warns: %s.\n\n", name, doubt)
+			}
+		}
 	}
 	b.WriteString("## In other versions of gluetun\n\n| gluetun | `vpn-provider` | `vpn-type` | what is otherwise |\n|---|---|---|---|\n")
 	for _, version := range []string{"v3.40", "latest"} {

@@ -29,6 +29,7 @@ type protocol struct {
 	udp, tcp     *listening
 	// The network behind the tunnel in which its gateway and resolver have the first addresses, where it is the same for all.
 	inside netip.Prefix
+	doubt  string              // what gluetun itself warns of when it starts (settings/settings.go, Warnings)
 	grants netip.Addr          // who grants ports, by NAT-PMP through the tunnel: see granter
 	normal [2]uint16           // where its servers listen with the lesser of two presets of encryption: by UDP, by TCP; zero: it has one only
 	in     map[string]protocol // where another version of gluetun has it otherwise: all of it
@@ -71,7 +72,7 @@ var providers = map[providerName]provider{
 	"giganews": {filters: "regions hostnames",
 		openvpn: protocol{needs: account, udp: only(443)}},
 	"hidemyass": {filters: "countries regions cities hostnames",
-		openvpn: protocol{needs: account, udp: anyPort(553), tcp: anyPort(8080)}},
+		openvpn: protocol{needs: account, udp: anyPort(553), tcp: anyPort(8080), doubt: "it has given up OpenVPN on Linux, which hardly works any more"}},
 	"ipvanish": {filters: "countries cities hostnames",
 		openvpn: protocol{needs: account, udp: only(443)}},
 	"ivpn": {filters: "countries cities hostnames ISP",
@@ -105,7 +106,7 @@ var providers = map[providerName]provider{
 	"purevpn": {filters: "countries regions cities hostnames",
 		openvpn: protocol{needs: account, udp: only(53), tcp: only(80)}},
 	"slickvpn": {filters: "countries regions cities hostnames",
-		openvpn: protocol{needs: account, udp: ports(443, 443, 8080, 8888), tcp: ports(443, 443, 8080, 8888)}},
+		openvpn: protocol{needs: account, udp: ports(443, 443, 8080, 8888), tcp: ports(443, 443, 8080, 8888), doubt: "its certificates are too weak for today's OpenSSL"}},
 	"surfshark": {filters: "countries regions cities hostnames MULTIHOP_ONLY",
 		wireguard: protocol{needs: keys, takes: "preshared-key", udp: only(51820)},
 		openvpn:   protocol{needs: account, udp: only(1194), tcp: only(1443)}},
