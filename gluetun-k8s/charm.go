@@ -108,7 +108,9 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 		o.choose(app)
 	}
 	if unsettled(o) == nil && all && o.Config.RoutingMethod == vpnk8slib.Overlay {
-		if o.ViewErr, err = o.lease(look, env, app); err != nil {
+		leases, cancel := context.WithTimeout(ctx, hook.Look) // of its own: gluetun's program may have taken long meanwhile
+		defer cancel()
+		if o.ViewErr, err = o.lease(leases, env, app); err != nil {
 			return o, err
 		}
 	}

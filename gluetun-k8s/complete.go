@@ -33,7 +33,7 @@ func complete(c Config, app string) error {
 		return fmt.Errorf("nat-pmp-server cannot be used with vpn-provider=%s by routing-method=%s, which leads no port to anybody: juju config %s --reset nat-pmp-server, or juju config %[3]s routing-method=overlay", c.Provider, c.RoutingMethod, app)
 	}
 	if c.PortServer == theRouter && c.Type != "openvpn" {
-		return fmt.Errorf("nat-pmp-server=%s cannot be used with vpn-provider=%s vpn-type=%s, whose tunnel names no router: juju config %s nat-pmp-server=10.2.0.1", c.PortServer, c.Provider, c.Type, app)
+		return fmt.Errorf("nat-pmp-server=%s cannot be used with vpn-provider=%s vpn-type=%s, whose tunnel names no router: juju config %s --reset nat-pmp-server", c.PortServer, c.Provider, c.Type, app)
 	}
 	for _, o := range c.given() {
 		if o.set && !slices.Contains(o.by, c.Type) {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // toldFile has what was told last, as a sum, and is as old as that.
@@ -24,7 +26,14 @@ func Settle(d Desired) Desired {
 	for _, w := range d.Workloads {
 		modes[w.Container] = w.Mode
 	}
-	text, err := json.Marshal([]any{d.Status, d.Publish, d.Units, modes})
+	// Times and counts in a status go on; addresses and ports are in what is published as well.
+	words := strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, d.Status.Message)
+	text, err := json.Marshal([]any{d.Status.Kind, words, d.Publish, d.Units, modes})
 	if err != nil || d.container() == "" {
 		return d
 	}

@@ -32,6 +32,12 @@ func TestSettle(t *testing.T) {
 	assert.Equal(t, again, told(Waiting("waiting for the VPN tunnel"), "true", Running), "consumers are told another thing")
 	stands(settles)
 	assert.Equal(t, again, told(Waiting("waiting for the VPN tunnel"), "true", Stopped))
+	stands(settles)
+	assert.Empty(t, told(Waiting("waiting for the VPN tunnel"), "true", Stopped))
+	told(Waiting("its server answered at 12:00:07 UTC"), "true", Stopped)
+	stands(settles)
+	assert.Empty(t, told(Waiting("its server answered at 12:01:13 UTC"), "true", Stopped), "a time that goes on is nothing new")
+	told(Waiting("waiting for the VPN tunnel"), "true", Stopped)
 	stands(-time.Minute)
 	assert.Empty(t, told(Waiting("waiting for the VPN tunnel"), "true", Stopped), "the clock was set back")
 
