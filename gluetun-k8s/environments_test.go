@@ -22,7 +22,7 @@ type start struct {
 	Provider, Type, Protocol string
 	Environment              map[string]string // without what is the same for all
 	Files                    map[string]string
-	Needs                    []string // files without which gluetun does not start
+	Needs                    []string // files of the secret that the charm asks for
 	With                     string   `json:"-"` // what it is told besides
 }
 
