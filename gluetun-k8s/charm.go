@@ -133,11 +133,9 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	if !o.Tunnel.Up && !o.elsewhere() { // nor is gluetun's being started again
 		o.Tunnel.Refused = refusedLogin(env, o)
 	}
-	before, err := o.saidBefore()
-	if err != nil {
+	if err := o.speak(time.Now()); err != nil {
 		return o, err
 	}
-	o.Says = o.says(before, time.Now())
 	if o.Leader && (unsettled(o) != nil || o.silent() || held(plans(o, published(o), new(hook.Desired)))) {
 		o.Said, err = hook.Published(hook.VPNEndpoint, o.App)
 	}
@@ -259,7 +257,7 @@ func gateway(o Observed, data vpnk8slib.ProviderData) vpnk8slib.Gateway {
 		App: vpnk8slib.App{Name: o.App, Namespace: o.Model, OwnerUID: o.View.Owner, Unit: o.Name}, Data: data, Network: o.View.Network,
 		Workload: container, TUN: o.Config.TUN, Drops: o.Config.Type == "openvpn", Trials: o.View.Trials, Image: o.Config.PodGatewayImage, Endpoint: endpoint(o.Config),
 		AgentImage: o.Config.AgentImage, Leases: o.Leases, Standby: o.Standby, Pod: o.holderAddress(), MTU: mtu(o.Config), Probes: o.Config.ProbeTargets, Resolvers: o.Config.Resolvers,
-		Ports: o.Config.portServer(), Told: o.Config.portsTold(), Exit: o.Tunnel.Seen, Country: o.Server.Country, Listed: o.Server.Listed,
+		Ports: o.Config.portServer().at, RouterPorts: o.Config.portServer().router, Told: o.Config.portsTold(), Exit: o.Tunnel.Seen, Country: o.Server.Country, Listed: o.Server.Listed,
 		Refused: o.Tunnel.Refused,
 	}
 }

@@ -233,7 +233,7 @@ func TestPorts(t *testing.T) {
 	o.Consumers[0].Data.WantPort = true
 	status(connected + "; qbittorrent wants a port, and nobody is known to grant one: juju config gluetun nat-pmp-server=<address in the tunnel>")
 	assert.Nil(t, told())
-	o.Config.PortServer = granter{netip.MustParseAddr("10.2.0.1")}
+	o.Config.PortServer = by("10.2.0.1")
 	status(connected)
 	lease(overlay.Lease{Error: "cannot have a UDP port from 10.2.0.1: it does not answer"})
 	status(connected + "; no port for qbittorrent: cannot have a UDP port from 10.2.0.1: it does not answer; see who grants them: juju config gluetun nat-pmp-server")

@@ -29,7 +29,7 @@ func complete(c Config, app string) error {
 		return fmt.Errorf("dns-over-tls=true is not supported yet: juju config %s dns-over-tls=false", app)
 	case vpnk8slib.PortTaken(c.VXLANPort):
 		return fmt.Errorf("vxlan-port=%d is, itself or with the heartbeats beside it, where something else listens in the pods of the overlay: juju config %s vxlan-port=%d", c.VXLANPort, app, vpnk8slib.VXLANPort)
-	case c.PortServer.IsValid() && c.RoutingMethod != vpnk8slib.Overlay:
+	case c.PortServer.known() && c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Errorf("nat-pmp-server cannot be used with vpn-provider=%s by routing-method=%s, which leads no port to anybody: juju config %s --reset nat-pmp-server, or juju config %[3]s routing-method=overlay", c.Provider, c.RoutingMethod, app)
 	}
 	if c.PortServer == theRouter && c.Type != "openvpn" {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
@@ -56,20 +57,11 @@ func words(text string) (out []string) {
 type addresses []netip.Prefix
 
 // UnmarshalText reads addresses with or without a length.
-func (a *addresses) UnmarshalText(text []byte) error {
-	*a = nil
-	for _, w := range words(string(text)) {
-		p, err := netip.ParsePrefix(w)
-		if err != nil {
-			addr, err := netip.ParseAddr(w)
-			if err != nil || addr.Zone() != "" {
-				return errors.New("copy the line Address of your provider's WireGuard file, such as 10.64.0.2/32")
-			}
-			p = netip.PrefixFrom(addr, addr.BitLen())
-		}
-		*a = append(*a, p)
+func (a *addresses) UnmarshalText(text []byte) (err error) {
+	if *a, err = hook.Addresses(string(text)); err != nil { // which repeats it
+		err = errors.New("copy the line Address of your provider's WireGuard file, such as 10.64.0.2/32")
 	}
-	return nil
+	return err
 }
 
 func (a addresses) String() string {

@@ -185,8 +185,8 @@ func listens(w protocol) string {
 
 func granted(p provider, w protocol) string {
 	switch {
-	case w.grants.IsValid():
-		if w.grants == theRouter.Addr {
+	case w.grants.known():
+		if w.grants == theRouter {
 			return "by NAT-PMP of the tunnel's router"
 		}
 		return fmt.Sprintf("by NAT-PMP of %s", w.grants)

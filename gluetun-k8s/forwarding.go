@@ -14,14 +14,21 @@ import (
 // provider and needs its credentials, and tells the agent which. That it does so it is told by a setting of its own: it makes it choose
 // other servers and start again, which is not a consumer's to bring about.
 
-// granter is who grants ports by NAT-PMP: an address in the tunnel, or 0.0.0.0 for the router of a tunnel over OpenVPN, which is another one for
-// each server.
-type granter struct{ netip.Addr }
+// granter is who grants ports by NAT-PMP: an address in the tunnel, or the router of a tunnel over OpenVPN, which is another one for each
+// server. The zero value is nobody.
+type granter struct {
+	at     netip.Addr
+	router bool
+}
 
-// theRouter is that one, and what it is called in the option.
-var theRouter = granter{netip.IPv4Unspecified()}
+// theRouter is that one, and routersName what it is called in the option.
+var theRouter = granter{router: true}
 
 const routersName = "gateway"
+
+func by(address string) granter { return granter{at: netip.MustParseAddr(address)} }
+
+func (g granter) known() bool { return g != granter{} }
 
 // UnmarshalText reads an address, or its name; an empty text is none.
 func (g *granter) UnmarshalText(text []byte) error {
@@ -29,7 +36,8 @@ func (g *granter) UnmarshalText(text []byte) error {
 		*g = theRouter
 		return nil
 	}
-	if err := g.Addr.UnmarshalText(text); err != nil || *g == theRouter || g.Zone() != "" {
+	*g = granter{}
+	if err := g.at.UnmarshalText(text); err != nil || g.at.IsUnspecified() || g.at.Zone() != "" {
 		*g = granter{}
 		return errors.New("set an address in the tunnel, such as 10.2.0.1, or over OpenVPN " + routersName)
 	}
@@ -40,7 +48,7 @@ func (g granter) String() string {
 	if g == theRouter {
 		return routersName
 	}
-	return g.Addr.String()
+	return g.at.String()
 }
 
 // forwarding is gluetun's name of that setting.
@@ -84,13 +92,13 @@ func (c Config) portsRole() string {
 	return fmt.Sprintf("\n[[roles]]\nname = \"ports\"\nroutes = [\"GET %s\"]\nauth = \"none\"\n", c.portRoute())
 }
 
-// portServer grants ports by NAT-PMP; zero: nobody does.
-func (c Config) portServer() netip.Addr {
+// portServer grants ports by NAT-PMP.
+func (c Config) portServer() granter {
 	switch {
 	case c.forwards():
-		return netip.Addr{}
-	case c.PortServer.IsValid():
-		return c.PortServer.Addr
+		return granter{}
+	case c.PortServer.known():
+		return c.PortServer
 	}
 	return c.protocol().grants
 }
@@ -99,7 +107,7 @@ func (c Config) portServer() netip.Addr {
 func forwardingWith(c Config) string {
 	switch {
 	case off(c.Overrides[forwarding]):
-	case !c.provider().told && c.protocol().grants.IsValid():
+	case !c.provider().told && c.protocol().grants.known():
 		return fmt.Sprintf("vpn-provider=%s, which grants ports without it", c.Provider)
 	case c.Provider == "custom":
 		return fmt.Sprintf("vpn-provider=%s over %s; where NAT-PMP is spoken, nat-pmp-server says by whom", c.Provider, c.Type)
@@ -107,7 +115,7 @@ func forwardingWith(c Config) string {
 		return fmt.Sprintf("vpn-provider=%s, which gluetun asks for none", c.Provider)
 	case c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Sprintf("vpn-provider=%s by routing-method=%s, which leads none to anybody", c.Provider, c.RoutingMethod)
-	case c.PortServer.IsValid():
+	case c.PortServer.known():
 		return fmt.Sprintf("vpn-provider=%s and nat-pmp-server", c.Provider)
 	}
 	return ""
@@ -122,9 +130,9 @@ func portNote(o Observed, c vpnk8slib.Consumer) string {
 	switch missing := vpnk8slib.NoPort(o.Pod.Agent, c); {
 	case o.Config.RoutingMethod != vpnk8slib.Overlay:
 		return wants("which routing-method=overlay can have: juju config %s routing-method=overlay", o.App)
-	case o.Config.provider().told && !o.Config.forwards() && !o.Config.PortServer.IsValid():
+	case o.Config.provider().told && !o.Config.forwards() && !o.Config.PortServer.known():
 		return wants("which gluetun can have granted by %s: juju config %s custom-overrides=%s=on", o.Config.Provider, o.App, forwarding)
-	case !o.Config.forwards() && !o.Config.portServer().IsValid():
+	case !o.Config.forwards() && !o.Config.portServer().known():
 		return wants("and nobody is known to grant one: juju config %s nat-pmp-server=<address in the tunnel>", o.App)
 	case missing != "":
 		return fmt.Sprintf("no port for %s: %s; %s", name, missing, portHelp(o))
@@ -140,9 +148,9 @@ func portHelp(o Observed) string {
 	case o.Config.Provider == "protonvpn" && o.Config.Type == "openvpn" && o.SecretErr == nil && !strings.Contains(o.Secret["user"], "+pmp"): // whom its servers grant ports
 		_, id := o.Config.secretOption()
 		return fmt.Sprintf("end the user with +pmp: juju update-secret %s user=<user>+pmp password=<password>", id)
-	case o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid() && o.Config.Type == "openvpn":
+	case o.Config.protocol().grants.known() && !o.Config.PortServer.known() && o.Config.Type == "openvpn":
 		return fmt.Sprintf("choose servers that grant them: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
-	case o.Config.protocol().grants.IsValid() && !o.Config.PortServer.IsValid():
+	case o.Config.protocol().grants.known() && !o.Config.PortServer.known():
 		return fmt.Sprintf("make the key with NAT-PMP on, and choose servers that have it: juju config %s custom-overrides=PORT_FORWARD_ONLY=on", o.App)
 	}
 	return fmt.Sprintf("see who grants them: juju config %s nat-pmp-server", o.App)

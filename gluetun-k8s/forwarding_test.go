@@ -29,7 +29,7 @@ func TestForwardingOfGluetun(t *testing.T) {
 	} {
 		c, s := pia(t, "overrides=VPN_PORT_FORWARDING=on", "image="+image)
 		assert.Equal(t, "http://127.0.0.1:8000"+route, c.portsTold())
-		assert.False(t, c.portServer().IsValid())
+		assert.False(t, c.portServer().known())
 		env := environment(c, s, hooktest.Network(t))
 		assert.Equal(t, "on", env["VPN_PORT_FORWARDING"])
 		for name := range env {

@@ -35,7 +35,7 @@ type ofTunnel struct {
 	Refused bool       `json:"refused,omitempty"` // the provider does not take the account
 }
 
-// sooner is how long before the Lease a unit may know that its tunnel is down. One whose hooks have ended since cannot say that it is up again.
+// sooner is how long before the Lease a unit may know how its tunnel is. One whose hooks have ended since cannot say that it is otherwise.
 const sooner = 10 * time.Second
 
 // counts says whether it is newer than what the Lease says. An agent that has found the tunnel up, and does not say when, is older than this.
@@ -43,7 +43,18 @@ func (t ofTunnel) counts(p overlay.StandbyState) bool {
 	if p.Held.Tunnel && p.Held.Turned.IsZero() {
 		return false
 	}
-	return t.Turned.After(p.Held.Turned) && (t.Up || p.Renewed.Sub(t.Turned) < sooner)
+	unknown := p.Held.Turned.IsZero() // an agent that has just begun anew
+	return t.Turned.After(p.Held.Turned) && (t.Up && unknown || p.Renewed.Sub(t.Turned) < sooner)
+}
+
+// speak finds what the unit that has the tunnel says of it. Juju is not asked by the others, who say nothing.
+func (o *Observed) speak(now time.Time) error {
+	if p := o.place(); p == nil || !p.Active {
+		return nil
+	}
+	before, err := o.saidBefore()
+	o.Says = o.says(before, now)
+	return err
 }
 
 // say adds what this unit says to the others: nothing where it is known to stand by, or alone.

@@ -159,6 +159,12 @@ func TestSaidBefore(t *testing.T) {
 	}
 	said := ofTunnel{Up: true, Turned: time.Date(2026, 11, 28, 23, 0, 0, 0, time.UTC), Exit: netip.MustParseAddr("192.0.2.8")}
 	assert.Equal(t, said, before(o.Pod.Address, said))
+	o.place().Active = false
+	require.NoError(t, o.speak(said.Turned.Add(time.Minute)))
+	assert.Zero(t, o.Says, "it stands by")
+	o.place().Active, o.Tunnel = true, Tunnel{}
+	require.NoError(t, o.speak(said.Turned.Add(time.Minute)))
+	assert.Equal(t, said, o.Says, "gluetun does not run in this hook: nothing is known that is newer")
 	words, err := os.ReadFile(asked)
 	require.NoError(t, err)
 	assert.Contains(t, strings.Fields(string(words)), "gluetun/1", "what this one has said")

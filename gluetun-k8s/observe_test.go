@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -200,26 +199,4 @@ func TestObserveChoosesTheOverlay(t *testing.T) {
 	assert.Len(t, hook.Refusals(o.ConfigErr), 2)
 	assert.Zero(t, o.Config.VXLANID, "nobody knows what was meant")
 	assert.False(t, o.Config.Overlay.Prefix().IsValid())
-}
-
-// What this unit has said to the others of its tunnel is read in each hook: said again, it has the time at which it became so.
-func TestObserveWhatThisUnitSaid(t *testing.T) {
-	_, see := inPod(t, "nameserver 10.43.0.10\n", nil)
-	said := ofTunnel{Up: true, Turned: time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC), Exit: netip.MustParseAddr("192.0.2.8")}
-	held, err := json.Marshal(saidByHolder{Pod: see().Pod.Address, ofTunnel: said})
-	require.NoError(t, err)
-	databag, err := json.Marshal(map[string]string{heldKey: string(held)})
-	require.NoError(t, err)
-	tools := t.TempDir()
-	for name, body := range map[string]string{
-		"relation-ids": `case $1 in units) echo '["units:0"]' ;; *) echo '[]' ;; esac`, "relation-list": `echo '[]'`,
-		"relation-get": `case "$*" in *gluetun/0*) cat <<'EOF'` + "\n" + string(databag) + "\nEOF\n;; esac",
-	} {
-		require.NoError(t, os.WriteFile(filepath.Join(tools, name), fmt.Appendf(nil, "#!/bin/sh\n%s\n", body), 0o700))
-	}
-	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
-	another := t.TempDir() // pod's: which relations there are is kept
-	require.NoError(t, os.WriteFile(filepath.Join(another, ".resolv.conf"), []byte("nameserver 10.43.0.10\n"), 0o600))
-	t.Setenv("JUJU_CHARM_DIR", another)
-	assert.Equal(t, said, see().Says, "gluetun does not run in this hook: nothing is known that is newer")
 }

@@ -30,7 +30,7 @@ type protocol struct {
 	// The network behind the tunnel in which its gateway and resolver have the first addresses, where it is the same for all.
 	inside netip.Prefix
 	doubt  string              // what gluetun itself warns of when it starts (settings/settings.go, Warnings)
-	grants netip.Addr          // who grants ports, by NAT-PMP through the tunnel: see granter
+	grants granter             // who grants ports, by NAT-PMP through the tunnel
 	normal [2]uint16           // where its servers listen with the lesser of two presets of encryption: by UDP, by TCP; zero: it has one only
 	in     map[string]protocol // where another version of gluetun has it otherwise: all of it
 }
@@ -100,9 +100,9 @@ var providers = map[providerName]provider{
 	"privatevpn": {filters: "countries cities hostnames", forwards: "one by its own API", told: true,
 		openvpn: protocol{needs: account, udp: anyPort(1194), tcp: anyPort(443)}},
 	"protonvpn": {filters: "countries regions cities names hostnames FREE_ONLY STREAM_ONLY SECURE_CORE_ONLY TOR_ONLY PORT_FORWARD_ONLY",
-		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.2.0.0/16"), grants: netip.MustParseAddr("10.2.0.1")},
-		openvpn: protocol{needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060, 51820), tcp: ports(443, 443, 5995, 8443), grants: theRouter.Addr, in: map[string]protocol{
-			"v3.40": {needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060), tcp: ports(443, 443, 5995, 8443), grants: theRouter.Addr}}}},
+		wireguard: protocol{needs: "private-key", takes: "preshared-key addresses", udp: only(51820), inside: netip.MustParsePrefix("10.2.0.0/16"), grants: by("10.2.0.1")},
+		openvpn: protocol{needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060, 51820), tcp: ports(443, 443, 5995, 8443), grants: theRouter, in: map[string]protocol{
+			"v3.40": {needs: account, udp: ports(1194, 80, 443, 1194, 4569, 5060), tcp: ports(443, 443, 5995, 8443), grants: theRouter}}}},
 	"purevpn": {filters: "countries regions cities hostnames",
 		openvpn: protocol{needs: account, udp: only(53), tcp: only(80)}},
 	"slickvpn": {filters: "countries regions cities hostnames",

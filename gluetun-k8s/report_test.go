@@ -18,7 +18,7 @@ func TestReport(t *testing.T) {
 	now := noon
 	o := ready(t)
 	o.Tunnel.Handshake = Handshake{true, noon.Add(-time.Minute), false}
-	o.Config.RoutingMethod, o.Config.PortServer = vpnk8slib.Overlay, granter{netip.MustParseAddr("10.2.0.1")}
+	o.Config.RoutingMethod, o.Config.PortServer = vpnk8slib.Overlay, by("10.2.0.1")
 	o.View.Images = map[string]string{container: "ghcr.io/qdm12/gluetun:v3.41.1"}
 	o.Consumers[0].Data.WantPort = true
 	o.Leases.Blocks = []overlay.Block{{Name: "vpn-gateway-1", Addresses: netip.MustParsePrefix("172.16.0.16/28")}, {Name: "vpn-gateway-2", Addresses: netip.MustParsePrefix("172.16.0.32/28")}}

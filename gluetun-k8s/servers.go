@@ -55,6 +55,18 @@ func writtenList(ctx context.Context, env hook.Env, of providerName) (l serverLi
 	return l, asked, err
 }
 
+// askedOnce is writtenList for hooks: a program that writes none would be waited for in each of them.
+func askedOnce(ctx context.Context, env hook.Env, of providerName) (l serverList, err error) {
+	if l, err = findList(env, of); err != nil || l.there() {
+		return l, err
+	}
+	_, _ = hook.Found(".asked", string(of), func() (string, error) {
+		l, _, err = writtenList(ctx, env, of)
+		return "", err
+	})
+	return l, err
+}
+
 // read reads what it has of a provider.
 func (l serverList) read(env hook.Env, of providerName, own any) error {
 	return hook.ReadFile(env, container, l.path, func(r io.Reader) error {
@@ -159,7 +171,7 @@ func unknownServers(ctx context.Context, env hook.Env, c Config, unit string) (w
 	if c.protocol().server || !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) && len(c.filtered()) == 0 && c.Type != "openvpn" && !c.EndpointIP.IsValid() {
 		return nil, nil
 	}
-	list, _, err := writtenList(ctx, env, c.Provider)
+	list, err := askedOnce(ctx, env, c.Provider)
 	if err != nil || !list.there() {
 		return nil, err
 	}

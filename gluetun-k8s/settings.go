@@ -77,7 +77,7 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 			return fmt.Errorf("dns-resolvers has %s, which is reached beside the tunnel: juju config %s dns-resolvers=1.1.1.1,9.9.9.9", r.Addr(), app)
 		}
 	}
-	if a := c.PortServer; a.IsValid() && a != theRouter && (!a.Is4() || !a.IsGlobalUnicast() || inside.Contains(a.Addr)) {
+	if a := c.PortServer.at; a.IsValid() && (!a.Is4() || !a.IsGlobalUnicast() || inside.Contains(a)) {
 		return fmt.Errorf("nat-pmp-server=%s, for vpn-provider=%s, must be an IPv4 address that is reached through the tunnel: juju config %s nat-pmp-server=10.2.0.1", a, c.Provider, app)
 	}
 	return apart(c, n, app)
@@ -116,7 +116,7 @@ func taken(c Config, n vpnk8slib.Network) vpnk8slib.Network {
 	for _, p := range c.tunnel() {
 		n.Pods = append(n.Pods, p.Masked())
 	}
-	hosts := []netip.Addr{c.EndpointIP.Addr, c.portServer()}
+	hosts := []netip.Addr{c.EndpointIP.Addr, c.portServer().at}
 	for _, a := range slices.Concat(c.ProbeTargets, targets(c.Resolvers)) {
 		hosts = append(hosts, a.Addr())
 	}

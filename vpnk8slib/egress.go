@@ -23,9 +23,6 @@ type EgressTargets struct {
 	STUN     string // a server and its port, which answers a datagram with the caller's address
 	// Ports are URLs of which each says whether a port of the caller's is reached, in the words of echoip (mpolden/echoip).
 	Ports []string
-
-	// Own is asked nothing: see Egress.
-	Own []netip.Addr
 }
 
 // Way is how packets are to leave a pod.
@@ -58,8 +55,8 @@ type Egress struct {
 	Ports    []Answer // whether each port is reached, in their order: reached, or notReached
 	MTU      int      // of the interface, in bytes; 0: there is none
 
-	// Own are addresses that are seen of what leaves beside the tunnel, as the operator knows them. A node behind a router does not.
-	Own []netip.Addr
+	// Own is as whom whoever leaves beside the tunnel is seen, as the operator knows. A node behind a router does not.
+	Own []netip.Prefix
 }
 
 // What is said of a port.
@@ -68,7 +65,6 @@ const reached, notReached = "reached", "not reached"
 // TryEgress asks all targets side by side, each for so long, out of this pod. It sends by one interface alone, so that nothing leaves
 // beside it where nothing else protects the pod.
 func TryEgress(ctx context.Context, w Way, t EgressTargets, each time.Duration) (e Egress) {
-	e.Own = t.Own
 	if i, err := net.InterfaceByName(w.device); err == nil {
 		e.MTU = i.MTU
 	}

@@ -20,19 +20,20 @@ type Gateway struct {
 	Endpoint Endpoint
 
 	// Of the method overlay.
-	AgentImage string
-	Leases     Leases
-	Standby    Standby
-	Pod        netip.Addr       // this pod's own address
-	MTU        int              // of what fits through the tunnel, in bytes; 0: not known
-	Probes     []netip.AddrPort // outside, asked through the tunnel whether they answer: TCP
-	Ports      netip.Addr       // who grants ports of the provider's, by NAT-PMP through the tunnel; 0.0.0.0: its router; zero: nobody
-	Told       string           // where, on the loopback, the VPN client tells which ports it has had granted by itself; empty: it does not
-	Exit       netip.Addr       // whom the world sees, told in metrics; zero: not known
-	Country    string           // that Exit is in, told alike; empty: not known
-	Refused    bool             // the provider does not take the account, told alike
-	Listed     time.Time        // of when the servers are that the VPN client chooses from, told alike; zero: not known
-	Resolvers  []netip.AddrPort // asked for clients' names, through the tunnel; none: nobody is
+	AgentImage  string
+	Leases      Leases
+	Standby     Standby
+	Pod         netip.Addr       // this pod's own address
+	MTU         int              // of what fits through the tunnel, in bytes; 0: not known
+	Probes      []netip.AddrPort // outside, asked through the tunnel whether they answer: TCP
+	Ports       netip.Addr       // who grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody
+	RouterPorts bool             // the router that the tunnel's routes name does
+	Told        string           // where, on the loopback, the VPN client tells which ports it has had granted by itself; empty: it does not
+	Exit        netip.Addr       // whom the world sees, told in metrics; zero: not known
+	Country     string           // that Exit is in, told alike; empty: not known
+	Refused     bool             // the provider does not take the account, told alike
+	Listed      time.Time        // of when the servers are that the VPN client chooses from, told alike; zero: not known
+	Resolvers   []netip.AddrPort // asked for clients' names, through the tunnel; none: nobody is
 }
 
 // Endpoint is where the VPN client's own packets go.

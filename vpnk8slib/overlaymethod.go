@@ -148,7 +148,7 @@ func (byOverlay) gateway(g Gateway) (fragment, error) {
 	config := overlay.Config{Guard: guard, Gateway: &overlay.Gateway{
 		Device: podInterface, Overlay: overlayInterface, Tunnel: tunnelInterface, Address: netip.PrefixFrom(first(network), network.Bits()),
 		Pod: g.begins(), VNI: uint32(g.Data.VXLANID), Port: uint16(g.Data.VXLANPort), Beats: guard.Beats, MTU: g.MTU, Probes: g.Probes,
-		Ports: g.Ports, Told: g.Told, Resolvers: g.Resolvers, Cluster: g.Network.Cluster(), Blocks: g.Leases.Blocks, Seen: g.Leases.Seen, Exit: g.Exit,
+		Ports: g.Ports, RouterPorts: g.RouterPorts, Told: g.Told, Resolvers: g.Resolvers, Cluster: g.Network.Cluster(), Blocks: g.Leases.Blocks, Seen: g.Leases.Seen, Exit: g.Exit,
 		Country: g.Country, Listed: g.Listed, Refused: g.Refused,
 	}}
 	if len(g.Resolvers) > 0 {

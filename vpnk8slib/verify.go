@@ -29,7 +29,7 @@ type Finding struct {
 // VerifyEgress judges how this pod's traffic leaves: the protections of this pod and around it, and what its own packets have shown.
 func (c Client) VerifyEgress(v ClientView, p Pod, e Egress, now time.Time) []Finding {
 	six := p.Agent != nil && p.Agent.Client != nil && p.Agent.Client.IPv6
-	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e, c.Link.Gateway.ExternalIP, c.Network), throughSix(e, six, c.Network), names(e, "in whose place the agent asks behind the tunnel", c.Network), udp(e), full(e), c.portLeads(e)}
+	return []Finding{c.overlayStands(p, now), guardStands(p), policyStands(v), seenAs(e, c.Link.Gateway.ExternalIP, c.Network), throughSix(e, six, c.Network), names(e, "in whose place the agent asks behind the tunnel", c.Network), udp(e, c.Network), full(e), c.portLeads(e)}
 }
 
 // Failed are the names of the checks that failed.
@@ -128,12 +128,13 @@ func seenAs(e Egress, told netip.Addr, n Network) Finding {
 // beside says whose address was said, where it is one that is seen of what leaves beside the tunnel; empty: it is none that is known.
 func (e Egress) beside(n Network, a Answer) string {
 	seen, err := netip.ParseAddr(a.Said)
+	seen = seen.Unmap()
 	switch {
 	case err != nil:
 		return ""
 	case slices.Contains(n.Nodes, seen):
 		return "a node's own address"
-	case slices.Contains(e.Own, seen):
+	case slices.ContainsFunc(e.Own, func(p netip.Prefix) bool { return p.Contains(seen) }):
 		return "yours without the VPN"
 	}
 	return ""
@@ -171,11 +172,13 @@ func names(e Egress, how string, n Network) Finding {
 	}
 }
 
-func udp(e Egress) Finding {
+func udp(e Egress, n Network) Finding {
 	const check = "udp"
 	switch {
 	case e.UDP.Err != nil:
 		return Finding{check, Fail, "no datagram comes back: " + e.UDP.Err.Error()}
+	case e.beside(n, e.UDP) != "":
+		return Finding{check, Fail, "datagrams are seen to come from " + e.UDP.Said + ", which is " + e.beside(n, e.UDP) + ": they leave beside the tunnel"}
 	case e.Address.Err == nil && e.UDP.Said != e.Address.Said:
 		return Finding{check, Fail, fmt.Sprintf("datagrams are seen to come from %s, and connections from %s", e.UDP.Said, e.Address.Said)}
 	default:

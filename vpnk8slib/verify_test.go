@@ -42,9 +42,12 @@ func TestVerifyEgress(t *testing.T) {
 		{"a wider policy", func(s *seen) { s.Wider = []string{"allow-all"} }, "policy", Fail, "allow-all"},
 		{"seen as somebody else", func(s *seen) { s.Egress.Address.Said, s.UDP.Said = "198.51.100.1", "198.51.100.1" }, "address", Fail, "seen as 198.51.100.1, and the gateway as 192.0.2.2"},
 		{"seen as a node, and the gateway too", func(s *seen) { s.Client.Network.Nodes = []netip.Addr{netip.MustParseAddr("192.0.2.2")} }, "address", Fail, "192.0.2.2, which is a node's own address"},
-		{"seen as at home", func(s *seen) { s.Own = []netip.Addr{netip.MustParseAddr("192.0.2.2")} }, "address", Fail, "192.0.2.2, which is yours without the VPN: this leaves beside the tunnel"},
-		{"IPv6 from home", func(s *seen) { s.Own = []netip.Addr{netip.MustParseAddr("2001:db8::2")} }, "ipv6", Fail, "2001:db8::2, which is yours without the VPN"},
-		{"names asked for from home", func(s *seen) { s.Own = []netip.Addr{netip.MustParseAddr("203.0.113.7")} }, "dns", Fail, "203.0.113.7, which is yours without the VPN"},
+		{"seen as at home", func(s *seen) { s.Own = []netip.Prefix{netip.MustParsePrefix("192.0.2.2/32")} }, "address", Fail, "192.0.2.2, which is yours without the VPN: this leaves beside the tunnel"},
+		{"seen as at home, as IPv6 writes it", func(s *seen) {
+			s.Own, s.Egress.Address.Said = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, "::ffff:198.51.100.1"
+		}, "address", Fail, "which is yours without the VPN"},
+		{"IPv6 from home", func(s *seen) { s.Own = []netip.Prefix{netip.MustParsePrefix("2001:db8::/56")} }, "ipv6", Fail, "2001:db8::2, which is yours without the VPN"},
+		{"names asked for from home", func(s *seen) { s.Own = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")} }, "dns", Fail, "203.0.113.7, which is yours without the VPN"},
 		{"IPv6 beside the tunnel", func(s *seen) { s.Client.Network.Nodes = []netip.Addr{netip.MustParseAddr("2001:db8::2")} }, "ipv6", Fail, "2001:db8::2, which is a node's own address"},
 		{"seen by nobody", func(s *seen) { s.Egress.Address = Answer{Err: broken} }, "address", Fail, "nobody answers"},
 		{"a gateway that does not say", func(s *seen) { s.Link.Gateway.ExternalIP = netip.Addr{} }, "address", Unknown, "does not say"},
@@ -56,6 +59,9 @@ func TestVerifyEgress(t *testing.T) {
 		{"whoever was asked", func(*seen) {}, "dns", Pass, "asked of 10.43.0.10:53, in whose place the agent asks behind the tunnel; the name says 203.0.113.7"},
 		{"no datagrams", func(s *seen) { s.UDP = Answer{Err: broken} }, "udp", Fail, "no datagram"},
 		{"datagrams beside the tunnel", func(s *seen) { s.UDP.Said = "198.51.100.1" }, "udp", Fail, "datagrams are seen to come from 198.51.100.1, and connections from 192.0.2.2"},
+		{"datagrams from home", func(s *seen) {
+			s.Own, s.UDP.Said = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, "198.51.100.1"
+		}, "udp", Fail, "datagrams are seen to come from 198.51.100.1, which is yours without the VPN: they leave beside the tunnel"},
 		{"full packets get lost", func(s *seen) { s.Full = Answer{Err: broken} }, "mtu", Fail, "1370"},
 		{"a port", func(s *seen) { s.Link.Gateway.Port, s.Egress.Ports = &Port{Number: 40000}, []Answer{{Said: reached}} }, "port", Pass, "port 40000 is reached"},
 		{"a port at which nobody listens", func(s *seen) {

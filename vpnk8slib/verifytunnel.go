@@ -29,7 +29,7 @@ func (g Gateway) VerifyTunnel(s TunnelSeen) []Finding {
 	six := p.Agent != nil && p.Agent.Gateway != nil && p.Agent.Gateway.IPv6
 	return []Finding{
 		g.tunnelStands(p, s.Started), g.firewallStands(s), g.guarded(s), seenAs(e, g.Exit, g.Network),
-		throughSix(e, six, g.Network), g.names(e, s.Names), udp(e), full(e), portsLead(s.Ports, e),
+		throughSix(e, six, g.Network), g.names(e, s.Names), udp(e, g.Network), full(e), portsLead(s.Ports, e),
 	}
 }
 

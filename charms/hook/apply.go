@@ -73,10 +73,7 @@ func carryOut(ctx context.Context, env Env, u Unit, d *Desired) error {
 		d.Soon = d.Soon.unsettled()
 		return tell(ctx, env, *d)
 	default:
-		if err := soon(env, cmp.Or(Unanswered(cluster, d.container()), d.Soon)); err != nil {
-			return err
-		}
-		return setStatus(why)
+		return errors.Join(setStatus(why), soon(env, cmp.Or(Unanswered(cluster, d.container()), d.Soon)))
 	}
 }
 

@@ -284,7 +284,7 @@ func TestApplyTellsWhatTheClusterRefused(t *testing.T) {
 		{"no trust, after it", "delete-old-policy", refused, []string{"juju trust qbittorrent --scope=cluster"},
 			slices.Concat(protecting, stopping, starting, releasing, []string{"status-set"})},
 		{"an API server that does not answer", "apply-policy", silent, []string{"kubectl -n downloads delete networkpolicy qbittorrent-vpn-killswitch"},
-			slices.Concat(protecting[:1], stopping, []string{"pebble-new", "plan", "layer", "status-set"})}, // nobody tells of its coming back
+			slices.Concat(protecting[:1], stopping, []string{"status-set", "pebble-new", "plan", "layer"})}, // nobody tells of its coming back
 	}
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {

@@ -28,22 +28,14 @@ type VerifyParams struct {
 }
 
 // own are the addresses by which the world sees whoever uses no VPN here.
-type own []netip.Addr
+type own []netip.Prefix
 
-// UnmarshalText reads them, with commas between them; an empty text is none.
-func (o *own) UnmarshalText(text []byte) error {
-	*o = nil
-	for word := range strings.SplitSeq(string(text), ",") {
-		if word = strings.TrimSpace(word); word == "" {
-			continue
-		}
-		address, err := netip.ParseAddr(word)
-		if err != nil || address.Zone() != "" {
-			return errors.New("set addresses, such as 198.51.100.7,2001:db8::7")
-		}
-		*o = append(*o, address.Unmap())
+// UnmarshalText reads them, or their networks; an empty text is none.
+func (o *own) UnmarshalText(text []byte) (err error) {
+	if *o, err = Addresses(string(text)); err != nil {
+		err = errors.New("set addresses, or their networks, such as 198.51.100.7,2001:db8:7::/56")
 	}
-	return nil
+	return err
 }
 
 // DrillParams are a consumer's, whose overlay can be taken down for a while.
@@ -60,7 +52,7 @@ type Verifiable struct {
 }
 
 func (p VerifyParams) targets(ports ...int) vpnk8slib.EgressTargets {
-	t := vpnk8slib.EgressTargets{Address: p.Address, Address6: p.Address6, Name: p.Name, STUN: p.STUN, Own: p.Own}
+	t := vpnk8slib.EgressTargets{Address: p.Address, Address6: p.Address6, Name: p.Name, STUN: p.STUN}
 	for _, port := range ports {
 		t.Ports = append(t.Ports, p.Port+strconv.Itoa(port))
 	}
@@ -70,11 +62,17 @@ func (p VerifyParams) targets(ports ...int) vpnk8slib.EgressTargets {
 // each is how long one check may take.
 func (p VerifyParams) each() time.Duration { return time.Duration(p.Timeout) * time.Second }
 
+func (p VerifyParams) try(ctx context.Context, by vpnk8slib.Way, targets vpnk8slib.EgressTargets) vpnk8slib.Egress {
+	shown := vpnk8slib.TryEgress(ctx, by, targets, p.each())
+	shown.Own = p.Own
+	return shown
+}
+
 // VerifyEgress makes that action: by packets of its own it shows how this unit's traffic leaves. It fails where any check does. See
 // reads what a hook of the charm reads; its error is why no packet is sent.
 func VerifyEgress(see func(context.Context, Env) (Verifiable, error)) Action {
 	return Seeing(cannot("verify egress", see), func(ctx context.Context, _ Env, p VerifyParams, unit Verifiable) (map[string]string, error) {
-		return findings(unit.Judge(vpnk8slib.TryEgress(ctx, unit.Way, p.targets(unit.Ports...), p.each())))
+		return findings(unit.Judge(p.try(ctx, unit.Way, p.targets(unit.Ports...))))
 	})
 }
 
@@ -92,7 +90,7 @@ func VerifyVPN(see func(context.Context, Env) (VPN, error)) Action {
 		if port := v.client().Link.Gateway.Port; port != nil {
 			targets = p.targets(port.Number)
 		}
-		all := v.client().VerifyEgress(v.View, v.Pod, vpnk8slib.TryEgress(ctx, vpnk8slib.ByOverlay, targets, p.each()), seen)
+		all := v.client().VerifyEgress(v.View, v.Pod, p.try(ctx, vpnk8slib.ByOverlay, targets), seen)
 		if p.Drill > 0 {
 			all = drill(all, func() []vpnk8slib.Finding { return vpnk8slib.Drill(ctx, targets, p.each(), p.Drill) })
 		}

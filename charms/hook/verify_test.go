@@ -61,11 +61,13 @@ func TestPortsAreAskedFor(t *testing.T) {
 // As whom one is seen without the VPN only the operator knows.
 func TestOwnAddresses(t *testing.T) {
 	var p VerifyParams
-	require.NoError(t, p.Own.UnmarshalText([]byte("198.51.100.7, 2001:db8::7")))
-	assert.Equal(t, []netip.Addr{netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7")}, p.targets().Own)
+	require.NoError(t, p.Own.UnmarshalText([]byte("198.51.100.7, 2001:db8:7::/56,::ffff:198.51.100.8")))
+	assert.Equal(t, own{netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("2001:db8:7::/56"), netip.MustParsePrefix("198.51.100.8/32")}, p.Own)
+	var nobody vpnk8slib.Way
+	assert.EqualValues(t, p.Own, p.try(t.Context(), nobody, vpnk8slib.EgressTargets{}).Own)
 	require.NoError(t, p.Own.UnmarshalText(nil))
 	assert.Empty(t, p.Own)
-	for _, text := range []string{"home.example", "198.51.100.7/32", "fe80::1%eth0"} {
-		assert.EqualError(t, p.Own.UnmarshalText([]byte(text)), "set addresses, such as 198.51.100.7,2001:db8::7")
+	for _, text := range []string{"home.example", "198.51.100.7/33", "fe80::1%eth0"} {
+		assert.EqualError(t, p.Own.UnmarshalText([]byte(text)), "set addresses, or their networks, such as 198.51.100.7,2001:db8:7::/56")
 	}
 }

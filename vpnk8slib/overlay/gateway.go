@@ -29,8 +29,10 @@ type Gateway struct {
 	Cluster []netip.Prefix `json:"cluster"`
 	// Blocks are who may be a client. Each of its addresses belongs to one pod at a time, which has proven to know the key.
 	Blocks []Block `json:"blocks"`
-	// Ports grants ports of the provider's, by NAT-PMP through the tunnel; 0.0.0.0: the router that the tunnel's routes name; zero: nobody does.
+	// Ports grants ports of the provider's, by NAT-PMP through the tunnel; zero: nobody does.
 	Ports netip.Addr `json:"ports,omitzero"`
+	// RouterPorts is that the router does which the tunnel's routes name: another one for each server.
+	RouterPorts bool `json:"ports_of_router,omitempty"`
 	// Told is where the VPN client tells which ports it has had granted by itself, on the loopback: a URL; empty: it has none.
 	Told string `json:"ports_told,omitempty"`
 	// Pod is the name of the pod that has the tunnel: the agent of another one has no clients. Empty: every one has.
@@ -81,14 +83,14 @@ func (g Gateway) Check() error {
 	if err := errors.Join(ports("probes", g.Probes), ports("resolvers", g.Resolvers)); err != nil {
 		return err
 	}
-	if g.Ports.IsValid() && g.Ports != netip.IPv4Unspecified() && (!plain(g.Ports) || !g.Ports.Is4()) {
+	if g.Ports.IsValid() && (!plain(g.Ports) || !g.Ports.Is4()) {
 		return fmt.Errorf("ports must be an IPv4 address, not %s", g.Ports)
 	}
 	if g.Told != "" && !onLoopback(g.Told) {
 		return fmt.Errorf("ports_told must be a URL on the loopback, such as http://127.0.0.1:8000/v1/portforward, not %q", g.Told)
 	}
-	if g.Told != "" && g.Ports.IsValid() {
-		return errors.New("ports and ports_told must not both be there: one of them grants ports")
+	if g.Ports.IsValid() && g.RouterPorts || g.Told != "" && (g.Ports.IsValid() || g.RouterPorts) {
+		return errors.New("ports, ports_of_router and ports_told must not be there together: one of them grants ports")
 	}
 	for _, p := range g.Cluster {
 		if p.Overlaps(g.Address.Masked()) {

@@ -69,7 +69,10 @@ var waits = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time
 // ErrAbsent, a Refusal, or the network's.
 func (r Router) Map(ctx context.Context, m Mapping) (Mapping, error) {
 	got, err := r.ask(ctx, m)
-	if errors.Is(err, unix.ECONNREFUSED) { // which names the socket, another one each time
+	if socket := new(net.OpError); errors.As(err, &socket) { // it names the asker's port, another one each time
+		err = socket.Err
+	}
+	if errors.Is(err, unix.ECONNREFUSED) {
 		err = ErrAbsent
 	}
 	if err != nil {

@@ -26,7 +26,7 @@ type router struct{ natpmp.Router }
 func (router) atOnce() bool { return false }
 
 func (r router) obtain(ctx context.Context, l overlay.Lease, taken func(uint16) bool) (grant, error) {
-	if r.Addr.Addr().IsUnspecified() { // another server may have another one
+	if !r.Addr.Addr().IsValid() { // another server may have another one
 		at, err := route.RouterOf(r.Device)
 		if err != nil {
 			return grant{}, err

@@ -32,7 +32,7 @@ func sourceOf(c *overlay.Gateway) source {
 	switch {
 	case c.Told != "":
 		return &teller{url: c.Told}
-	case c.Ports.IsValid():
+	case c.Ports.IsValid() || c.RouterPorts: // whose address is looked up when it is asked
 		return router{natpmp.Router{Addr: netip.AddrPortFrom(c.Ports, natpmp.Port), Device: c.Tunnel}}
 	}
 	return nil

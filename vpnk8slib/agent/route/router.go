@@ -23,10 +23,17 @@ func RouterOf(device string) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("cannot list the routes of %s: %w", device, err)
 	}
+	if router, ok := routerIn(routes); ok {
+		return router, nil
+	}
+	return netip.Addr{}, fmt.Errorf("cannot find the router of %s: none of its routes names one", device)
+}
+
+func routerIn(routes []netlink.Route) (netip.Addr, bool) {
 	for _, r := range routes {
 		if router, ok := netip.AddrFromSlice(r.Gw.To4()); ok && (r.Dst == nil || r.Dst.IP.IsUnspecified()) {
-			return router, nil
+			return router, true
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("no route of %s names a router", device)
+	return netip.Addr{}, false
 }
