@@ -41,7 +41,7 @@ contract: ## What holds of the whole repository
 
 # Each target of each package, one after the other: go test takes one at a time.
 # A number of inputs ("100000x") ends where it should; a time may end with "context deadline exceeded" (golang/go#75804): so many, again
-# and again for as many seconds, is a time as well.
+# and again for as many seconds, is a time as well. `make test` gives each eight: with fifteen it would not end within its hour.
 FUZZTIME ?= 10m
 ATLEAST ?= 0
 fuzz: ## Feed the readers of foreign data with anything, FUZZTIME each (10m), again until ATLEAST seconds are over (0)

@@ -322,7 +322,7 @@ func patched(o Observed) hook.Gate {
 	guarded := o.Config.RoutingMethod != vpnk8slib.Overlay || o.Pod.Guarded()
 	switch agent := o.Pod.Agent; {
 	case agent == nil && o.Pod.Overlay && o.Config.RoutingMethod == vpnk8slib.Overlay:
-		return hook.Gate{Closed: true, Why: hook.Waiting("the agent of this pod does not answer")}
+		return hook.Gate{Closed: true, Why: hook.Waiting("no agent answers in this pod")}
 	case agent != nil && !guarded:
 		return hook.Gate{Closed: true, Why: hook.Waiting("the guard of this pod does not stand: " + agent.Guard.Error)}
 	case agent != nil && !o.Pod.Overlay && agent.Gateway != nil && agent.Gateway.Error != "":

@@ -88,7 +88,7 @@ func (c Config) secretOption() (option, id string) {
 
 // readSecret takes the credentials out of a Juju secret's content. Errors never repeat them. `juju update-secret` replaces the
 // whole content, so that each command names all of it.
-func readSecret(c Config, content map[string]string) (Secret, error) {
+func readSecret(c Config, app string, content map[string]string) (Secret, error) {
 	_, id := c.secretOption()
 	w := c.protocol()
 	whole, how := c.Type == "wireguard" && content["config"] != "", w.words()
@@ -152,7 +152,7 @@ func readSecret(c Config, content map[string]string) (Secret, error) {
 			return wrong("the secret's config cannot be used: %v", err)
 		}
 		if c.Protocol == "tcp" && f.protocol != "tcp" {
-			return wrong("the secret's config speaks %s, and openvpn-protocol is tcp", f.protocol)
+			return nil, fmt.Errorf("the secret's config speaks %s for vpn-provider=%s, and openvpn-protocol is tcp: juju config %s --reset openvpn-protocol", f.protocol, c.Provider, app)
 		}
 		if f.asks && (s["user"] == "" || s["password"] == "") {
 			return wrong("the secret's config asks for a user and a password")
@@ -240,7 +240,7 @@ func secret(c Config, app string) (Secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := readSecret(c, content)
+	s, err := readSecret(c, app, content)
 	if err != nil {
 		return nil, operatorError{err.Error()}
 	}

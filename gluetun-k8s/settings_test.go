@@ -116,7 +116,7 @@ func judged(t *testing.T, secret map[string]string, values ...string) (c Config,
 	if c.Type == "wireguard" && held["private-key"] == "" && held["config"] == "" {
 		held["private-key"] = privateKey
 	}
-	s, err := readSecret(c, held)
+	s, err := readSecret(c, "gluetun", held)
 	if err == nil {
 		c = c.with(s)
 		err = withSecret(c, s, "gluetun")
@@ -313,7 +313,7 @@ func TestReadSecret(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.summary, func(t *testing.T) {
 			c, _ := options(t, "provider=mullvad")
-			s, err := readSecret(c, test.content)
+			s, err := readSecret(c, "gluetun", test.content)
 			if test.wrong == "" {
 				require.NoError(t, err)
 				assert.Equal(t, Secret{"private-key": privateKey, "preshared-key": presharedKey, "addresses": "10.64.0.2/32"}, s)

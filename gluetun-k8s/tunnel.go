@@ -27,7 +27,7 @@ type Tunnel struct {
 	Handshake
 }
 
-// seeTunnel tries all targets at once, for at most a second and a half: a hook has two. The charm's container shares the pod's network.
+// seeTunnel tries all targets at once, for at most a second and a half, which a hook can wait. The charm's container shares the pod's network.
 func seeTunnel(ctx context.Context, t targets, apiKey string) (out Tunnel) {
 	probing, cancel := context.WithTimeout(ctx, 1500*time.Millisecond)
 	defer cancel()
