@@ -113,6 +113,12 @@ func (w *teller) words() map[string]word {
 				w.external(ts, a[3], a[4], w.outside.Next, world.VPNAddress)
 			}
 		},
+		// crashed MODEL/POD N: its process gluetun is killed so often, each time when it has come back by itself as another one
+		"crashed": func(ts *testscript.TestScript, _ bool, a []string) {
+			n, err := strconv.Atoi(a[1])
+			ts.Check(err)
+			ts.Check(w.Crash(ctx, a[0], n))
+		},
 		// remove MODEL POD...: deletes them, and waits until they are gone
 		"remove": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(w.Remove(ctx, a[0], a[1:]...)) },
 		// scrape MODEL/POD MODEL/POD LINE: waits until one pod reads a line among the metrics of another

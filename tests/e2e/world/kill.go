@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,4 +36,21 @@ func (w World) Kill(ctx context.Context, pod, container string) error {
 		}
 		return ""
 	})
+}
+
+// crash kills gluetun's process again and again, and says when it has come back as another one with packets through its tunnel.
+const crash = `running() { grep -l gluetun-entrypo /proc/[0-9]*/comm 2>/dev/null; }
+i=0; while [ $i -lt $1 ]; do i=$((i+1)); old=$(running); /charm/bin/pebble signal KILL gluetun
+until new=$(running) && [ "$new" != "$old" ] && /charm-probe.sh; do sleep 0.2; done; echo back; done`
+
+// Crash kills the process gluetun of a pod n times, each time when it has come back.
+func (w World) Crash(ctx context.Context, pod string, n int) error {
+	namespace, name, _ := strings.Cut(pod, "/")
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
+	defer cancel()
+	said, err := w.Kubectl(ctx, "-n", namespace, "exec", name, "-c", "gluetun", "--", "sh", "-uc", crash, "sh", strconv.Itoa(n))
+	if back := strings.Count(said, "back"); err == nil && back != n {
+		err = fmt.Errorf("gluetun of %s has come back %d times of %d: %s", pod, back, n, said)
+	}
+	return err
 }
