@@ -55,22 +55,40 @@ func contentOf(t *testing.T, c Config, s Secret, path string) string {
 	return ""
 }
 
-// The agent's configuration says where to ask, and holds no credential of gluetun's.
-func TestTheAgentIsToldWhereToAsk(t *testing.T) {
-	o := ready(t)
+// agents is what the agent is told by a configuration.
+func agents(t *testing.T, c Config, s Secret) (o Observed, text string, told *overlay.Gateway) {
+	t.Helper()
+	o = ready(t)
 	was := o.Config
-	o.Config, o.Secret = pia(t, "overrides=VPN_PORT_FORWARDING=on", "overlay=192.168.77")
+	o.Config, o.Secret = c, s
 	o.Config.VXLANID, o.Config.VXLANPort, o.Config.AgentImage, o.Config.Resolvers = was.VXLANID, was.VXLANPort, was.AgentImage, was.Resolvers
 	o.View.Trials.Images = append(o.View.Trials.Images, o.Config.AgentImage)
 	o.Pod.Address = netip.MustParseAddr("10.42.0.7")
 	d := Reconcile(o)
 	require.NotEmpty(t, d.Protect)
-	config, err := overlay.ParseConfig([]byte(d.Protect[0].Apply.Data["agent.json"]))
+	text = d.Protect[0].Apply.Data["agent.json"]
+	config, err := overlay.ParseConfig([]byte(text))
 	require.NoError(t, err)
-	assert.Equal(t, "http://127.0.0.1:8000/v1/portforward", config.Gateway.Told)
-	assert.False(t, config.Gateway.Ports.IsValid())
+	return o, text, config.Gateway
+}
+
+// The agent's configuration says where to ask, and holds no credential of gluetun's.
+func TestTheAgentIsToldWhereToAsk(t *testing.T) {
+	c, s := pia(t, "overrides=VPN_PORT_FORWARDING=on", "overlay=192.168.77")
+	o, text, told := agents(t, c, s)
+	assert.Equal(t, "http://127.0.0.1:8000/v1/portforward", told.Told)
+	assert.False(t, told.Ports.IsValid() || told.RouterPorts)
 	for _, secret := range []string{given["user"], given["password"], apiKey(o.Secret)} {
-		assert.NotContains(t, d.Protect[0].Apply.Data["agent.json"], secret)
+		assert.NotContains(t, text, secret)
+	}
+
+	for kind, secret := range map[string]map[string]string{"wireguard": {"private-key": privateKey}, "openvpn": accounted} {
+		c, s, errs := judged(t, secret, "provider=protonvpn", "type="+kind, "method=overlay", "overlay=192.168.77")
+		require.Empty(t, errs)
+		_, _, told := agents(t, c, s)
+		assert.Empty(t, told.Told)
+		assert.Equal(t, kind == "wireguard", told.Ports.IsValid(), kind)
+		assert.Equal(t, kind == "openvpn", told.RouterPorts, "who grants them there is another one for each server")
 	}
 }
 

@@ -43,7 +43,7 @@ func (t ofTunnel) counts(p overlay.StandbyState) bool {
 	if p.Held.Tunnel && p.Held.Turned.IsZero() {
 		return false
 	}
-	unknown := p.Held.Turned.IsZero() // an agent that has just begun anew
+	unknown := p.Held.Turned.IsZero() // an agent that has begun anew, and has not seen the tunnel up: who saw it is believed
 	return t.Turned.After(p.Held.Turned) && (t.Up && unknown || p.Renewed.Sub(t.Turned) < sooner)
 }
 

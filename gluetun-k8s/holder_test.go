@@ -135,8 +135,14 @@ func TestWhoeverTellsFirst(t *testing.T) {
 	hook(36, true, true)
 	lease.Held.Tunnel, lease.Held.Turned = false, time.Time{}
 	assert.True(t, told(), "an agent that has begun anew does not know yet")
+	lease.Renewed = at(56)
+	assert.True(t, told())
+	lease.Held.Turned = at(34)
+	assert.False(t, told(), "its hooks do not come, and its agent says otherwise all the time")
+	lease.Renewed = at(45)
+	assert.True(t, told(), "its agent may not know it yet")
 	hook(37, false, false)
-	lease.Held.Tunnel, lease.Renewed = true, at(38) // and zero
+	lease.Held.Tunnel, lease.Held.Turned, lease.Renewed = true, time.Time{}, at(38)
 	assert.True(t, told(), "an agent that does not say since when is an older one")
 }
 
@@ -160,8 +166,10 @@ func TestSaidBefore(t *testing.T) {
 	said := ofTunnel{Up: true, Turned: time.Date(2026, 11, 28, 23, 0, 0, 0, time.UTC), Exit: netip.MustParseAddr("192.0.2.8")}
 	assert.Equal(t, said, before(o.Pod.Address, said))
 	o.place().Active = false
+	require.NoError(t, os.Remove(asked))
 	require.NoError(t, o.speak(said.Turned.Add(time.Minute)))
 	assert.Zero(t, o.Says, "it stands by")
+	assert.NoFileExists(t, asked, "Juju is asked nothing")
 	o.place().Active, o.Tunnel = true, Tunnel{}
 	require.NoError(t, o.speak(said.Turned.Add(time.Minute)))
 	assert.Equal(t, said, o.Says, "gluetun does not run in this hook: nothing is known that is newer")

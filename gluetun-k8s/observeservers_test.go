@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -87,20 +89,23 @@ func TestObserveByTheProvidersServers(t *testing.T) {
 	mullvad := map[string]any{"vpn-provider": "mullvad", "wireguard-private-key-secret": "secret:1", "server-cities": "Zurick"}
 	_, see := inPod(t, "nameserver 10.43.0.10\n", mullvad)
 	list := serving(t, serversFile, "")
-	for range 3 {
-		require.NoError(t, see().ConfigErr, "gluetun has not started yet, and its program writes none")
-	}
 	const ask = "/gluetun-entrypoint format-servers -mullvad -output /dev/null"
-	assert.Equal(t, []string{ask}, list.ran, "nor would it in the next hook")
+	require.NoError(t, see().ConfigErr, "gluetun has not started yet, and its program cannot be asked")
+	asked := filepath.Join(os.Getenv("JUJU_CHARM_DIR"), ".asked")
+	require.NoFileExists(t, asked)
+	require.NoError(t, os.WriteFile(asked, []byte("mullvad\n"), 0o600))
+	require.NoError(t, see().ConfigErr)
+	assert.Equal(t, []string{ask}, list.ran, "a program that has ended without one is not asked again in this pod")
+	require.NoError(t, os.Remove(asked))
 
-	_, see = inPod(t, "nameserver 10.43.0.10\n", mullvad) // another pod
-	list = serving(t, serversFile, "")
 	list.written = serversJSON
 	for range 3 {
 		assert.EqualError(t, see().ConfigErr, "server-cities has Zurick, and mullvad has no such server over wireguard, but Zurich: juju config gluetun server-cities='Zurich'")
 	}
 	assert.Equal(t, 1, list.reads)
-	assert.Equal(t, []string{ask}, list.ran, "then the list is there")
+	assert.Equal(t, []string{ask, ask}, list.ran, "once more, and then the list is there")
+	list.text = ""
+	assert.Error(t, see().ConfigErr, "gluetun's container is another one, without a list: it is asked again")
 	list.modified = list.modified.Add(time.Hour) // another image's
 	assert.Error(t, see().ConfigErr)
 	assert.Equal(t, 2, list.reads)
@@ -118,6 +123,17 @@ func TestObserveByTheProvidersServers(t *testing.T) {
 	list = serving(t, serversFile, serversJSON)
 	assert.NoError(t, see().ConfigErr)
 	assert.Zero(t, list.reads, "nothing is chosen")
+}
+
+// That there will be no list is known of a program that has ended by itself, and of no other.
+func TestNoList(t *testing.T) {
+	ended := fmt.Errorf("cannot list: %w", &hook.ExecError{Command: "/gluetun-entrypoint", Status: 1})
+	assert.True(t, serverList{}.none(nil))
+	assert.True(t, serverList{}.none(ended))
+	assert.False(t, serverList{}.none(errors.New("timed out")))
+	there := serverList{seen: hook.FileSeen{Size: 1}}
+	assert.False(t, there.none(nil))
+	assert.False(t, there.none(ended))
 }
 
 // Later versions of gluetun write a file for each provider.

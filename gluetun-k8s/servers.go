@@ -55,16 +55,31 @@ func writtenList(ctx context.Context, env hook.Env, of providerName) (l serverLi
 	return l, asked, err
 }
 
-// askedOnce is writtenList for hooks: a program that writes none would be waited for in each of them.
+// askedOnce is writtenList for hooks: a program that writes none would be waited for in each of them. What is kept outlives gluetun's
+// container, and the list does not: only that there will be none is kept.
 func askedOnce(ctx context.Context, env hook.Env, of providerName) (l serverList, err error) {
 	if l, err = findList(env, of); err != nil || l.there() {
 		return l, err
 	}
 	_, _ = hook.Found(".asked", string(of), func() (string, error) {
-		l, _, err = writtenList(ctx, env, of)
+		var asked error
+		l, asked, err = writtenList(ctx, env, of)
+		if err == nil && !l.none(asked) {
+			err = errAgain
+		}
 		return "", err
 	})
+	if errors.Is(err, errAgain) {
+		err = nil
+	}
 	return l, err
+}
+
+var errAgain = errors.New("to be asked again")
+
+// none says whether the program has ended by itself and there is no list.
+func (l serverList) none(asked error) bool {
+	return !l.there() && (asked == nil || errors.As(asked, new(*hook.ExecError)))
 }
 
 // read reads what it has of a provider.

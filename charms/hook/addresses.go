@@ -22,7 +22,7 @@ func Addresses(text string) (all []netip.Prefix, err error) {
 			continue
 		}
 		network, err := netip.ParsePrefix(word)
-		if err != nil {
+		if err != nil || network.Addr().Is4In6() { // which holds no IPv4 address
 			return nil, fmt.Errorf("cannot read the network %q", word)
 		}
 		all = append(all, network)

@@ -67,7 +67,7 @@ func TestOwnAddresses(t *testing.T) {
 	assert.EqualValues(t, p.Own, p.try(t.Context(), nobody, vpnk8slib.EgressTargets{}).Own)
 	require.NoError(t, p.Own.UnmarshalText(nil))
 	assert.Empty(t, p.Own)
-	for _, text := range []string{"home.example", "198.51.100.7/33", "fe80::1%eth0"} {
+	for _, text := range []string{"home.example", "198.51.100.7/33", "::ffff:198.51.100.7/128", "fe80::1%eth0"} {
 		assert.EqualError(t, p.Own.UnmarshalText([]byte(text)), "set addresses, or their networks, such as 198.51.100.7,2001:db8:7::/56")
 	}
 }
