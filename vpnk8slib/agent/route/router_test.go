@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 )
 
@@ -13,7 +14,9 @@ import (
 func TestRouterIn(t *testing.T) {
 	way := func(to, by string) (r netlink.Route) {
 		if to != "" {
-			_, r.Dst, _ = net.ParseCIDR(to)
+			var err error
+			_, r.Dst, err = net.ParseCIDR(to)
+			require.NoError(t, err)
 		}
 		r.Gw = net.ParseIP(by)
 		return r
