@@ -43,16 +43,6 @@ type Config struct {
 	passesOver bool      // that gluetun passes over a server's address over WireGuard, where it knows the provider's servers
 }
 
-// words splits a list as people write it: by commas, with spaces around them.
-func words(text string) (out []string) {
-	for _, w := range strings.Split(text, ",") {
-		if w = strings.TrimSpace(w); w != "" {
-			out = append(out, w)
-		}
-	}
-	return out
-}
-
 // addresses are those of this end of the tunnel, as the provider's WireGuard file calls them Address.
 type addresses []netip.Prefix
 
@@ -106,7 +96,7 @@ type places []string
 
 // UnmarshalText reads names; the program's own list decides whether there are such servers.
 func (p *places) UnmarshalText(text []byte) error {
-	*p = words(string(text))
+	*p = hook.Words(string(text))
 	return notNames(string(text))
 }
 
@@ -126,7 +116,7 @@ var errNoTargets = errors.New("set addresses with their ports outside the cluste
 // UnmarshalText reads ADDRESS:PORT, ….
 func (t *targets) UnmarshalText(text []byte) error {
 	*t = nil
-	for _, w := range words(string(text)) {
+	for _, w := range hook.Words(string(text)) {
 		a, err := netip.ParseAddrPort(w)
 		if err != nil || a.Addr().Zone() != "" || a.Port() == 0 {
 			return errNoTargets
@@ -147,7 +137,7 @@ var errNoResolvers = errors.New("set addresses of resolvers outside the cluster,
 // UnmarshalText reads ADDRESS or ADDRESS:PORT, ….
 func (r *resolvers) UnmarshalText(text []byte) error {
 	*r = nil
-	for _, w := range words(string(text)) {
+	for _, w := range hook.Words(string(text)) {
 		a, err := netip.ParseAddrPort(w)
 		if err != nil {
 			var addr netip.Addr

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
 )
 
 // overrides are settings of gluetun's own that no option of the charm covers.
@@ -21,7 +23,7 @@ type override struct {
 }
 
 var (
-	someNames = override{good: func(s string) bool { return len(words(s)) > 0 && notNames(s) == nil }, such: "names separated by commas", filter: true}
+	someNames = override{good: func(s string) bool { return len(hook.Words(s)) > 0 && notNames(s) == nil }, such: "names separated by commas", filter: true}
 	onOrOff   = override{like(`(?i)on|yes|true|enabled|off|no|false|disabled`), "on or off", false}
 	onlySome  = override{onOrOff.good, onOrOff.such, true}
 )
@@ -34,7 +36,7 @@ func like(pattern string) func(string) bool {
 // each holds for a list of which each word is good, and that has one.
 func each(good func(string) bool) func(string) bool {
 	return func(s string) bool {
-		all := words(s)
+		all := hook.Words(s)
 		return len(all) > 0 && !slices.ContainsFunc(all, func(w string) bool { return !good(w) })
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/charmarr/charmarr-go/charms/hook"
 )
 
 // filters are the overrides by which gluetun chooses among a provider's servers as well, and what each asks of one (its
@@ -28,7 +30,7 @@ func onlyThose(is func(vpnServer) bool) func(vpnServer, string) bool {
 
 func anyOf(of func(vpnServer) []string) func(vpnServer, string) bool {
 	return func(s vpnServer, value string) bool {
-		wanted := words(value)
+		wanted := hook.Words(value)
 		return len(wanted) == 0 || slices.ContainsFunc(wanted, func(w string) bool {
 			return slices.ContainsFunc(of(s), func(has string) bool { return strings.EqualFold(w, has) })
 		})

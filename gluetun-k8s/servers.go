@@ -61,10 +61,9 @@ func askedOnce(ctx context.Context, env hook.Env, of providerName) (l serverList
 	if l, err = findList(env, of); err != nil || l.there() {
 		return l, err
 	}
-	_, _ = hook.Found(".asked", string(of), func() (string, error) {
+	_, err = hook.Found(".asked", string(of), func() (_ string, err error) {
 		var asked error
-		l, asked, err = writtenList(ctx, env, of)
-		if err == nil && !l.none(asked) {
+		if l, asked, err = writtenList(ctx, env, of); err == nil && !l.none(asked) {
 			err = errAgain
 		}
 		return "", err

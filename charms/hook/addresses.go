@@ -6,12 +6,19 @@ import (
 	"strings"
 )
 
+// Words splits a list as people write it: by commas, with spaces around them.
+func Words(text string) (out []string) {
+	for w := range strings.SplitSeq(text, ",") {
+		if w = strings.TrimSpace(w); w != "" {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
 // Addresses reads addresses with commas between them, each with the length of its network or without, where it is the address alone.
 func Addresses(text string) (all []netip.Prefix, err error) {
-	for word := range strings.SplitSeq(text, ",") {
-		if word = strings.TrimSpace(word); word == "" {
-			continue
-		}
+	for _, word := range Words(text) {
 		if !strings.Contains(word, "/") {
 			address, err := netip.ParseAddr(word)
 			if err != nil || address.Zone() != "" {
