@@ -55,10 +55,9 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	}
 	o.Gateway = true
 	var wrong *hook.OptionError
-	if o.Config, o.ConfigErr = hook.Config[Config](); o.ConfigErr != nil && !errors.As(o.ConfigErr, &wrong) {
+	if o.Config, o.ConfigErr = readConfig(); o.ConfigErr != nil && !errors.As(o.ConfigErr, &wrong) {
 		return o, o.ConfigErr
 	}
-	hide(o.ConfigErr)
 	if o.Container, err = hook.SeeContainer(env, container); err != nil {
 		return o, err
 	}
@@ -292,7 +291,7 @@ func suits(o Observed) error {
 		return fmt.Errorf("tun-device=%s, for vpn-provider=%s, is on no node of this cluster: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged; see: kubectl get nodes -o jsonpath='{.items[*].status.allocatable}'", tun, o.Config.Provider, o.App)
 	}
 	if o.Config.RoutingMethod == vpnk8slib.Overlay && o.Pod.Address.Is6() {
-		return fmt.Errorf("routing-method=overlay is carried over IPv4, and this pod has %s: juju config %s routing-method=pod-gateway", o.Pod.Address, o.App)
+		return fmt.Errorf("routing-method=overlay, for vpn-provider=%s, is carried over IPv4, and this pod has %s: juju config %s routing-method=pod-gateway", o.Config.Provider, o.Pod.Address, o.App)
 	}
 	if o.NoWireGuard {
 		return giveDevice(o.Config, " on this node, whose kernel has no WireGuard of its own", o.App)

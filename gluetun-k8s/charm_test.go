@@ -98,7 +98,7 @@ func TestReconcile(t *testing.T) {
 		{"gluetun is about to start", func(o *Observed) { o.Tunnel, o.Container.Running = Tunnel{}, false }, hook.Maintenance("starting gluetun"), hook.Running},
 		{"pods have no IPv4", func(o *Observed) {
 			o.Config.RoutingMethod, o.Pod.Address = vpnk8slib.Overlay, netip.MustParseAddr("fd42::7")
-		}, hook.Blocked("routing-method=overlay is carried over IPv4, and this pod has fd42::7: juju config gluetun routing-method=pod-gateway"), hook.AsIs},
+		}, hook.Blocked("routing-method=overlay, for vpn-provider=custom, is carried over IPv4, and this pod has fd42::7: juju config gluetun routing-method=pod-gateway"), hook.AsIs},
 		{"the agent cannot lay the overlay", func(o *Observed) {
 			o.Config.RoutingMethod, o.Pod.Overlay = vpnk8slib.Overlay, false
 			o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{Error: "cannot make vxlan0: operation not supported"}}

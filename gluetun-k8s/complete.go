@@ -26,9 +26,9 @@ func complete(c Config, app string) error {
 	case c.DNSOverTLS && c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Errorf("dns-over-tls=true cannot be used with vpn-provider=%s by routing-method=%s, some of whose clients ask the cluster's resolver: juju config %s dns-over-tls=false", c.Provider, c.RoutingMethod, app)
 	case c.DNSOverTLS:
-		return fmt.Errorf("dns-over-tls=true is not supported yet: juju config %s dns-over-tls=false", app)
+		return fmt.Errorf("dns-over-tls=true is not supported yet, with vpn-provider=%s or any other: juju config %s dns-over-tls=false", c.Provider, app)
 	case vpnk8slib.PortTaken(c.VXLANPort):
-		return fmt.Errorf("vxlan-port=%d is, itself or with the heartbeats beside it, where something else listens in the pods of the overlay: juju config %s vxlan-port=%d", c.VXLANPort, app, vpnk8slib.VXLANPort)
+		return fmt.Errorf("vxlan-port=%d, for vpn-provider=%s, is, itself or with the heartbeats beside it, where something else listens in the pods of the overlay: juju config %s vxlan-port=%d", c.VXLANPort, c.Provider, app, vpnk8slib.VXLANPort)
 	case c.PortServer.known() && c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Errorf("nat-pmp-server cannot be used with vpn-provider=%s by routing-method=%s, which leads no port to anybody: juju config %s --reset nat-pmp-server, or juju config %[3]s routing-method=overlay", c.Provider, c.RoutingMethod, app)
 	}

@@ -12,35 +12,47 @@ import (
 
 // Config is what `juju config gluetun` offers. Each value is typed on its own here; what they mean together complete says.
 type Config struct {
-	Provider        providerName             `json:"vpn-provider"`
+	Provider        providerName             `json:"vpn-provider" example:"mullvad"`
 	Type            string                   `json:"vpn-type" validate:"oneof=wireguard openvpn"`
 	KeySecret       string                   `json:"wireguard-private-key-secret"`
-	PublicKey       key                      `json:"wireguard-public-key"`
+	PublicKey       key                      `json:"wireguard-public-key" example:"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="`
 	OpenVPNSecret   string                   `json:"openvpn-secret"`
 	Protocol        string                   `json:"openvpn-protocol" validate:"oneof=udp tcp"`
-	EndpointIP      server                   `json:"vpn-endpoint-ip"`
-	EndpointPort    int                      `json:"vpn-endpoint-port" validate:"min=0,max=65535"` // 0: the provider's
-	Countries       places                   `json:"server-countries"`
-	Regions         places                   `json:"server-regions"`
-	Cities          places                   `json:"server-cities"`
-	Hostnames       places                   `json:"server-hostnames"`
-	ProbeTargets    targets                  `json:"probe-targets" validate:"min=1"`
-	Resolvers       resolvers                `json:"dns-resolvers" validate:"min=1"`
-	PortServer      granter                  `json:"nat-pmp-server"` // zero: the provider's
-	DNSOverTLS      bool                     `json:"dns-over-tls"`
-	Overrides       overrides                `json:"custom-overrides"`
-	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs"`                          // empty: discovered
-	VXLANID         int                      `json:"vxlan-id" validate:"min=0,max=16777215"` // 0: chosen
-	VXLANPort       int                      `json:"vxlan-port" validate:"min=1,max=65535"`
-	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network"` // empty: chosen
-	TUN             vpnk8slib.TUN            `json:"tun-device"`
+	EndpointIP      server                   `json:"vpn-endpoint-ip" example:"198.51.100.7"`
+	EndpointPort    int                      `json:"vpn-endpoint-port" validate:"min=0,max=65535" example:"51820"` // 0: the provider's
+	Countries       places                   `json:"server-countries" example:"Switzerland,Sweden"`
+	Regions         places                   `json:"server-regions" example:"Europe"`
+	Cities          places                   `json:"server-cities" example:"Zurich,Stockholm"`
+	Hostnames       places                   `json:"server-hostnames" example:"se-sto-wg-001"`
+	ProbeTargets    targets                  `json:"probe-targets" validate:"min=1" example:"1.1.1.1:443,9.9.9.9:443"`
+	Resolvers       resolvers                `json:"dns-resolvers" validate:"min=1" example:"1.1.1.1,9.9.9.9"`
+	PortServer      granter                  `json:"nat-pmp-server" example:"10.2.0.1"` // zero: the provider's
+	DNSOverTLS      bool                     `json:"dns-over-tls" example:"false"`
+	Overrides       overrides                `json:"custom-overrides" example:"LOG_LEVEL=info"`
+	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs" example:"10.1.0.0/16,10.152.183.0/24"` // empty: discovered
+	VXLANID         int                      `json:"vxlan-id" validate:"min=0,max=16777215" example:"42"` // 0: chosen
+	VXLANPort       int                      `json:"vxlan-port" validate:"min=1,max=65535" example:"4790"`
+	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network" example:"172.16.0"` // empty: chosen
+	TUN             vpnk8slib.TUN            `json:"tun-device" example:"squat.ai/tun"`
 	RoutingMethod   string                   `json:"routing-method" validate:"oneof=pod-gateway overlay"`
-	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image"`
-	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image"`
+	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image" example:"ghcr.io/angelnu/pod-gateway:v1.13.0"`
+	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image" example:"ghcr.io/charmarr/vpn-agent:v0.1.0"`
 
 	own        addresses // of this end of the tunnel: the secret's, and in no status
 	version    string    // of gluetun; empty: the table's
 	passesOver bool      // that gluetun passes over a server's address over WireGuard, where it knows the provider's servers
+}
+
+// readConfig reads the options as hook.Config does. Errors say beside which provider an option stands, and repeat no credential.
+func readConfig() (Config, error) {
+	c, err := hook.Config[Config]()
+	hide(err)
+	for _, wrong := range hook.Refusals(err) {
+		if c.Provider != "" {
+			wrong.With = "vpn-provider=" + string(c.Provider)
+		}
+	}
+	return c, err
 }
 
 // addresses are those of this end of the tunnel, as the provider's WireGuard file calls them Address.

@@ -62,19 +62,19 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 	inside := slices.Concat(n.Direct(), vpnk8slib.CIDRs{c.overlay().Prefix(), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 	switch four := c.ProbeTargets.four(); {
 	case len(four) > healthTargets: // the last ones alone would answer for this charm, and not for gluetun
-		return fmt.Errorf("probe-targets has %d IPv4 addresses, and gluetun tries %d before it takes the tunnel for dead: juju config %s probe-targets=%s",
-			len(four), healthTargets, app, joined(four[:healthTargets], netip.AddrPort.String))
+		return fmt.Errorf("probe-targets, for vpn-provider=%s, has %d IPv4 addresses, and gluetun tries %d before it takes the tunnel for dead: juju config %s probe-targets=%s",
+			c.Provider, len(four), healthTargets, app, joined(four[:healthTargets], netip.AddrPort.String))
 	case len(four) == 0 && len(c.ProbeTargets) > 0:
-		return fmt.Errorf("probe-targets has no IPv4 address, and gluetun tries no others: juju config %s probe-targets=1.1.1.1:443,%s", app, joined(c.ProbeTargets, netip.AddrPort.String))
+		return fmt.Errorf("probe-targets, for vpn-provider=%s, has no IPv4 address, and gluetun tries no others: juju config %s probe-targets=1.1.1.1:443,%s", c.Provider, app, joined(c.ProbeTargets, netip.AddrPort.String))
 	}
 	for _, t := range c.ProbeTargets {
 		if inside.Contains(t.Addr()) {
-			return fmt.Errorf("probe-targets has %s, which is reached beside the tunnel: juju config %s probe-targets=1.1.1.1:443,9.9.9.9:443", t, app)
+			return fmt.Errorf("probe-targets has %s, which is reached beside the tunnel of vpn-provider=%s: juju config %s probe-targets=1.1.1.1:443,9.9.9.9:443", t, c.Provider, app)
 		}
 	}
 	for _, r := range c.Resolvers {
 		if inside.Contains(r.Addr()) {
-			return fmt.Errorf("dns-resolvers has %s, which is reached beside the tunnel: juju config %s dns-resolvers=1.1.1.1,9.9.9.9", r.Addr(), app)
+			return fmt.Errorf("dns-resolvers has %s, which is reached beside the tunnel of vpn-provider=%s: juju config %s dns-resolvers=1.1.1.1,9.9.9.9", r.Addr(), c.Provider, app)
 		}
 	}
 	if a := c.PortServer.at; a.IsValid() && (!a.Is4() || !a.IsGlobalUnicast() || inside.Contains(a)) {
@@ -89,7 +89,7 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 func apart(c Config, n vpnk8slib.Network, app string) error {
 	beside := taken(c, n)
 	if p, overlaps := c.overlay().Overlaps(beside); overlaps {
-		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel has: juju config %s vxlan-ip-network=%s", c.Overlay, c.told(p), app, vpnk8slib.FreeOverlay(beside))
+		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel of vpn-provider=%s has: juju config %s vxlan-ip-network=%s", c.Overlay, c.told(p), c.Provider, app, vpnk8slib.FreeOverlay(beside))
 	}
 	for _, p := range c.ClusterCIDRs {
 		for _, a := range c.tunnel() {

@@ -22,13 +22,18 @@ type OptionError struct {
 	Name    string
 	Value   string
 	Fix     string
-	Example string // a value that would do; empty: the fix names one
+	Example string // a value that would do: of its rule, or of the field's tag `example`
 	App     string // whose option it is
+	With    string // what else it has to go with, as OPTION=VALUE; empty: nothing
 }
 
 // Error ends with the command that mends an option. A parameter needs none: its command has just been typed.
 func (e *OptionError) Error() string {
-	text := fmt.Sprintf("cannot use %s %s=%q: %s", e.Kind, e.Name, e.Value, e.Fix)
+	with := ""
+	if e.With != "" {
+		with = " with " + e.With
+	}
+	text := fmt.Sprintf("cannot use %s %s=%q%s: %s", e.Kind, e.Name, e.Value, with, e.Fix)
 	if e.Kind != option {
 		return text
 	}
@@ -53,7 +58,7 @@ func Refusals(err error) (out []*OptionError) {
 }
 
 // Config reads the application's options into T, whose `json` tags are the options' names and whose `validate` tags say
-// what is allowed. An *OptionError is the operator's to mend: Blocked, with T as far as it could be read, every refused
+// what is allowed; `example` tells a value for whatever no rule tells one of. An *OptionError is the operator's to mend: Blocked, with T as far as it could be read, every refused
 // option at its zero value. Any other error is Juju's.
 func Config[T any]() (T, error) {
 	v, err := rawConfig()
@@ -72,16 +77,17 @@ func ReadParams[T any](p Params) (T, error) { return decode[T]("parameter", "", 
 
 func decode[T any](kind, app string, v values) (out T, _ error) {
 	var errs []error
-	refused := map[string]bool{}
+	refused, examples := map[string]bool{}, map[string]string{}
 	refuse := func(name, fix, example string) {
 		if !refused[name] { // what could not be read breaks a rule as well: one sentence is enough
 			refused[name] = true
-			errs = append(errs, &OptionError{kind, name, plain(v[name]), fix, example, app})
+			errs = append(errs, &OptionError{Kind: kind, Name: name, Value: plain(v[name]), Fix: fix, Example: cmp.Or(example, examples[name]), App: app})
 		}
 	}
 	target := reflect.ValueOf(&out).Elem()
 	for _, f := range reflect.VisibleFields(target.Type()) {
 		name := optionName(f)
+		examples[name] = f.Tag.Get("example")
 		raw, ok := v[name]
 		if name == "" || !ok || bytes.Equal(raw, []byte("null")) {
 			continue
@@ -126,7 +132,11 @@ func plain(raw json.RawMessage) string {
 func why(err error) string {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return fmt.Sprintf("set a %s, not a %s", wrong.Type.Kind(), wrong.Value)
+		kind := wrong.Type.Kind().String()
+		if strings.HasPrefix(kind, "int") {
+			kind = "number"
+		}
+		return fmt.Sprintf("set a %s, not a %s", kind, wrong.Value)
 	}
 	return err.Error()
 }

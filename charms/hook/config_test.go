@@ -28,7 +28,7 @@ func TestConfig(t *testing.T) {
 		{"an image by digest", "pod-gateway-image", "example.org:5000/a/b@sha256:0123456789012345678901234567890123456789012345678901234567890123", ""},
 		{"no networks: discovered", "cluster-cidrs", "", ""},
 		{"a port of root's", "port", 80, `cannot use option port="80": the smallest allowed is 1024: juju config qbittorrent port=1024`},
-		{"no image", "pod-gateway-image", "", `cannot use option pod-gateway-image="": it must be set: juju config qbittorrent pod-gateway-image=...`},
+		{"no image", "pod-gateway-image", "", `cannot use option pod-gateway-image="": it must be set: juju config qbittorrent pod-gateway-image=ghcr.io/angelnu/pod-gateway:v1.13.0`},
 		{"a command where an image belongs", "pod-gateway-image", "a:b; rm -rf /", `set an image reference such as ghcr.io/owner/name:tag`},
 		{"a command where a zone belongs", "timezone", "$(id)", `cannot use option timezone="$(id)": set a time zone`},
 		{"a path where a zone belongs", "timezone", "../../etc/passwd", `set a time zone`},
@@ -76,15 +76,15 @@ func TestConfig(t *testing.T) {
 		options["port"] = "many"
 		juju(t, model{Config: options}, "config-changed")
 		_, err := Config[someConfig]()
-		assert.EqualError(t, err, `cannot use option port="many": set a int, not a string: juju config qbittorrent port=...`)
+		assert.EqualError(t, err, `cannot use option port="many": set a number, not a string: juju config qbittorrent port=...`)
 	})
 	t.Run("a list, and a choice", func(t *testing.T) {
 		juju(t, model{Config: map[string]any{"targets": []string{}, "kind": "green"}}, "config-changed")
 		_, err := Config[struct {
-			Targets []string `json:"targets" validate:"min=1"`
+			Targets []string `json:"targets" validate:"min=1" example:"a,b"`
 			Kind    string   `json:"kind" validate:"oneof=blue red"`
 		}]()
-		assert.ErrorContains(t, err, `set at least 1: juju config qbittorrent targets=...`)
+		assert.ErrorContains(t, err, `set at least 1: juju config qbittorrent targets=a,b`)
 		assert.ErrorContains(t, err, `set one of blue, red: juju config qbittorrent kind=<blue|red>`)
 	})
 	t.Run("a parameter has no command of its own", func(t *testing.T) {

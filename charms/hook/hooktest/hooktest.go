@@ -97,6 +97,9 @@ func checkOptions(t testing.TB, c Charm, config any) {
 	t.Helper()
 	fields := fieldsOf(config)
 	assert.ElementsMatch(t, slices.Collect(maps.Keys(fields)), slices.Collect(maps.Keys(c.Config.Options)), "options of the code (left) and of charmcraft.yaml")
+	for name, f := range bound(config) {
+		assert.NotEmpty(t, f.Tag.Get("example"), "option %s can be refused, and no value is told that would do", name)
+	}
 	for name, option := range c.Config.Options {
 		field, ok := fields[name]
 		if !ok {
@@ -229,6 +232,19 @@ func fieldsOf(v any) map[string]reflect.Type {
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
 			fields[name] = f.Type
+		}
+	}
+	return fields
+}
+
+// bound are options that a value can be wrong for, where the rule does not tell a right one.
+func bound(config any) map[string]reflect.StructField {
+	fields := map[string]reflect.StructField{}
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(config)) {
+		name, rule := f.Tag.Get("json"), f.Tag.Get("validate")
+		own := reflect.PointerTo(f.Type).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+		if (own || rule != "") && name != "" && !strings.HasPrefix(rule, "oneof=") && rule != "zone" {
+			fields[name] = f
 		}
 	}
 	return fields

@@ -15,9 +15,9 @@ import (
 )
 
 type config struct {
-	Port   int    `json:"port" validate:"min=1024"`
+	Port   int    `json:"port" validate:"min=1024" example:"8080"`
 	Name   string `json:"name"`
-	Secret string `json:"secret" validate:"required"` // the operator's to set
+	Secret string `json:"secret" validate:"required" example:"secret:vpn-key"` // the operator's to set
 }
 
 type params struct {
@@ -111,3 +111,22 @@ type recorder struct {
 
 func (r *recorder) Errorf(format string, args ...any) { r.complaints += fmt.Sprintf(format, args...) }
 func (r *recorder) FailNow()                          { runtime.Goexit() }
+
+// A refusal names a value that would do: of the rule where it has one, else of the tag.
+func TestCharmcraftWantsExamples(t *testing.T) {
+	type noExample struct {
+		Port   int    `json:"port" validate:"min=1024"`
+		Colour string `json:"colour" validate:"oneof=red blue"`
+	}
+	path := filepath.Join(t.TempDir(), "charmcraft.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("config: {options: {port: {type: int, default: 8080, description: d}, colour: {type: string, default: red, description: d}}}"), 0o600))
+	r := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		hooktest.Charmcraft(r, path, noExample{}, hooktest.Names{})
+	}()
+	<-done
+	assert.Contains(t, r.complaints, "option port can be refused, and no value is told that would do")
+	assert.NotContains(t, r.complaints, "option colour can be refused")
+}
