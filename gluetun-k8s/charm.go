@@ -356,7 +356,7 @@ func itsLog(o Observed) string {
 // notes are what the operator should know of other gateways and of the consumers. Whoever set what another gateway has is told,
 // and goes on: an overlay that is shared leads nobody astray, and one that is taken down leads nobody out.
 func notes(o Observed) []string {
-	notes := slices.Clone(o.Shared)
+	notes := append(slices.Clone(o.Shared), versionNote(o))
 	if agent := o.Pod.Agent; o.Tunnel.Up && agent != nil && agent.Gateway != nil && agent.Gateway.Error != "" {
 		notes = append(notes, "clients are not led as they should be: "+agent.Gateway.Error)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,7 +18,7 @@ func complete(c Config, app string) error {
 	case !known:
 		return fmt.Errorf("choose a provider: juju config %s vpn-provider=<%s>", app, strings.Join(providerNames(), "|"))
 	case !w.served() && p.over(c.Type).elsewhere() != "":
-		return fmt.Errorf("gluetun %s has no vpn-type=%s for vpn-provider=%s: juju attach-resource %s gluetun-image=%s", cmp.Or(c.version, "v3.41"), c.Type, c.Provider, app, p.over(c.Type).elsewhere())
+		return fmt.Errorf("gluetun %s has no vpn-type=%s for vpn-provider=%s: juju attach-resource %s gluetun-image=%s", c.gluetun().name, c.Type, c.Provider, app, p.over(c.Type).elsewhere())
 	case !w.served():
 		other := map[string]string{"wireguard": "openvpn", "openvpn": "wireguard"}[c.Type]
 		return fmt.Errorf("vpn-type=%s cannot be used with vpn-provider=%s: juju config %s vpn-type=%s", c.Type, c.Provider, app, other)
@@ -54,9 +53,9 @@ func complete(c Config, app string) error {
 		return fmt.Errorf("openvpn-protocol=tcp cannot be used with vpn-provider=%s: juju config %s openvpn-protocol=udp", c.Provider, app)
 	case w.server && c.Type == "openvpn" && c.EndpointIP.IsValid():
 		return fmt.Errorf("vpn-endpoint-ip cannot be used with vpn-provider=%s vpn-type=openvpn, whose file names the server: juju config %s --reset vpn-endpoint-ip", c.Provider, app)
-	case !w.server && c.EndpointIP.IsValid() && c.Type == "wireguard" && c.passesOver:
+	case !w.server && c.EndpointIP.IsValid() && c.Type == "wireguard" && !c.gluetun().takesServer():
 		return fmt.Errorf("vpn-endpoint-ip cannot be used with vpn-provider=%s vpn-type=wireguard in a gluetun before v3.40.4, which chooses a server by itself: juju attach-resource %s gluetun-image=%s, or juju config %[2]s --reset vpn-endpoint-ip",
-			c.Provider, app, imageOf("v3.41"))
+			c.Provider, app, versions[shipped].image)
 	case !w.server && c.PublicKey != "":
 		return fmt.Errorf("wireguard-public-key cannot be used with vpn-provider=%s, whose servers' keys gluetun knows: juju config %s --reset wireguard-public-key", c.Provider, app)
 	case c.EndpointPort != 0 && l.choices != nil && len(l.choices) == 0:
@@ -71,10 +70,10 @@ func complete(c Config, app string) error {
 	return deviceNeeded(c, app)
 }
 
-// needsTUN says whether gluetun wants /dev/net/tun. Up to v3.41 it looks for the file at its start, whatever it then uses; later ones
-// leave the kernel's own WireGuard alone (its cmd/gluetun/main.go, and internal/tun).
+// needsTUN says whether gluetun wants /dev/net/tun. Versions that do not look for it whatever they then use leave
+// the kernel's own WireGuard alone.
 func needsTUN(c Config) bool {
-	return c.Type == "openvpn" || c.version != "latest" || c.Overrides["WIREGUARD_IMPLEMENTATION"] == "userspace"
+	return c.Type == "openvpn" || c.gluetun().wantsTUN || c.Overrides["WIREGUARD_IMPLEMENTATION"] == "userspace"
 }
 
 // deviceNeeded asks the operator for the device: a container has none unless it is privileged, or a plugin of the cluster's hands it out.
@@ -88,7 +87,7 @@ func deviceNeeded(c Config, app string) error {
 // giveDevice says how it is given.
 func giveDevice(c Config, why, app string) error {
 	return fmt.Errorf("gluetun %s needs /dev/net/tun for vpn-provider=%s vpn-type=%s%s: juju config %s tun-device=<resource of your cluster's device plugin, such as squat.ai/tun>, or tun-device=privileged for a privileged container",
-		cmp.Or(c.version, "v3.41"), c.Provider, c.Type, why, app)
+		c.gluetun().name, c.Provider, c.Type, why, app)
 }
 
 // byKernel says whether gluetun is left with the kernel's own WireGuard: it has no device for another one.

@@ -38,9 +38,8 @@ type Config struct {
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image" example:"ghcr.io/angelnu/pod-gateway:v1.13.0"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image" example:"ghcr.io/charmarr/vpn-agent:v0.1.0"`
 
-	own        addresses // of this end of the tunnel: the secret's, and in no status
-	version    string    // of gluetun; empty: the table's
-	passesOver bool      // that gluetun passes over a server's address over WireGuard, where it knows the provider's servers
+	own   addresses // of this end of the tunnel: the secret's, and in no status
+	image string    // gluetun's; empty: not known
 }
 
 // readConfig reads the options as hook.Config does. Errors say beside which provider an option stands, and repeat no credential.

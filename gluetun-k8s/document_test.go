@@ -90,6 +90,12 @@ func rows() string {
 	}
 	b.WriteString("## In other versions of gluetun\n\n| gluetun | `vpn-provider` | `vpn-type` | what is otherwise |\n|---|---|---|---|\n")
 	for _, version := range []string{"v3.40", "latest"} {
+		if versions[version].oneTarget != versions[shipped].oneTarget {
+			fmt.Fprintf(&b, "| `%s` | all | both | `probe-targets`: gluetun itself tries the first IPv4 one alone |\n", version)
+		}
+		if versions[version].wantsTUN != versions[shipped].wantsTUN {
+			fmt.Fprintf(&b, "| `%s` | all | `wireguard` | `tun-device`: not needed where the kernel has WireGuard |\n", version)
+		}
 		for _, name := range slices.Sorted(maps.Keys(providers)) {
 			for _, kind := range []string{"wireguard", "openvpn"} {
 				w, differs := providers[name].over(kind).in[version]
@@ -106,8 +112,9 @@ func rows() string {
 			}
 		}
 	}
-	b.WriteString("\nThe version is told by the image's tag. An image without one is taken for v3.41, and one that is newer than v3.41 for `latest`.\n" +
-		"With WireGuard a gluetun before v3.40.4 passes over `vpn-endpoint-ip`, but with `custom`: it is refused there.\n")
+	fmt.Fprintf(&b, "\nThe version is told by the image's tag, which may stand before a digest: `%s@sha256:...`. One that is newer than %s is taken for `latest`,\n"+
+		"and so is an image without tag and digest. Where the name tells no version, %[2]s is assumed, and the status says so.\n", versions[shipped].image, shipped)
+	fmt.Fprintf(&b, "With WireGuard a gluetun before v3.40.%d passes over `vpn-endpoint-ip`, but with `custom`: it is refused there.\n", versions["v3.40"].takesServer)
 	return b.String()
 }
 

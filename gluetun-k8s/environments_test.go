@@ -110,10 +110,7 @@ func golden(t *testing.T, path, text string) {
 // starts are all of a version of gluetun.
 func starts(t *testing.T, version string) (all []start) {
 	t.Helper()
-	image := imageOf(version)
-	if version == "latest" { // it has not been released
-		image = "ghcr.io/qdm12/gluetun:latest"
-	}
+	image := versions[version].image
 	for _, name := range slices.Sorted(maps.Keys(providers)) {
 		for _, by := range [][]string{{"wireguard", "udp"}, {"openvpn", "udp"}, {"openvpn", "tcp"}, {"openvpn", "udp", forwarding + "=on"}, {"openvpn", "udp", encryption + "=normal"}} {
 			w := providers[name].over(by[0]).of(version)

@@ -67,20 +67,12 @@ func (c Config) forwardingOnly() bool {
 	return !off(only)
 }
 
-// portRoute is where gluetun's control API tells which ports it has. v3.40 does not know today's name, and would not start with it.
-func (c Config) portRoute() string {
-	if c.version == "v3.40" {
-		return "/v1/openvpn/portforwarded"
-	}
-	return "/v1/portforward"
-}
-
 // portsTold is where the agent asks; empty: nowhere.
 func (c Config) portsTold() string {
 	if !c.forwards() {
 		return ""
 	}
-	return "http://" + control + c.portRoute()
+	return "http://" + control + c.gluetun().portRoute
 }
 
 // portsRole opens that to whoever is in this pod, without a key: a port is what the whole world may know, and the agent holds no secret of
@@ -89,7 +81,7 @@ func (c Config) portsRole() string {
 	if !c.forwards() {
 		return ""
 	}
-	return fmt.Sprintf("\n[[roles]]\nname = \"ports\"\nroutes = [\"GET %s\"]\nauth = \"none\"\n", c.portRoute())
+	return fmt.Sprintf("\n[[roles]]\nname = \"ports\"\nroutes = [\"GET %s\"]\nauth = \"none\"\n", c.gluetun().portRoute)
 }
 
 // portServer grants ports by NAT-PMP.

@@ -23,11 +23,11 @@ func (t targets) four() (out targets) {
 	return out
 }
 
-// health is what gluetun is told of it. v3.40 knows one target, and would make the tunnel anew after 6 s without an answer from it; it is
+// health is what gluetun is told of it. A version that knows one target is
 // given as long as later versions take by themselves. What that one knew the target by later ones read first: for them it is empty.
 func health(c Config) map[string]string {
 	list := c.ProbeTargets.four()
-	if c.version == "v3.40" {
+	if c.gluetun().oneTarget {
 		return map[string]string{"HEALTH_TARGET_ADDRESS": list[0].String(), "HEALTH_VPN_DURATION_INITIAL": "2m"}
 	}
 	return map[string]string{

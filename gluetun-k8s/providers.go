@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"regexp"
@@ -180,7 +179,7 @@ func (p protocol) of(version string) protocol {
 func (p protocol) elsewhere() string {
 	for _, version := range []string{"v3.41", "v3.40"} {
 		if p.of(version).served() {
-			return imageOf(version)
+			return versions[version].image
 		}
 	}
 	return ""
@@ -193,39 +192,4 @@ func (p protocol) served() bool { return p.udp != nil }
 func (p protocol) held() (needs, all []string) {
 	needs = strings.Fields(p.needs)
 	return needs, slices.Concat(needs, strings.Fields(p.takes))
-}
-
-// imageOf is the newest image of a version that has been released.
-func imageOf(version string) string {
-	return "ghcr.io/qdm12/gluetun:" + map[string]string{"v3.40": "v3.40.4", "v3.41": "v3.41.1"}[version]
-}
-
-// tagged reads the tag of an image, and the three numbers of a release: 3, 40 and 4 of v3.40.4. Of those that are not in it the newest are meant.
-func tagged(image string) (tag string, numbers []int) {
-	name, _, _ := strings.Cut(image, "@")
-	tag, numbers = name[strings.LastIndex(name, ":")+1:], []int{0, 41, 99}
-	if known, _ := fmt.Sscanf(tag, "v%d.%d.%d", &numbers[0], &numbers[1], &numbers[2]); known == 0 {
-		return tag, nil
-	}
-	return tag, numbers
-}
-
-// versionOf is the version of gluetun in an image, as the table tells them apart. One that the name does not tell is the one that this charm
-// names itself; one that is newer than all of them is taken for what has not been released yet.
-func versionOf(image string) string {
-	tag, n := tagged(image)
-	switch {
-	case tag == "latest" || strings.HasPrefix(tag, "pr-") || slices.Compare(n, []int{3, 42}) >= 0:
-		return "latest"
-	case n != nil && slices.Compare(n, []int{3, 41}) < 0:
-		return "v3.40"
-	}
-	return "v3.41"
-}
-
-// passesOver says whether the gluetun of an image chooses a server by itself, over WireGuard, where one is named of a provider that it knows: it
-// looks for it under OpenVPN's name (gluetun, internal/provider/utils/pick.go), and says nothing.
-func passesOver(image string) bool {
-	_, n := tagged(image)
-	return n != nil && slices.Compare(n, []int{3, 40, 4}) < 0
 }

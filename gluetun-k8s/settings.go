@@ -31,11 +31,11 @@ const tunnelMark = 0xca6c
 func (c Config) provider() provider { return providers[c.Provider] }
 
 // protocol is what it takes to use it as is chosen.
-func (c Config) protocol() protocol { return c.provider().over(c.Type).of(c.version) }
+func (c Config) protocol() protocol { return c.provider().over(c.Type).of(c.gluetun().name) }
 
 // in is the configuration for the gluetun of an image.
 func (c Config) in(image string) Config {
-	c.version, c.passesOver = versionOf(image), passesOver(image)
+	c.image = image
 	return c
 }
 

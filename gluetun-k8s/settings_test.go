@@ -345,18 +345,29 @@ func TestEndpointOfAVersion(t *testing.T) {
 	assert.Equal(t, vpnk8slib.Endpoint{Ports: []uint16{501}, Mark: tunnelMark, TCP: true}, endpoint(c))
 }
 
-func TestVersionOf(t *testing.T) {
+func TestVersions(t *testing.T) {
 	for image, version := range map[string]string{
 		"ghcr.io/qdm12/gluetun:v3.41.1": "v3.41", "ghcr.io/qdm12/gluetun:v3.41": "v3.41", "qmcgaw/gluetun:v3.40.0": "v3.40", "qmcgaw/gluetun:v3.39.1": "v3.40",
 		"qmcgaw/gluetun:latest": "latest", "qmcgaw/gluetun:pr-3123": "latest", "qmcgaw/gluetun:v3.42.0": "latest", "qmcgaw/gluetun:v3": "v3.41",
 		"qmcgaw/gluetun:v4.0.0": "latest", "qmcgaw/gluetun:v4": "latest", "qmcgaw/gluetun:v10.1": "latest", "qmcgaw/gluetun:v3.41.9": "v3.41", "qmcgaw/gluetun:v2.0": "v3.40", "qmcgaw/gluetun:dev": "v3.41",
-		"localhost:32000/gluetun": "v3.41", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "": "v3.41",
+		"localhost:32000/gluetun": "latest", "qmcgaw/gluetun": "latest", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "qmcgaw/gluetun@sha256:" + digest: "v3.41", "": "v3.41",
 	} {
-		assert.Equal(t, version, versionOf(image), image)
+		assert.Equal(t, version, releaseIn(image).name, image)
+		assert.Equal(t, versions[version], releaseIn(image).version, image)
 	}
-	for image, old := range map[string]bool{"gluetun:v3.39.1": true, "gluetun:v3.40.0": true, "gluetun:v3.40.3": true, "gluetun:v3.40.4": false, "gluetun:v3.40": false,
-		"gluetun:v3": false, "gluetun:v3.41.0": false, "gluetun:v4": false, "gluetun:latest": false, "gluetun": false} {
-		assert.Equal(t, old, passesOver(image), image)
+	for image, takes := range map[string]bool{"gluetun:v3.39.1": false, "gluetun:v3.39.9": false, "gluetun:v3.40.0": false, "gluetun:v3.40.3": false, "gluetun:v3.40.4": true, "gluetun:v3.40": true,
+		"gluetun:v3": true, "gluetun:v3.41.0": true, "gluetun:v4": true, "gluetun:latest": true, "gluetun": true} {
+		assert.Equal(t, takes, releaseIn(image).takesServer(), image)
+	}
+	note := "gluetun's image tells no version and is taken for v3.41: juju attach-resource gluetun gluetun-image=<image>:v3.41.1@sha256:<digest>"
+	for image, want := range map[string]string{"qmcgaw/gluetun@sha256:" + digest: note, "example.org/gluetun:dev": note, "qmcgaw/gluetun:v3.40.4@sha256:" + digest: "",
+		"qmcgaw/gluetun:latest": "", "registry.jujucharms.com/charm/abc/gluetun-image@sha256:" + digest: "", "": ""} {
+		o := ready(t)
+		o.Config = o.Config.in(image)
+		assert.Equal(t, want, versionNote(o), image)
+		if want != "" {
+			assert.Contains(t, Reconcile(o).Status.Message, want, "it is told")
+		}
 	}
 }
 

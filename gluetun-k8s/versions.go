@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// version is what differs between versions of gluetun whichever provider is chosen. What differs for one provider stands in its row of the
+// table, under the same name (protocol.in).
+type version struct {
+	image     string // the newest that has been released
+	portRoute string // where its control API tells which ports it has had granted
+	oneTarget bool   // tries one target, and makes the tunnel anew after 6 s without an answer from it
+	wantsTUN  bool   // looks for /dev/net/tun at its start, whatever it then uses (cmd/gluetun/main.go, internal/tun)
+	// The first of its releases that over WireGuard takes the server that is named of a provider it knows: those before look for it under
+	// OpenVPN's name (internal/provider/utils/pick.go), choose another one, and say nothing.
+	takesServer int
+}
+
+// versions are the ones that the table tells apart. In v3.40 the route has a name of its own, and it would not start with today's.
+var versions = map[string]version{
+	"v3.40":  {image: "ghcr.io/qdm12/gluetun:v3.40.4", portRoute: "/v1/openvpn/portforwarded", oneTarget: true, wantsTUN: true, takesServer: 4},
+	"v3.41":  {image: "ghcr.io/qdm12/gluetun:v3.41.1", portRoute: "/v1/portforward", wantsTUN: true},
+	"latest": {image: "ghcr.io/qdm12/gluetun:latest", portRoute: "/v1/portforward"},
+}
+
+// shipped is the version that this charm names itself.
+const shipped = "v3.41"
+
+// release is a gluetun: its version, and which release of it.
+type release struct {
+	version
+	name  string
+	patch int
+	told  bool // by the image's name, or this charm's publisher
+}
+
+// takesServer says whether over WireGuard it takes the server that is named.
+func (r release) takesServer() bool { return r.patch >= r.version.takesServer }
+
+// gluetun is the one that the configuration is for.
+func (c Config) gluetun() release { return releaseIn(c.image) }
+
+// releaseIn is the gluetun of an image. Of a tag that names fewer numbers than three the newest is meant. One that is newer than the table is
+// taken for what has not been released yet; one whose name tells nothing for this charm's own, and for the newest of it.
+func releaseIn(image string) release {
+	name, digest, _ := strings.Cut(image, "@")
+	_, tag, _ := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
+	n := []int{0, 41, 99}
+	known, _ := fmt.Sscanf(tag, "v%d.%d.%d", &n[0], &n[1], &n[2])
+	of := func(name string, told bool) release { return release{versions[name], name, n[2], told} }
+	switch {
+	case tag == "latest" || strings.HasPrefix(tag, "pr-") || tag == "" && digest == "" && image != "": // Kubernetes means latest by none
+		return of("latest", true)
+	case known == 0:
+		// Charmhub hands the image out that was published with this charm, by digest alone, from its own registry.
+		return of(shipped, image == "" || strings.HasPrefix(image, "registry.jujucharms.com/"))
+	case slices.Compare(n, []int{3, 42}) >= 0:
+		return of("latest", true)
+	case slices.Compare(n, []int{3, 41}) < 0:
+		if slices.Compare(n, []int{3, 40}) < 0 {
+			n[2] = 0
+		}
+		return of("v3.40", true)
+	}
+	return of(shipped, true)
+}
+
+// versionNote says what is assumed where an image does not tell its version.
+func versionNote(o Observed) string {
+	if o.Config.gluetun().told {
+		return ""
+	}
+	return fmt.Sprintf("gluetun's image tells no version and is taken for %s: juju attach-resource %s gluetun-image=<image>:v3.41.1@sha256:<digest>", shipped, o.App)
+}
