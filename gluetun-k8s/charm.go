@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,7 +34,6 @@ type Observed struct {
 	Tunnel      Tunnel
 	Says        ofTunnel // to the other units, where it has the tunnel
 	NoWireGuard bool     // the kernel of this node has no WireGuard, and gluetun could use no other
-	Shared      []string // what is told of options of the overlay that the operator set as another gateway has them; empty texts for none
 	Consumers   []vpnk8slib.Consumer
 	Others      []string          // units of this gateway
 	Peers       []string          // relations between them: there is one
@@ -154,15 +154,24 @@ func (o *Observed) settle() error {
 	return nil
 }
 
-// choose fills in what the operator leaves to the charm. An option that is refused is not one that was left.
+// choose fills in what the operator leaves to the charm, and refuses what is another gateway's. An option that is refused is not one that
+// was left.
 func (o *Observed) choose(app vpnk8slib.App) {
 	c := &o.Config
-	o.Shared = make([]string, 2)
-	if !refused(*o, "vxlan-id") {
-		c.VXLANID, o.Shared[0] = o.View.VXLANID(app, c.VXLANID)
+	refuse := func(name, value string, err error) {
+		var theirs *vpnk8slib.TakenError
+		if errors.As(err, &theirs) {
+			o.ConfigErr = errors.Join(o.ConfigErr, c.wrong(&hook.OptionError{Kind: "option", Name: name, Value: value, Fix: "it is that of gateway " + theirs.By, Example: theirs.Free, App: o.App}))
+		}
 	}
-	if !refused(*o, "vxlan-ip-network") {
-		c.Overlay, o.Shared[1] = o.View.OverlayNetwork(app, c.Overlay, c.RoutingMethod, taken(*c, o.View.Network))
+	var err error
+	if set := c.VXLANID; !refused(*o, "vxlan-id") {
+		c.VXLANID, err = o.View.VXLANID(app, set)
+		refuse("vxlan-id", strconv.Itoa(set), err)
+	}
+	if set := c.Overlay; !refused(*o, "vxlan-ip-network") {
+		c.Overlay, err = o.View.OverlayNetwork(app, set, c.RoutingMethod, taken(*c, o.View.Network))
+		refuse("vxlan-ip-network", set.String(), err)
 	}
 }
 
@@ -353,10 +362,9 @@ func itsLog(o Observed) string {
 	return fmt.Sprintf("kubectl -n %s logs %s -c %s", o.Model, o.podName(), container)
 }
 
-// notes are what the operator should know of other gateways and of the consumers. Whoever set what another gateway has is told,
-// and goes on: an overlay that is shared leads nobody astray, and one that is taken down leads nobody out.
+// notes are what the operator should know of this gateway beside its tunnel, and of the consumers.
 func notes(o Observed) []string {
-	notes := append(slices.Clone(o.Shared), versionNote(o))
+	notes := []string{versionNote(o)}
 	if agent := o.Pod.Agent; o.Tunnel.Up && agent != nil && agent.Gateway != nil && agent.Gateway.Error != "" {
 		notes = append(notes, "clients are not led as they should be: "+agent.Gateway.Error)
 	}

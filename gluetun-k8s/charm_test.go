@@ -134,8 +134,11 @@ func TestReconcile(t *testing.T) {
 		{"a consumer that reads no port", func(o *Observed) { o.Consumers = []vpnk8slib.Consumer{old} },
 			hook.Active("connected, seen as 192.0.2.2; sonarr reads no VXLAN port: juju config gluetun vxlan-port=8472"), hook.Running},
 		{"the same on the kernel's port", func(o *Observed) { o.Consumers, o.Config.VXLANPort = []vpnk8slib.Consumer{old}, 8472 }, hook.Active("connected, seen as 192.0.2.2"), hook.Running},
-		{"another gateway has the same number: both go on", func(o *Observed) { o.Shared = []string{"vxlan-id 7 is that of vpn/gluetun as well"} },
-			hook.Active("connected, seen as 192.0.2.2; vxlan-id 7 is that of vpn/gluetun as well"), hook.Running},
+		{"another gateway has the number that was set: what was laid goes on", func(o *Observed) {
+			o.Config.VXLANID = 7
+			o.View.Others = vpnk8slib.Claims{{Gateway: "vpn/gluetun", VXLANID: 7}}
+			o.choose(vpnk8slib.App{Name: "gluetun", Namespace: "downloads"})
+		}, hook.Blocked(`cannot use option vxlan-id="7" with vpn-provider=custom: it is that of gateway vpn/gluetun: juju config gluetun vxlan-id=16713740`), hook.AsIs},
 		{"a consumer that cannot be read", func(o *Observed) {
 			o.Consumers = []vpnk8slib.Consumer{{App: "sonarr", Err: &vpnk8slib.InvalidError{From: "sonarr", Err: errors.New("it is not JSON")}}}
 		}, hook.Active("connected, seen as 192.0.2.2").With((&vpnk8slib.InvalidError{From: "sonarr", Err: errors.New("it is not JSON")}).Error()), hook.Running},

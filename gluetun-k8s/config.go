@@ -46,12 +46,18 @@ type Config struct {
 func readConfig() (Config, error) {
 	c, err := hook.Config[Config]()
 	hide(err)
-	for _, wrong := range hook.Refusals(err) {
-		if c.Provider != "" {
-			wrong.With = "vpn-provider=" + string(c.Provider)
-		}
+	for _, e := range hook.Refusals(err) {
+		_ = c.wrong(e)
 	}
 	return c, err
+}
+
+// wrong says of a refused option beside which provider it stands.
+func (c Config) wrong(e *hook.OptionError) error {
+	if c.Provider != "" {
+		e.With = "vpn-provider=" + string(c.Provider)
+	}
+	return e
 }
 
 // addresses are those of this end of the tunnel, as the provider's WireGuard file calls them Address.

@@ -177,7 +177,7 @@ func TestObserveChoosesTheOverlay(t *testing.T) {
 	first := see()
 	assert.NotZero(t, first.Config.VXLANID)
 	assert.True(t, netip.MustParsePrefix("172.16.0.0/12").Overlaps(first.Config.Overlay.Prefix()))
-	assert.Equal(t, []string{"", ""}, first.Shared)
+	assert.Empty(t, hook.Refusals(first.ConfigErr))
 
 	_, see = inPod(t, "nameserver 10.43.0.10\n", open(map[string]any{"wireguard-private-key-secret": "secret:1"}))
 	readable(t, map[string]string{"private-key": privateKey, "addresses": first.Config.Overlay.String() + ".2/32"})
@@ -189,8 +189,8 @@ func TestObserveChoosesTheOverlay(t *testing.T) {
 	c.objects["GatewayConfig"] = `{"items": [{"metadata": {"name": "gluetun-vpn-gateway", "namespace": "vpn", "labels": {"app.kubernetes.io/name": "gluetun"}},
 		"data": {"settings.sh": "VXLAN_ID='7'\nVXLAN_IP_NETWORK='` + first.Config.Overlay.String() + `'\n"}}]}`
 	o := see()
-	assert.Equal(t, 7, o.Config.VXLANID)
-	assert.Equal(t, []string{fmt.Sprintf("vxlan-id 7 is that of vpn/gluetun as well: juju config -m downloads gluetun vxlan-id=%d", first.Config.VXLANID), ""}, o.Shared)
+	assert.Zero(t, o.Config.VXLANID, "nothing is laid by it, and nobody told")
+	assert.ErrorContains(t, o.ConfigErr, fmt.Sprintf(`cannot use option vxlan-id="7" with vpn-provider=mullvad: it is that of gateway vpn/gluetun: juju config gluetun vxlan-id=%d`, first.Config.VXLANID))
 	assert.NotEqual(t, first.Config.Overlay, o.Config.Overlay)
 
 	_, err := configured(t, open(map[string]any{"vxlan-id": -1, "vxlan-ip-network": "8.8.8"}))

@@ -231,8 +231,8 @@ var refusals = []family{
 		{"a gluetun that has not learned of that port", []string{"image=docker.io/qmcgaw/gluetun:v3.40.4"}, `vpn-endpoint-port 51820 is none of protonvpn's: juju config gluetun vpn-endpoint-port=<80|443|1194|4569|5060>`},
 	}},
 	{good: []string{"vpn-provider=privado", "openvpn-protocol=tcp", "vpn-type=openvpn", "openvpn-secret=secret:2", "secret:user=somebody", "secret:password=hunter2hunter2", "image=gluetun:latest"}, bad: []refusal{
-		{"a gluetun that knows no TCP there", []string{"image=gluetun:v3"}, `openvpn-protocol=tcp cannot be used with vpn-provider=privado: juju config gluetun openvpn-protocol=udp; gluetun's image tells no version and is taken for v3.41: juju attach-resource gluetun gluetun-image=<image>:v3.41.1@sha256:<digest>`},
-		{"one whose version nobody knows", []string{"image=registry.example.org/gluetun@sha256:" + digest}, `openvpn-protocol=tcp cannot be used with vpn-provider=privado: juju config gluetun openvpn-protocol=udp`},
+		{"a gluetun that knows no TCP there", []string{"image=gluetun:v3"}, `openvpn-protocol=tcp cannot be used with vpn-provider=privado: juju config gluetun openvpn-protocol=udp`},
+		{"one whose version nobody knows", []string{"image=registry.example.org/gluetun@sha256:" + digest}, `openvpn-protocol=tcp cannot be used with vpn-provider=privado: juju config gluetun openvpn-protocol=udp; gluetun's image tells no version and is taken for v3.41: juju attach-resource gluetun gluetun-image=<image>:v3.41.1@sha256:<digest>`},
 	}},
 	{good: []string{"vpn-provider=windscribe", "wireguard-private-key-secret=secret:1", "secret:addresses=10.64.12.34/32", "secret:private-key=" + privateKey, "secret:preshared-key=" + presharedKey}, bad: []refusal{
 		{"a key of two", []string{"secret:preshared-key="}, `the secret has no preshared-key, for vpn-provider=windscribe: juju update-secret secret:1 private-key=<key> addresses=<such as 10.64.0.2/32> preshared-key=<key>`},

@@ -1,17 +1,19 @@
 package vpnk8slib
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 )
 
-// A Claim is what a gateway has of its overlay that no other gateway of the cluster should have. Two that have the same route all
-// the same: each overlay ends in the pods of its own gateway and clients, who know each other by address and key. So a claim is
-// no lock: gateways read each other's, and one of two gives way.
+// A Claim is what a gateway has of its overlay that no other gateway of the cluster has. It is no lock: gateways read each other's, and
+// one of two gives way. Until then both route: each overlay ends in the pods of its own gateway and clients, who know each other by
+// address and key.
 type Claim struct {
 	Gateway string       // namespace/application
 	VXLANID int          // 0: none
@@ -57,43 +59,53 @@ func claimOf(a App, files map[string]string) Claim {
 // vxlanIDs is how many network identifiers there are; 0 is none of ours.
 const vxlanIDs = 1 << 24
 
-// VXLANID is what the operator set, with a note if another gateway has it as well; or, where that is 0, the gateway's own: what it
-// has had, or one that is free. Of two that have the same, the one whose name sorts behind takes another.
-func (v GatewayView) VXLANID(a App, set int) (id int, note string) {
-	if set != 0 {
-		if other, ok := v.Others.id(set); ok {
-			note = fmt.Sprintf("vxlan-id %d is that of %s as well: juju config -m %s %s vxlan-id=%d", set, other.Gateway, a.Namespace, a.Name, v.freeID(a))
-		}
-		return set, note
+// A TakenError is that what the operator set is another gateway's.
+type TakenError struct {
+	By   string // namespace/application
+	Free string // what nobody has
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("it is that of gateway %s, and %s is nobody's", e.By, e.Free)
+}
+
+// VXLANID is what the operator set; or, where that is 0, the gateway's own: what it has had, or one that is free. Of two that have the
+// same, the one whose name sorts behind gives way. What is set and another's is a *TakenError.
+func (v GatewayView) VXLANID(a App, set int) (int, error) {
+	id := cmp.Or(set, v.Claim.VXLANID)
+	other, taken := v.ahead(id == v.Claim.VXLANID).id(id)
+	switch {
+	case id != 0 && !taken:
+		return id, nil
+	case set != 0:
+		return 0, &TakenError{other.Gateway, strconv.Itoa(v.freeID(a))}
 	}
-	if _, taken := v.before().id(v.Claim.VXLANID); v.Claim.VXLANID != 0 && !taken {
-		return v.Claim.VXLANID, ""
-	}
-	return v.freeID(a), ""
+	return v.freeID(a), nil
 }
 
 // OverlayNetwork is the same of the network, as the routing method takes it. It overlaps nothing of n's either, which is the
 // cluster's with whatever else is to be reached beside the overlay.
-func (v GatewayView) OverlayNetwork(a App, set OverlayNetwork, method string, n Network) (o OverlayNetwork, note string) {
+func (v GatewayView) OverlayNetwork(a App, set OverlayNetwork, method string, n Network) (OverlayNetwork, error) {
 	free := func() OverlayNetwork {
 		_, start := begin(a)
 		return freeOverlay(start, append(n.Direct(), v.Others.networks()...))
 	}
 	if set.prefix.IsValid() {
-		if other, ok := v.Others.network(set.By(method).prefix); ok {
-			note = fmt.Sprintf("vxlan-ip-network %s overlaps %s of %s: juju config -m %s %s vxlan-ip-network=%s", set, other.Network, other.Gateway, a.Namespace, a.Name, free())
+		want := set.By(method).prefix
+		if other, taken := v.ahead(want == v.Claim.Network).network(want); taken {
+			return OverlayNetwork{}, &TakenError{other.Gateway, free().String()}
 		}
-		return set, note
+		return set, nil
 	}
 	if !v.Claim.Network.IsValid() {
-		return free(), ""
+		return free(), nil
 	}
 	kept := narrow(v.Claim.Network)
 	_, overlaps := kept.By(method).Overlaps(n)
-	if _, taken := v.before().network(kept.By(method).prefix); taken || overlaps {
-		return free(), ""
+	if _, taken := v.ahead(true).network(kept.By(method).prefix); taken || overlaps {
+		return free(), nil
 	}
-	return kept, ""
+	return kept, nil
 }
 
 // freeID is the first that no other gateway has.
@@ -112,8 +124,11 @@ func begin(a App) (id, network int) {
 	return int(n >> 8), int(n & 0xff)
 }
 
-// before are the claims of those whose names sort before the gateway's.
-func (v GatewayView) before() (out Claims) {
+// ahead are the claims before which this gateway's gives way: of what it has already those of gateways whose names sort before its own.
+func (v GatewayView) ahead(has bool) (out Claims) {
+	if !has {
+		return v.Others
+	}
 	for _, c := range v.Others {
 		if c.Gateway < v.Claim.Gateway {
 			out = append(out, c)

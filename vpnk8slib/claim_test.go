@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -40,11 +41,11 @@ type option struct {
 	network string
 }
 
-// chosen is what a gateway has after a hook, and what its operator is told.
+// chosen is what a gateway has after a hook, and which options are refused its operator.
 type chosen struct {
 	id      int
 	network string
-	notes   []string
+	taken   []TakenError
 }
 
 // look is a hook up to its decision; write is the rest of it.
@@ -59,13 +60,17 @@ func (g *gateways) look(a App, set option) (c chosen, write func()) {
 	id, first := v.VXLANID(a, set.id)
 	network, second := v.OverlayNetwork(a, network, g.method, v.Network)
 	c = chosen{id: id, network: network.String()}
-	for _, note := range []string{first, second} {
-		if note != "" {
-			c.notes = append(c.notes, note)
+	for _, err := range []error{first, second} {
+		var theirs *TakenError
+		if errors.As(err, &theirs) {
+			c.taken = append(c.taken, *theirs)
 		}
 	}
 	return c, func() {
 		g.t.Helper()
+		if c.taken != nil { // what was laid stays
+			return
+		}
 		plan, err := GatewayPlans(Gateway{
 			App: a, Data: ProviderData{RoutingMethod: g.method, VXLANID: id, VXLANIPNetwork: network, VXLANPort: VXLANPort},
 			Network: v.Network, Workload: "gluetun", Trials: Trials{Images: []string{PodGatewayImage, AgentImage}}, Endpoint: Endpoint{Ports: []uint16{51820}, Mark: 1},
@@ -137,33 +142,35 @@ func TestGatewaysOfACluster(t *testing.T) {
 		},
 		"the operator's choice is another's": func(t *testing.T, g *gateways) {
 			has := g.hook(movies, option{})
-			set := option{has.id, has.network}
-			told := g.hook(music, set)
-			wide := "/24"
-			if g.method == Overlay {
-				wide = "/20"
+			refused := []TakenError{{"movies/gluetun", strconv.Itoa(mine(music).id)}, {"movies/gluetun", mine(music).network}}
+			for range 2 {
+				assert.Equal(t, chosen{taken: refused}, g.hook(music, option{has.id, has.network}))
+				assert.Equal(t, has, g.hook(movies, option{}), "who came first stays, and nobody is told there")
 			}
-			assert.Equal(t, []string{
-				fmt.Sprintf("vxlan-id %d is that of movies/gluetun as well: juju config -m music gluetun vxlan-id=%d", has.id, mine(music).id),
-				fmt.Sprintf("vxlan-ip-network %s overlaps %s.0%s of movies/gluetun: juju config -m music gluetun vxlan-ip-network=%s", has.network, has.network, wide, mine(music).network),
-			}, told.notes)
-			assert.Equal(t, set, option{told.id, told.network}, "it is what the operator said all the same")
-			assert.Equal(t, has, g.hook(movies, option{}), "who sorts first stays, and nobody is told there")
-
-			set = option{mine(music).id, mine(music).network}
-			assert.Equal(t, mine(music), g.hook(music, set), "the commands help")
+			set := option{mine(music).id, mine(music).network}
+			assert.Equal(t, mine(music), g.hook(music, set), "what nobody has is taken")
+			assert.Equal(t, chosen{taken: refused}, g.hook(music, option{has.id, has.network}))
+			assert.Equal(t, mine(music), g.hook(music, set), "and was kept meanwhile")
 		},
 		"the operator's choice is that of one that sorts behind": func(t *testing.T, g *gateways) {
 			has := g.hook(music, option{})
-			assert.Len(t, g.hook(movies, option{has.id, has.network}).notes, 2)
-			assert.Equal(t, next(has), g.hook(music, option{}))
-			assert.Empty(t, g.hook(movies, option{has.id, has.network}).notes)
+			assert.Len(t, g.hook(movies, option{has.id, has.network}).taken, 2, "who came first stays, whatever its name")
+			assert.Equal(t, has, g.hook(music, option{}))
+			g.deaf = forbidden
+			assert.Equal(t, has, g.hook(movies, option{has.id, has.network}), "who may not look at others does not know")
+			g.deaf = nil
+			assert.Equal(t, next(has), g.hook(music, option{}), "of two that have the same, one moves")
+			assert.Equal(t, has, g.hook(movies, option{has.id, has.network}))
 		},
-		"two operators": func(t *testing.T, g *gateways) {
+		"two operators at once": func(t *testing.T, g *gateways) {
 			set := option{7, "192.168.77"}
-			assert.Empty(t, g.hook(movies, set).notes)
-			assert.Len(t, g.hook(music, set).notes, 2)
-			assert.Len(t, g.hook(movies, set).notes, 2, "either may mend it")
+			_, write := g.look(movies, set)
+			_, writeOther := g.look(music, set)
+			write()
+			writeOther()
+			assert.Equal(t, []TakenError{{"movies/gluetun", strconv.Itoa(mine(music).id)}, {"movies/gluetun", mine(music).network}}, g.hook(music, set).taken)
+			assert.Equal(t, chosen{id: 7, network: "192.168.77"}, g.hook(movies, set), "one of them goes on")
+			assert.Equal(t, mine(music), g.hook(music, option{}), "which helps the other as well")
 		},
 		"what was chosen is kept": func(t *testing.T, g *gateways) {
 			g.hook(movies, option{42, "172.16.0"}) // by the operator, or as the default of an earlier version
