@@ -93,11 +93,18 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 		ClusterCIDRs: o.Config.ClusterCIDRs, Services: hook.KnownServices(), Controllers: o.Controllers, Pod: o.Pod.Address, ResolvConf: resolvConf,
 	})
 	hook.KeepServices(o.View.Network)
-	if err := o.settle(); err != nil {
+	var planned map[string]string
+	if o.Container.Running {
+		if planned, err = hook.PlannedEnvironment(env, container, service); err != nil {
+			return o, err
+		}
+		o.LetOut = planned[outbound]
+	}
+	if err := o.settle(planned); err != nil {
 		return o, err
 	}
 	if o.ConfigErr == nil && o.Container.Up {
-		if o.ConfigErr, err = unknownServers(ctx, env, o.Config, o.Name); err != nil {
+		if err := o.fitServers(ctx, env); err != nil {
 			return o, err
 		}
 	}
@@ -117,13 +124,6 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	if _, open := hook.First(hook.Trusted(o.Unit, o.ViewErr)); open && errors.As(o.ViewErr, &answer) {
 		return o, fmt.Errorf("cannot look at the cluster: %w", o.ViewErr) // the API server's trouble: Juju tries this hook again
 	}
-	if o.Container.Running {
-		planned, err := hook.PlannedEnvironment(env, container, service)
-		if err != nil {
-			return o, err
-		}
-		o.LetOut = planned[outbound]
-	}
 	if o.Container.Running && !o.elsewhere() { // the check is no reason not to look: it learns of a recovery seconds after Pebble's notice of it
 		o.Tunnel = seeTunnel(ctx, o.Config.ProbeTargets, apiKey(o.Secret))
 		o.Tunnel.Handshake = handshake(o.Pod.Agent, time.Now())
@@ -141,9 +141,12 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	return o, err
 }
 
-// settle reads what the options and the secret mean together, for the gluetun that this pod has.
-func (o *Observed) settle() error {
+// settle reads what the options and the secret mean together, for the gluetun that this pod has, and how that was started.
+func (o *Observed) settle(planned map[string]string) error {
 	o.Config = o.Config.in(o.View.Images[container])
+	if err := o.want(planned); err != nil {
+		return err
+	}
 	if o.ConfigErr == nil {
 		o.ConfigErr = complete(o.Config, o.App)
 	}

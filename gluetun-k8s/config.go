@@ -38,8 +38,10 @@ type Config struct {
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image" example:"ghcr.io/angelnu/pod-gateway:v1.13.0"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image" example:"ghcr.io/charmarr/vpn-agent:v0.1.0"`
 
-	own   addresses // of this end of the tunnel: the secret's, and in no status
-	image string    // gluetun's; empty: not known
+	own      addresses // of this end of the tunnel: the secret's, and in no status
+	image    string    // gluetun's; empty: not known
+	wanted   bool      // gluetun is to have ports granted, because a consumer wants one
+	portless error     // why it is not, although one does
 }
 
 // readConfig reads the options as hook.Config does. Errors say beside which provider an option stands, and repeat no credential.

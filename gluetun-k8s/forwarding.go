@@ -1,18 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
 // Ports of the provider's are granted by NAT-PMP, by which the agent asks for them; or gluetun has them granted, by what is particular to a
-// provider and needs its credentials, and tells the agent which. That it does so it is told by a setting of its own: it makes it choose
-// other servers and start again, which is not a consumer's to bring about.
+// provider and needs its credentials, and tells the agent which. That it does so it is told by a setting of its own, with which it starts
+// again: when the first consumer wants a port, or when the operator says so.
 
 // granter is who grants ports by NAT-PMP: an address in the tunnel, or the router of a tunnel over OpenVPN, which is another one for each
 // server. The zero value is nobody.
@@ -55,7 +57,52 @@ func (g granter) String() string {
 const forwarding = "VPN_PORT_FORWARDING"
 
 // forwards says whether gluetun has ports granted by itself.
-func (c Config) forwards() bool { return c.provider().told && !off(c.Overrides[forwarding]) }
+func (c Config) forwards() bool {
+	if c.asIsWanted() {
+		return c.wanted
+	}
+	return c.provider().told && !off(c.Overrides[forwarding])
+}
+
+// asIsWanted says whether that is left to consumers.
+func (c Config) asIsWanted() bool {
+	return c.provider().told && c.Overrides[forwarding] == "" && c.RoutingMethod == vpnk8slib.Overlay && !c.PortServer.known()
+}
+
+// want hears whether a consumer wants a port, where that has gluetun start otherwise. What it was started with stays until the pod is another
+// one: who comes and goes, or says now this and now that, ends nobody's connections more than once.
+func (o *Observed) want(planned map[string]string) error {
+	if !o.Config.asIsWanted() {
+		return nil
+	}
+	consumers := o.Consumers
+	if consumers == nil { // a unit that has the tunnel and not the lead has not heard them yet
+		rels, err := hook.Relations(hook.VPNEndpoint)
+		if err != nil {
+			return err
+		}
+		consumers = vpnk8slib.Consumers(rels)
+	}
+	o.Config.wanted = !off(planned[forwarding]) || slices.ContainsFunc(consumers, func(c vpnk8slib.Consumer) bool { return c.Err == nil && c.Data.WantPort })
+	return nil
+}
+
+// fitServers holds the options against the provider's own list. Where they leave no server that leads ports, and no operator asks for one, the
+// tunnel goes on without.
+func (o *Observed) fitServers(ctx context.Context, env hook.Env) (err error) {
+	wrong, err := unknownServers(ctx, env, o.Config, o.Name)
+	if wrong != nil && err == nil && o.Config.asIsWanted() && o.Config.wanted {
+		without := o.Config
+		without.wanted, without.portless = false, wrong
+		if wrong, err = unknownServers(ctx, env, without, o.Name); wrong == nil && err == nil {
+			o.Config = without
+		}
+	}
+	if wrong != nil {
+		o.ConfigErr = wrong
+	}
+	return err
+}
 
 // forwardingOnly says whether gluetun takes only servers that lead ports: of providers whose servers are not all alike, where it has ports
 // granted and nobody says otherwise (settings/serverselection.go, setDefaults).
@@ -122,8 +169,10 @@ func portNote(o Observed, c vpnk8slib.Consumer) string {
 	switch missing := vpnk8slib.NoPort(o.Pod.Agent, c); {
 	case o.Config.RoutingMethod != vpnk8slib.Overlay:
 		return wants("which routing-method=overlay can have: juju config %s routing-method=overlay", o.App)
+	case o.Config.portless != nil:
+		return wants("and %v", o.Config.portless)
 	case o.Config.provider().told && !o.Config.forwards() && !o.Config.PortServer.known():
-		return wants("which gluetun can have granted by %s: juju config %s custom-overrides=%s=on", o.Config.Provider, o.App, forwarding)
+		return wants("which gluetun could have granted by %s: juju config %s custom-overrides=<without %s=off>", o.Config.Provider, o.App, forwarding)
 	case !o.Config.forwards() && !o.Config.portServer().known():
 		return wants("and nobody is known to grant one: juju config %s nat-pmp-server=<address in the tunnel>", o.App)
 	case missing != "":

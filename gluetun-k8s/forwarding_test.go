@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,10 +39,46 @@ func TestForwardingOfGluetun(t *testing.T) {
 		}
 		assert.Contains(t, contentOf(t, c, s, authFile), "\n[[roles]]\nname = \"ports\"\nroutes = [\"GET "+route+"\"]\nauth = \"none\"\n")
 	}
-	for _, without := range [][]string{nil, {"overrides=VPN_PORT_FORWARDING=off"}} {
-		c, s := pia(t, without...)
+	for _, without := range [][]string{nil, {"overrides=VPN_PORT_FORWARDING=off"}, {"overrides=VPN_PORT_FORWARDING=off", "wanted"}, {"nat-pmp=10.9.0.1", "wanted"}, {"method=pod-gateway", "wanted"}} {
+		wanted := slices.Contains(without, "wanted")
+		c, s := pia(t, slices.DeleteFunc(without, func(v string) bool { return v == "wanted" })...)
+		c.wanted = wanted
+		assert.NotEqual(t, "on", environment(c, s, hooktest.Network(t))["VPN_PORT_FORWARDING"], without)
 		assert.Empty(t, c.portsTold())
 		assert.NotContains(t, contentOf(t, c, s, authFile), "none")
+	}
+}
+
+// A consumer's wish is enough. What gluetun was started with stays, whoever wants what afterwards; an operator has the last word.
+func TestAConsumersWishIsEnough(t *testing.T) {
+	wants, silent, rubbish := vpnk8slib.Consumer{Data: vpnk8slib.RequirerData{WantPort: true}}, vpnk8slib.Consumer{}, vpnk8slib.Consumer{Data: vpnk8slib.RequirerData{WantPort: true}, Err: errors.New("it is not JSON")}
+	on, off := map[string]string{"VPN_PORT_FORWARDING": "on"}, map[string]string{"VPN_PORT_FORWARDING": ""}
+	for _, test := range []struct {
+		summary   string
+		options   []string
+		consumers []vpnk8slib.Consumer
+		planned   map[string]string
+		forwards  bool
+	}{
+		{"one wants a port", nil, []vpnk8slib.Consumer{silent, wants}, off, true},
+		{"before gluetun has ever run", nil, []vpnk8slib.Consumer{wants}, nil, true},
+		{"nobody does", nil, []vpnk8slib.Consumer{silent}, off, false},
+		{"nobody who can be read does", nil, []vpnk8slib.Consumer{rubbish}, off, false},
+		{"nobody does any more", nil, []vpnk8slib.Consumer{silent}, on, true},
+		{"the operator says no", []string{"overrides=VPN_PORT_FORWARDING=off"}, []vpnk8slib.Consumer{wants}, on, false},
+		{"the operator says yes", []string{"overrides=VPN_PORT_FORWARDING=on"}, []vpnk8slib.Consumer{silent}, off, true},
+		{"the operator knows somebody else who grants them", []string{"nat-pmp=10.9.0.1"}, []vpnk8slib.Consumer{wants}, on, false},
+		{"no port is led by pod-gateway", []string{"method=pod-gateway"}, []vpnk8slib.Consumer{wants}, on, false},
+	} {
+		t.Run(test.summary, func(t *testing.T) {
+			var o Observed
+			o.Config, o.Secret = pia(t, test.options...)
+			o.Consumers = test.consumers
+			require.NoError(t, o.want(test.planned))
+			assert.Equal(t, test.forwards, o.Config.forwards())
+			assert.Equal(t, test.forwards, environment(o.Config, o.Secret, hooktest.Network(t))["VPN_PORT_FORWARDING"] == "on")
+			assert.Equal(t, test.forwards, o.Config.portsTold() != "")
+		})
 	}
 }
 
@@ -98,8 +136,13 @@ func TestForwardingNotes(t *testing.T) {
 	o.Pod.Agent = &overlay.Report{Guard: overlay.GuardState{Standing: true, Raw: true}, Gateway: &overlay.GatewayState{}}
 	o.Consumers[0].Data.WantPort = true
 	note := func() string { return portNote(o, o.Consumers[0]) }
+	o.Config, o.Secret = pia(t, "overrides=VPN_PORT_FORWARDING=off")
+	assert.Equal(t, "qbittorrent wants a port, which gluetun could have granted by private internet access: juju config gluetun custom-overrides=<without VPN_PORT_FORWARDING=off>", note())
 	o.Config, o.Secret = pia(t)
-	assert.Equal(t, "qbittorrent wants a port, which gluetun can have granted by private internet access: juju config gluetun custom-overrides=VPN_PORT_FORWARDING=on", note())
+	o.Config.wanted = true
+	assert.Empty(t, note(), "it is asked for")
+	o.Config.wanted, o.Config.portless = false, errors.New("no server of theirs leads ports")
+	assert.Equal(t, "qbittorrent wants a port, and no server of theirs leads ports", note())
 	o.Config, o.Secret = pia(t, "nat-pmp=10.9.0.1")
 	assert.Empty(t, note(), "the operator knows somebody else")
 	o.Config, o.Secret = pia(t, "overrides=VPN_PORT_FORWARDING=on")

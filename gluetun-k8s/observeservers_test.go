@@ -168,3 +168,33 @@ func TestObserveByOneProvidersOwnFile(t *testing.T) {
 	list.text, list.modified = own[:60], list.modified.Add(time.Hour)
 	assert.NoError(t, see().ConfigErr, "gluetun is writing it")
 }
+
+// Where the options leave no server that leads ports, a consumer that wants one brings nothing down: the status says why there is none.
+func TestAWishLeavesTheTunnel(t *testing.T) {
+	const list = `{"private internet access": {"servers": [
+		{"vpn": "openvpn", "udp": true, "region": "CA Toronto", "server_name": "toronto1", "hostname": "ca.example", "port_forward": true},
+		{"vpn": "openvpn", "udp": true, "region": "US Seattle", "server_name": "seattle1", "hostname": "us.example"}]}}`
+	_, _ = inPod(t, "nameserver 10.43.0.10\n", nil)
+	file := serving(t, serversFile, list)
+	env := hook.Env{Pebble: hook.ContainerPebble}
+	fit := func(options ...string) Observed {
+		var o Observed
+		o.Name = "gluetun/0"
+		o.Config, o.Secret = pia(t, options...)
+		o.Config.wanted = true
+		require.NoError(t, o.fitServers(t.Context(), env))
+		return o
+	}
+	for range 3 {
+		o := fit("regions=US Seattle")
+		assert.NoError(t, o.ConfigErr)
+		assert.False(t, o.Config.forwards())
+		assert.EqualError(t, o.Config.portless, "no server of private internet access that server-regions leave leads ports: choose others; see: juju run gluetun/0 list-servers")
+	}
+	assert.Equal(t, 2, file.reads, "with and without, and not in every hook")
+	o := fit("regions=CA Toronto")
+	assert.NoError(t, errors.Join(o.ConfigErr, o.Config.portless))
+	assert.True(t, o.Config.forwards())
+	assert.ErrorContains(t, fit("regions=Sweden").ConfigErr, "has no such server", "what is wrong without a wish is refused all the same")
+	assert.ErrorContains(t, fit("regions=US Seattle", "overrides=VPN_PORT_FORWARDING=on").ConfigErr, "gluetun takes no other", "an operator who asks for ports is told")
+}

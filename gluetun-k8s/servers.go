@@ -197,7 +197,11 @@ func unknownServers(ctx context.Context, env hook.Env, c Config, unit string) (w
 	for _, name := range c.filtered() {
 		key += fmt.Sprintf("%s=%q", name, c.Overrides[name])
 	}
-	says, err := hook.Found(".servers", key, func() (string, error) { // the list is too long for every hook
+	kept := ".servers"
+	if c.wanted { // asked beside what is without: a hook may need both
+		kept = ".servers-that-lead-ports"
+	}
+	says, err := hook.Found(kept, key, func() (string, error) { // the list is too long for every hook
 		all, err := list.servers(env, c.Provider)
 		if err != nil {
 			return "", err
@@ -265,6 +269,9 @@ func offered(c Config, all []vpnServer, unit string) error {
 		return err
 	}
 	if c.forwardingOnly() && !slices.ContainsFunc(left, func(s vpnServer) bool { return s.Forwards }) {
+		if c.asIsWanted() && c.Overrides["PORT_FORWARD_ONLY"] == "" {
+			return fmt.Errorf("no server of %s leads ports: choose others; see: juju run %s list-servers", c.leftBy(append(used, c.filtered()...)), unit)
+		}
 		return fmt.Errorf("no server of %s leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s and PORT_FORWARD_ONLY>, or choose another; see: juju run %s list-servers",
 			c.leftBy(append(used, c.filtered()...)), app, forwarding, unit)
 	}

@@ -236,6 +236,9 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 		}
 	}
 	maps.Copy(env, c.Overrides)
+	if c.forwards() {
+		env[forwarding] = "on"
+	}
 	return env
 }
 
