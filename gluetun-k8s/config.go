@@ -34,7 +34,7 @@ type Config struct {
 	VXLANPort       int                      `json:"vxlan-port" validate:"min=1,max=65535" example:"4790"`
 	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network" example:"172.16.0"` // empty: chosen
 	TUN             vpnk8slib.TUN            `json:"tun-device" example:"squat.ai/tun"`
-	RoutingMethod   string                   `json:"routing-method" validate:"oneof=pod-gateway overlay"`
+	RoutingMethod   string                   `json:"routing-method" validate:"oneof=overlay pod-gateway"`
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image" example:"ghcr.io/angelnu/pod-gateway:v1.13.0"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image" example:"ghcr.io/charmarr/vpn-agent:v0.1.0"`
 

@@ -57,7 +57,7 @@ func TestBadProviderData(t *testing.T) {
 		{"identifier a text", with(`"vxlan_id":42`, `"vxlan_id":"42"`), "vxlan_id must not be of the type string"},
 		{"port too large", with(`"vxlan_id":42`, `"vxlan_port":65536`), "vxlan_port must be at most 65535"},
 		{"port zero", with(`"vxlan_id":42`, `"vxlan_port":0`), "vxlan_port must be at least 1"},
-		{"a method of the future", with(`"pod-gateway"`, `"wormhole"`), `routing_method "wormhole" is not among pod-gateway, overlay; refresh this charm if the gateway is newer: juju refresh qbittorrent --path=<the newer charm>`},
+		{"a method of the future", with(`"pod-gateway"`, `"wormhole"`), `routing_method "wormhole" is not among overlay, pod-gateway; refresh this charm if the gateway is newer: juju refresh qbittorrent --path=<the newer charm>`},
 		{"a command for a name", with(`gluetun-endpoints.vpn.svc.cluster.local`, `$(reboot)`), "gateway_dns_name must be a full DNS name"},
 		{"backticks for a name", with(`gluetun-endpoints.vpn.svc.cluster.local`, "`reboot`.vpn.svc"), "gateway_dns_name must be a full DNS name"},
 		{"a quote in the name", with(`gluetun-endpoints.vpn.svc.cluster.local`, `a';reboot;'.vpn`), "gateway_dns_name must be a full DNS name"},

@@ -23,8 +23,8 @@ type method interface {
 	claims(files map[string]string) (vxlanID int, network netip.Prefix)
 }
 
-// methods in the order of preference of a gateway that is not told which to use.
-var methods = []method{podGateway{}, byOverlay{}}
+// methods are all that are known here, the best first.
+var methods = []method{byOverlay{}, podGateway{}}
 
 // RoutingMethods are the names of the routing methods known here: what a consumer announces.
 func RoutingMethods() []string {

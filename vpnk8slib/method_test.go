@@ -54,7 +54,7 @@ func TestAThirdMethod(t *testing.T) {
 	bag := map[string]string{"config": `{"routing_method":"carrier-pigeon","gateway_dns_name":"loft-0.loft-endpoints.roof.svc.cluster.local","vxlan_id":1149,"vxlan_port":4790,` +
 		`"cluster_cidrs":"10.42.0.0/16","cluster_dns_ip":"10.42.0.10","vpn_connected":true,"instance_name":"loft"}`}
 	read := func() Link { return ReadLink("app", []Relation{{ID: "vpn-gateway:1", App: "loft", Remote: bag}}) }
-	assert.ErrorContains(t, read().Err, `routing_method "carrier-pigeon" is not among pod-gateway, overlay`)
+	assert.ErrorContains(t, read().Err, `routing_method "carrier-pigeon" is not among overlay, pod-gateway`)
 
 	methods = append(methods, carrierPigeon{})
 	assert.Contains(t, RoutingMethods(), "carrier-pigeon")

@@ -189,7 +189,7 @@ func TestVPNPublishes(t *testing.T) {
 	u := hooktest.Leader("app")
 	d := hooktest.Routed(t, u).Desired(u, sleeper, true)
 	assert.Equal(t, map[string]map[string]string{"vpn-gateway": {
-		"config": `{"instance_name":"app","routing_methods":["pod-gateway","overlay"],"namespace":"downloads","application":"app"}`,
+		"config": `{"instance_name":"app","routing_methods":["overlay","pod-gateway"],"namespace":"downloads","application":"app"}`,
 	}}, d.Publish)
 }
 

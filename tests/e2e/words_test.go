@@ -30,8 +30,14 @@ func (w *teller) words() map[string]word {
 				ts.Check(w.Enroll(ctx, a[0]))
 			}
 		},
-		// deploy MODEL CHARM [APP]: one of our charms, with the lab's images and, for gluetun, without its key
-		"deploy": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.As(ctx, a[0], a[1], a[len(a)-1])) },
+		// deploy MODEL CHARM [APP] [OPTION=VALUE...]: one of our charms, with the lab's images and, for gluetun, without its key
+		"deploy": func(ts *testscript.TestScript, _ bool, a []string) {
+			var options []string
+			for option := a[len(a)-1]; strings.Contains(option, "="); option = a[len(a)-1] {
+				a, options = a[:len(a)-1], append(options, "--config", option)
+			}
+			ts.Check(deploy.As(ctx, a[0], a[1], a[len(a)-1], options...))
+		},
 		// subscribe MODEL: adds a key of the lab's VPN as a Juju secret, grants it to gluetun and configures it
 		"subscribe": func(ts *testscript.TestScript, _ bool, a []string) {
 			ts.Check(deploy.Subscribe(ctx, a[0], "gluetun", 0))

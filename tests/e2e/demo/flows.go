@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -60,10 +61,11 @@ func (t *tour) walk() error {
 		return err
 	}
 	for _, c := range clients {
-		if _, err := t.Lab(t.ctx, "exec", "--pod", c.pod, "--", "ip", "link", "del", "vxlan0"); err != nil {
-			return err
+		mend, err := t.breakRoute(c.pod)
+		if err == nil {
+			err = t.broken("route-broken", c)
 		}
-		if err := t.broken("route-broken", c); err != nil {
+		if err = errors.Join(err, mend()); err != nil {
 			return err
 		}
 	}
@@ -82,6 +84,20 @@ func (t *tour) walk() error {
 		return err
 	}
 	return t.recovers("tunnel-down")
+}
+
+// breakRoute takes a client's overlay down and keeps its packets from the gateway: the interface alone the agent lays again before anybody
+// could look. It tells how the way is opened again.
+func (t *tour) breakRoute(pod string) (mend func() error, err error) {
+	inside := func(script string) error {
+		_, err := t.Lab(t.ctx, "exec", "--pod", pod, "--", "sh", "-euc", script)
+		return err
+	}
+	mend = func() error { return inside("nft delete table inet demo") }
+	return mend, inside(`nft add table inet demo
+nft add chain inet demo out '{ type filter hook output priority 0; }'
+nft add rule inet demo out udp dport { 4790, 4791 } drop
+ip link del vxlan0`)
 }
 
 func (t *tour) well(external, internal string) error {
