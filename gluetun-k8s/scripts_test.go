@@ -90,7 +90,7 @@ func TestProbe(t *testing.T) {
 		route    string
 	}{
 		{"the last of eight answers pings", `[ "$*" = "-c 1 -W 1 -I tun0 192.0.2.4" ] && exit 0; ` + silent, silent, true, true, by + "tun0  src 10.2.0.2"},
-		{"the last of eight answers connections", silent, `[ "$*" = "-z -w 1 192.0.2.4 80" ] && exit 0; ` + silent, true, true, by + "tun0 table 51820 src 10.2.0.2 uid 0"},
+		{"the last of eight answers connections", silent, `[ "$*" = "-z -w 1 -s 10.2.0.2 192.0.2.4 80" ] && exit 0; ` + silent, true, true, by + "tun0 table 51820 src 10.2.0.2 uid 0"},
 		{"all are silent", silent, silent, true, false, by + "tun0  src 10.2.0.2"},
 		{"there is no tunnel: nothing is sent", "exit 0", "exit 0", false, false, by + "tun0  src 10.2.0.2"},
 		{"its routes have gone: a bound packet is answered, clients are not", "exit 0", "exit 0", true, false, by + "eth0  src 10.42.0.7"},
