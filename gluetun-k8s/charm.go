@@ -33,6 +33,7 @@ type Observed struct {
 	LetOut      string // what gluetun's firewall lets go beside the tunnel, as it runs; empty: it does not
 	Tunnel      Tunnel
 	Says        ofTunnel // to the other units, where it has the tunnel
+	Shared      []string // what is told of options of the overlay that another gateway has as well
 	NoWireGuard bool     // the kernel of this node has no WireGuard, and gluetun could use no other
 	Consumers   []vpnk8slib.Consumer
 	Others      []string          // units of this gateway
@@ -94,17 +95,19 @@ func see(ctx context.Context, env hook.Env, all bool) (o Observed, err error) {
 	})
 	hook.KeepServices(o.View.Network)
 	var planned map[string]string
-	if o.Container.Running {
+	if o.Container.Up {
 		if planned, err = hook.PlannedEnvironment(env, container, service); err != nil {
 			return o, err
 		}
+	}
+	if o.Container.Running {
 		o.LetOut = planned[outbound]
 	}
 	if err := o.settle(planned); err != nil {
 		return o, err
 	}
 	if o.ConfigErr == nil && o.Container.Up {
-		if err := o.fitServers(ctx, env); err != nil {
+		if err := o.fitServers(ctx, env, planned); err != nil {
 			return o, err
 		}
 	}
@@ -161,21 +164,30 @@ func (o *Observed) settle(planned map[string]string) error {
 // was left.
 func (o *Observed) choose(app vpnk8slib.App) {
 	c := &o.Config
-	refuse := func(name, value string, err error) {
-		var theirs *vpnk8slib.TakenError
-		if errors.As(err, &theirs) {
-			o.ConfigErr = errors.Join(o.ConfigErr, c.wrong(&hook.OptionError{Kind: "option", Name: name, Value: value, Fix: "it is that of gateway " + theirs.By, Example: theirs.Free, App: o.App}))
-		}
-	}
-	var err error
 	if set := c.VXLANID; !refused(*o, "vxlan-id") {
+		var err error
 		c.VXLANID, err = o.View.VXLANID(app, set)
-		refuse("vxlan-id", strconv.Itoa(set), err)
+		o.shared("vxlan-id", strconv.Itoa(set), err)
 	}
 	if set := c.Overlay; !refused(*o, "vxlan-ip-network") {
+		var err error
 		c.Overlay, err = o.View.OverlayNetwork(app, set, c.RoutingMethod, taken(*c, o.View.Network))
-		refuse("vxlan-ip-network", set.String(), err)
+		o.shared("vxlan-ip-network", set.String(), err)
 	}
+}
+
+// shared says that an option has what another gateway has. What was laid already stays, and is told alone: nobody's tunnel goes for it.
+func (o *Observed) shared(option, value string, err error) {
+	var taken *vpnk8slib.TakenError
+	if !errors.As(err, &taken) {
+		return
+	}
+	whose := fmt.Sprintf("gateway %s has %s", taken.Gateway, taken.Has)
+	if taken.Kept {
+		o.Shared = append(o.Shared, fmt.Sprintf("%s=%s: %s as well: juju config %s %[1]s=%[5]s", option, value, whose, o.App, taken.Free))
+		return
+	}
+	o.ConfigErr = errors.Join(o.ConfigErr, o.Config.wrong(&hook.OptionError{Kind: "option", Name: option, Value: value, Fix: whose, Example: taken.Free, App: o.App}))
 }
 
 // lease reads what consumers have of the overlay: from the cluster, and from Juju.
@@ -367,7 +379,7 @@ func itsLog(o Observed) string {
 
 // notes are what the operator should know of this gateway beside its tunnel, and of the consumers.
 func notes(o Observed) []string {
-	notes := []string{versionNote(o)}
+	notes := append(slices.Clone(o.Shared), versionNote(o))
 	if agent := o.Pod.Agent; o.Tunnel.Up && agent != nil && agent.Gateway != nil && agent.Gateway.Error != "" {
 		notes = append(notes, "clients are not led as they should be: "+agent.Gateway.Error)
 	}

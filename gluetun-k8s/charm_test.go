@@ -138,7 +138,13 @@ func TestReconcile(t *testing.T) {
 			o.Config.VXLANID = 7
 			o.View.Others = vpnk8slib.Claims{{Gateway: "vpn/gluetun", VXLANID: 7}}
 			o.choose(vpnk8slib.App{Name: "gluetun", Namespace: "downloads"})
-		}, hook.Blocked(`cannot use option vxlan-id="7" with vpn-provider=custom: it is that of gateway vpn/gluetun: juju config gluetun vxlan-id=16713740`), hook.AsIs},
+		}, hook.Blocked(`cannot use option vxlan-id="7" with vpn-provider=custom: gateway vpn/gluetun has 7: juju config gluetun vxlan-id=16713740`), hook.AsIs},
+		{"another gateway has the number that was laid: both go on", func(o *Observed) {
+			o.Config.VXLANID = 7
+			o.View.Claim = vpnk8slib.Claim{Gateway: "downloads/gluetun", VXLANID: 7}
+			o.View.Others = vpnk8slib.Claims{{Gateway: "downloads/a", VXLANID: 7}}
+			o.choose(vpnk8slib.App{Name: "gluetun", Namespace: "downloads"})
+		}, hook.Active("connected, seen as 192.0.2.2; vxlan-id=7: gateway downloads/a has 7 as well: juju config gluetun vxlan-id=16713740"), hook.Running},
 		{"a consumer that cannot be read", func(o *Observed) {
 			o.Consumers = []vpnk8slib.Consumer{{App: "sonarr", Err: &vpnk8slib.InvalidError{From: "sonarr", Err: errors.New("it is not JSON")}}}
 		}, hook.Active("connected, seen as 192.0.2.2").With((&vpnk8slib.InvalidError{From: "sonarr", Err: errors.New("it is not JSON")}).Error()), hook.Running},

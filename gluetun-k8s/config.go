@@ -12,28 +12,28 @@ import (
 
 // Config is what `juju config gluetun` offers. Each value is typed on its own here; what they mean together complete says.
 type Config struct {
-	Provider        providerName             `json:"vpn-provider" example:"mullvad"`
+	Provider        providerName             `json:"vpn-provider" example:"<one of them, such as mullvad>"`
 	Type            string                   `json:"vpn-type" validate:"oneof=wireguard openvpn"`
 	KeySecret       string                   `json:"wireguard-private-key-secret"`
-	PublicKey       key                      `json:"wireguard-public-key" example:"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="`
+	PublicKey       key                      `json:"wireguard-public-key" example:"<PublicKey of the server, such as xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=>"`
 	OpenVPNSecret   string                   `json:"openvpn-secret"`
 	Protocol        string                   `json:"openvpn-protocol" validate:"oneof=udp tcp"`
-	EndpointIP      server                   `json:"vpn-endpoint-ip" example:"198.51.100.7"`
+	EndpointIP      server                   `json:"vpn-endpoint-ip" example:"<address of the server, such as 198.51.100.7>"`
 	EndpointPort    int                      `json:"vpn-endpoint-port" validate:"min=0,max=65535" example:"51820"` // 0: the provider's
-	Countries       places                   `json:"server-countries" example:"Switzerland,Sweden"`
-	Regions         places                   `json:"server-regions" example:"Europe"`
-	Cities          places                   `json:"server-cities" example:"Zurich,Stockholm"`
-	Hostnames       places                   `json:"server-hostnames" example:"se-sto-wg-001"`
+	Countries       places                   `json:"server-countries" example:"<such as Switzerland,Sweden>"`
+	Regions         places                   `json:"server-regions" example:"<such as Europe>"`
+	Cities          places                   `json:"server-cities" example:"<such as Zurich,Stockholm>"`
+	Hostnames       places                   `json:"server-hostnames" example:"<such as se-sto-wg-001>"`
 	ProbeTargets    targets                  `json:"probe-targets" validate:"min=1" example:"1.1.1.1:443,9.9.9.9:443"`
 	Resolvers       resolvers                `json:"dns-resolvers" validate:"min=1" example:"1.1.1.1,9.9.9.9"`
-	PortServer      granter                  `json:"nat-pmp-server" example:"10.2.0.1"` // zero: the provider's
+	PortServer      granter                  `json:"nat-pmp-server" example:"<address in the tunnel, such as 10.2.0.1>"` // zero: the provider's
 	DNSOverTLS      bool                     `json:"dns-over-tls" example:"false"`
-	Overrides       overrides                `json:"custom-overrides" example:"LOG_LEVEL=info"`
-	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs" example:"10.1.0.0/16,10.152.183.0/24"` // empty: discovered
-	VXLANID         int                      `json:"vxlan-id" validate:"min=0,max=16777215" example:"42"` // 0: chosen
+	Overrides       overrides                `json:"custom-overrides" example:"<the lines, such as LOG_LEVEL=info>"`
+	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs" example:"<pod and service networks of the cluster, such as 10.1.0.0/16,10.152.183.0/24>"` // empty: discovered
+	VXLANID         int                      `json:"vxlan-id" validate:"min=0,max=16777215" example:"42"`                                                    // 0: chosen
 	VXLANPort       int                      `json:"vxlan-port" validate:"min=1,max=65535" example:"4790"`
 	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network" example:"172.16.0"` // empty: chosen
-	TUN             vpnk8slib.TUN            `json:"tun-device" example:"squat.ai/tun"`
+	TUN             vpnk8slib.TUN            `json:"tun-device" example:"<privileged, or a resource such as squat.ai/tun>"`
 	RoutingMethod   string                   `json:"routing-method" validate:"oneof=overlay pod-gateway"`
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image" example:"ghcr.io/angelnu/pod-gateway:v1.13.0"`
 	AgentImage      string                   `json:"vpn-agent-image" validate:"required,image" example:"ghcr.io/charmarr/vpn-agent:v0.1.0"`

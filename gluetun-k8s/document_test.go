@@ -113,7 +113,7 @@ func rows() string {
 		}
 	}
 	fmt.Fprintf(&b, "\nThe version is told by the image's tag, which may stand before a digest: `%s@sha256:...`. One that is newer than %s is taken for `latest`,\n"+
-		"and so is an image without tag and digest. Where the name tells no version, %[2]s is assumed, and the status says so.\n", versions[shipped].image, shipped)
+		"and so is an image without tag and digest; of any other whose name tells no version %[2]s is assumed. In both cases the status says so.\n", versions[shipped].image, shipped)
 	fmt.Fprintf(&b, "With WireGuard a gluetun before v3.40.%d passes over `vpn-endpoint-ip`, but with `custom`: it is refused there.\n", versions["v3.40"].takesServer)
 	return b.String()
 }
@@ -200,7 +200,7 @@ func granted(p provider, w protocol) string {
 	case w.server:
 		return "by NAT-PMP of `nat-pmp-server`, if it has one"
 	case p.told:
-		return p.forwards + ", with `" + forwarding + "`"
+		return p.forwards + ", asked for by gluetun"
 	case p.forwards != "":
 		return p.forwards + ", not led to consumers yet"
 	}

@@ -87,21 +87,29 @@ func (o *Observed) want(planned map[string]string) error {
 	return nil
 }
 
-// fitServers holds the options against the provider's own list. Where they leave no server that leads ports, and no operator asks for one, the
-// tunnel goes on without.
-func (o *Observed) fitServers(ctx context.Context, env hook.Env) (err error) {
-	wrong, err := unknownServers(ctx, env, o.Config, o.Name)
-	if wrong != nil && err == nil && o.Config.asIsWanted() && o.Config.wanted {
-		without := o.Config
-		without.wanted, without.portless = false, wrong
-		if wrong, err = unknownServers(ctx, env, without, o.Name); wrong == nil && err == nil {
+// fitServers holds the options against the provider's own list. A consumer's wish brings nothing down: where the options leave no server that
+// leads ports, and no operator asks for one, the tunnel goes on without; and as it runs, where there is no list to be asked.
+func (o *Observed) fitServers(ctx context.Context, env hook.Env, planned map[string]string) error {
+	wrong, judged, err := unknownServers(ctx, env, o.Config, o.Name)
+	wish := o.Config.asIsWanted() && o.Config.wanted
+	without := o.Config
+	without.wanted = false
+	switch {
+	case err != nil:
+		return err
+	case wish && !judged && o.Config.forwardingOnly() && off(planned[forwarding]):
+		without.portless = errors.New("there is no list yet of the servers that lead any")
+		o.Config = without
+	case wish && wrong != nil:
+		if o.ConfigErr, _, err = unknownServers(ctx, env, without, o.Name); o.ConfigErr == nil && err == nil {
+			without.portless = wrong
 			o.Config = without
 		}
-	}
-	if wrong != nil {
+		return err
+	case wrong != nil:
 		o.ConfigErr = wrong
 	}
-	return err
+	return nil
 }
 
 // forwardingOnly says whether gluetun takes only servers that lead ports: of providers whose servers are not all alike, where it has ports

@@ -190,7 +190,7 @@ func TestObserveChoosesTheOverlay(t *testing.T) {
 		"data": {"settings.sh": "VXLAN_ID='7'\nVXLAN_IP_NETWORK='` + first.Config.Overlay.String() + `'\n"}}]}`
 	o := see()
 	assert.Zero(t, o.Config.VXLANID, "nothing is laid by it, and nobody told")
-	assert.ErrorContains(t, o.ConfigErr, fmt.Sprintf(`cannot use option vxlan-id="7" with vpn-provider=mullvad: it is that of gateway vpn/gluetun: juju config gluetun vxlan-id=%d`, first.Config.VXLANID))
+	assert.ErrorContains(t, o.ConfigErr, fmt.Sprintf(`cannot use option vxlan-id="7" with vpn-provider=mullvad: gateway vpn/gluetun has 7: juju config gluetun vxlan-id=%d`, first.Config.VXLANID))
 	assert.NotEqual(t, first.Config.Overlay, o.Config.Overlay)
 
 	_, err := configured(t, open(map[string]any{"vxlan-id": -1, "vxlan-ip-network": "8.8.8"}))

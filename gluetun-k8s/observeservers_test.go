@@ -46,6 +46,8 @@ func (f *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewDecoder(r.Body).Decode(&exec)
 		f.ran, f.text = append(f.ran, strings.Join(exec.Command, " ")), f.written
 		answer(500, map[string]any{"message": "its output is not told"})
+	case r.URL.Path == "/v1/plan":
+		answer(200, "services: {}")
 	case r.URL.Path != "/v1/files":
 		answer(200, []any{}) // services, checks
 	case query.Get("action") == "list" && there:
@@ -177,12 +179,13 @@ func TestAWishLeavesTheTunnel(t *testing.T) {
 	_, _ = inPod(t, "nameserver 10.43.0.10\n", nil)
 	file := serving(t, serversFile, list)
 	env := hook.Env{Pebble: hook.ContainerPebble}
+	planned := map[string]string{}
 	fit := func(options ...string) Observed {
 		var o Observed
 		o.Name = "gluetun/0"
 		o.Config, o.Secret = pia(t, options...)
 		o.Config.wanted = true
-		require.NoError(t, o.fitServers(t.Context(), env))
+		require.NoError(t, o.fitServers(t.Context(), env, planned))
 		return o
 	}
 	for range 3 {
@@ -197,4 +200,16 @@ func TestAWishLeavesTheTunnel(t *testing.T) {
 	assert.True(t, o.Config.forwards())
 	assert.ErrorContains(t, fit("regions=Sweden").ConfigErr, "has no such server", "what is wrong without a wish is refused all the same")
 	assert.ErrorContains(t, fit("regions=US Seattle", "overrides=VPN_PORT_FORWARDING=on").ConfigErr, "gluetun takes no other", "an operator who asks for ports is told")
+
+	// Nobody knows whether there is one: what runs goes on.
+	file.text, file.modified = list[:60], file.modified.Add(time.Hour)
+	o = fit("regions=US Seattle")
+	assert.NoError(t, o.ConfigErr)
+	assert.False(t, o.Config.forwards())
+	assert.ErrorContains(t, o.Config.portless, "there is no list yet")
+	planned[forwarding] = "on"
+	assert.True(t, fit("regions=US Seattle").Config.forwards())
+	planned[forwarding] = ""
+	file.text, file.modified = list, file.modified.Add(time.Hour)
+	assert.True(t, fit("regions=CA Toronto").Config.forwards(), "and it is asked for as soon as that is known")
 }

@@ -178,16 +178,16 @@ func chosen(all []vpnServer, by []choice) []vpnServer {
 }
 
 // unknownServers says what the options choose that the provider does not have. gluetun ends over a name when it knows none of an option's,
-// passes over one beside others, and where all are known, and no server has them together, it tries for ever. Where there is no list it
-// judges by itself.
-func unknownServers(ctx context.Context, env hook.Env, c Config, unit string) (wrong, err error) {
+// passes over one beside others, and where all are known, and no server has them together, it tries for ever. Where there is no list nothing
+// is judged here, but by gluetun itself.
+func unknownServers(ctx context.Context, env hook.Env, c Config, unit string) (wrong error, judged bool, err error) {
 	by := c.chooses()
 	if c.protocol().server || !slices.ContainsFunc(by, func(o choice) bool { return len(o.wanted) > 0 }) && len(c.filtered()) == 0 && c.Type != "openvpn" && !c.EndpointIP.IsValid() {
-		return nil, nil
+		return nil, true, nil
 	}
 	list, err := askedOnce(ctx, env, c.Provider)
 	if err != nil || !list.there() {
-		return nil, err
+		return nil, false, err
 	}
 	key := fmt.Sprint(list.seen.Size, list.seen.Modified.UnixNano(), c.Provider, c.Type, unit)
 	for _, o := range by {
@@ -214,7 +214,7 @@ func unknownServers(ctx context.Context, env hook.Env, c Config, unit string) (w
 	if err == nil && says != "" {
 		wrong = errors.New(says)
 	}
-	return wrong, nil // a list that cannot be read is being written, or is of another kind
+	return wrong, err == nil, nil // a list that cannot be read is being written, or is of another kind
 }
 
 // offered judges by a provider's own list, which a unit has.
@@ -272,8 +272,12 @@ func offered(c Config, all []vpnServer, unit string) error {
 		if c.asIsWanted() && c.Overrides["PORT_FORWARD_ONLY"] == "" {
 			return fmt.Errorf("no server of %s leads ports: choose others; see: juju run %s list-servers", c.leftBy(append(used, c.filtered()...)), unit)
 		}
-		return fmt.Errorf("no server of %s leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s and PORT_FORWARD_ONLY>, or choose another; see: juju run %s list-servers",
-			c.leftBy(append(used, c.filtered()...)), app, forwarding, unit)
+		asks := forwarding
+		if c.Overrides["PORT_FORWARD_ONLY"] != "" {
+			asks = "PORT_FORWARD_ONLY"
+		}
+		return fmt.Errorf("no server of %s leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s>, or choose another; see: juju run %s list-servers",
+			c.leftBy(append(used, c.filtered()...)), app, asks, unit)
 	}
 	return nil
 }

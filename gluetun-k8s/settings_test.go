@@ -350,7 +350,7 @@ func TestVersions(t *testing.T) {
 		"ghcr.io/qdm12/gluetun:v3.41.1": "v3.41", "ghcr.io/qdm12/gluetun:v3.41": "v3.41", "qmcgaw/gluetun:v3.40.0": "v3.40", "qmcgaw/gluetun:v3.39.1": "v3.40",
 		"qmcgaw/gluetun:latest": "latest", "qmcgaw/gluetun:pr-3123": "latest", "qmcgaw/gluetun:v3.42.0": "latest", "qmcgaw/gluetun:v3": "v3.41",
 		"qmcgaw/gluetun:v4.0.0": "latest", "qmcgaw/gluetun:v4": "latest", "qmcgaw/gluetun:v10.1": "latest", "qmcgaw/gluetun:v3.41.9": "v3.41", "qmcgaw/gluetun:v2.0": "v3.40", "qmcgaw/gluetun:dev": "v3.41",
-		"localhost:32000/gluetun": "latest", "qmcgaw/gluetun": "latest", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "qmcgaw/gluetun@sha256:" + digest: "v3.41", "": "v3.41",
+		"qmcgaw/gluetun:3.40.4": "v3.40", "qmcgaw/gluetun:3f2c": "v3.41", "qmcgaw/gluetun:v3.40.4-mirrored": "v3.40", "localhost:32000/gluetun": "latest", "qmcgaw/gluetun": "latest", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "qmcgaw/gluetun@sha256:" + digest: "v3.41", "": "v3.41",
 	} {
 		assert.Equal(t, version, releaseIn(image).name, image)
 		assert.Equal(t, versions[version], releaseIn(image).version, image)
@@ -359,9 +359,9 @@ func TestVersions(t *testing.T) {
 		"gluetun:v3": true, "gluetun:v3.41.0": true, "gluetun:v4": true, "gluetun:latest": true, "gluetun": true} {
 		assert.Equal(t, takes, releaseIn(image).takesServer(), image)
 	}
-	note := "gluetun's image tells no version and is taken for v3.41: juju attach-resource gluetun gluetun-image=<image>:v3.41.1@sha256:<digest>"
+	note := "gluetun's image tells no version and is taken for v3.41: juju attach-resource gluetun gluetun-image=<with its tag, such as ghcr.io/qdm12/gluetun:v3.41.1@sha256:...>"
 	for image, want := range map[string]string{"qmcgaw/gluetun@sha256:" + digest: note, "example.org/gluetun:dev": note, "qmcgaw/gluetun:v3.40.4@sha256:" + digest: "",
-		"qmcgaw/gluetun:latest": "", "registry.jujucharms.com/charm/abc/gluetun-image@sha256:" + digest: "", "": ""} {
+		"qmcgaw/gluetun:latest": "", "localhost:32000/gluetun": strings.Replace(note, "for v3.41", "for latest", 1), "registry.jujucharms.com/charm/abc/gluetun-image@sha256:" + digest: "", "": ""} {
 		o := ready(t)
 		o.Config = o.Config.in(image)
 		assert.Equal(t, want, versionNote(o), image)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -33,7 +35,7 @@ type release struct {
 	version
 	name  string
 	patch int
-	told  bool // by the image's name, or this charm's publisher
+	told  bool // by the image's name, or by this charm's publisher
 }
 
 // takesServer says whether over WireGuard it takes the server that is named.
@@ -42,18 +44,27 @@ func (r release) takesServer() bool { return r.patch >= r.version.takesServer }
 // gluetun is the one that the configuration is for.
 func (c Config) gluetun() release { return releaseIn(c.image) }
 
+// numbered is a tag of a release, as people write it: v3.41.1, 3.41, v3, v3.41.1-mirrored.
+var numbered = regexp.MustCompile(`^v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?(?:[-+_].*)?$`)
+
 // releaseIn is the gluetun of an image. Of a tag that names fewer numbers than three the newest is meant. One that is newer than the table is
 // taken for what has not been released yet; one whose name tells nothing for this charm's own, and for the newest of it.
 func releaseIn(image string) release {
 	name, digest, _ := strings.Cut(image, "@")
 	_, tag, _ := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
-	n := []int{0, 41, 99}
-	known, _ := fmt.Sscanf(tag, "v%d.%d.%d", &n[0], &n[1], &n[2])
+	n, match := []int{0, 41, 99}, numbered.FindStringSubmatch(tag)
+	for i := range n {
+		if match != nil && match[i+1] != "" {
+			n[i], _ = strconv.Atoi(match[i+1]) // digits
+		}
+	}
 	of := func(name string, told bool) release { return release{versions[name], name, n[2], told} }
 	switch {
-	case tag == "latest" || strings.HasPrefix(tag, "pr-") || tag == "" && digest == "" && image != "": // Kubernetes means latest by none
+	case tag == "latest" || strings.HasPrefix(tag, "pr-"):
 		return of("latest", true)
-	case known == 0:
+	case tag == "" && digest == "" && image != "": // Kubernetes means latest by none, and a registry of one's own may mean what it was given
+		return of("latest", false)
+	case match == nil:
 		// Charmhub hands the image out that was published with this charm, by digest alone, from its own registry.
 		return of(shipped, image == "" || strings.HasPrefix(image, "registry.jujucharms.com/"))
 	case slices.Compare(n, []int{3, 42}) >= 0:
@@ -69,8 +80,9 @@ func releaseIn(image string) release {
 
 // versionNote says what is assumed where an image does not tell its version.
 func versionNote(o Observed) string {
-	if o.Config.gluetun().told {
+	g := o.Config.gluetun()
+	if g.told {
 		return ""
 	}
-	return fmt.Sprintf("gluetun's image tells no version and is taken for %s: juju attach-resource %s gluetun-image=<image>:v3.41.1@sha256:<digest>", shipped, o.App)
+	return fmt.Sprintf("gluetun's image tells no version and is taken for %s: juju attach-resource %s gluetun-image=<with its tag, such as %s@sha256:...>", g.name, o.App, versions[shipped].image)
 }

@@ -1,7 +1,6 @@
 package vpnk8slib
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // A Claim is what a gateway has of its overlay that no other gateway of the cluster has. It is no lock: gateways read each other's, and
@@ -23,7 +24,7 @@ type Claim struct {
 // Claims are those of several gateways.
 type Claims []Claim
 
-// observeClaims reads what gateways keep for their own pods. What others have is nothing where they cannot be listed: then a
+// observeClaims reads what gateways keep for their own pods. What others have is nothing where they may not be listed: then a
 // choice that was made stays.
 func observeClaims(ctx context.Context, r Reader, a App) (own Claim, others Claims, err error) {
 	var kept seenConfigMap
@@ -32,8 +33,10 @@ func observeClaims(ctx context.Context, r Reader, a App) (own Claim, others Clai
 	}
 	own = claimOf(a, kept.Data)
 	var all list[seenConfigMap]
-	if r.List(ctx, gatewayConfigs, "", &all) != nil {
+	if err := r.List(ctx, gatewayConfigs, "", &all); apierrors.IsForbidden(err) || notServed(err) {
 		return own, nil, nil
+	} else if err != nil {
+		return Claim{}, nil, err
 	}
 	for _, m := range all.Items {
 		of := App{Name: m.Metadata.Labels[nameLabel], Namespace: m.Metadata.Namespace}
@@ -59,28 +62,32 @@ func claimOf(a App, files map[string]string) Claim {
 // vxlanIDs is how many network identifiers there are; 0 is none of ours.
 const vxlanIDs = 1 << 24
 
-// A TakenError is that what the operator set is another gateway's.
+// A TakenError is that what the operator set is another gateway's as well.
 type TakenError struct {
-	By   string // namespace/application
-	Free string // what nobody has
+	Gateway   string // whose: namespace/application
+	Has, Free string // what that one has of it, and what nobody has
+	Kept      bool   // it has been laid already, and stays: nobody's overlay is taken down for it
 }
 
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("it is that of gateway %s, and %s is nobody's", e.By, e.Free)
+	return fmt.Sprintf("gateway %s has %s, and nobody %s", e.Gateway, e.Has, e.Free)
 }
 
 // VXLANID is what the operator set; or, where that is 0, the gateway's own: what it has had, or one that is free. Of two that have the
-// same, the one whose name sorts behind gives way. What is set and another's is a *TakenError.
+// same by themselves, the one whose name sorts behind takes another. Where what is set is another's as well, a *TakenError says so; unless
+// it is Kept, the number is the one that the gateway has had.
 func (v GatewayView) VXLANID(a App, set int) (int, error) {
-	id := cmp.Or(set, v.Claim.VXLANID)
-	other, taken := v.ahead(id == v.Claim.VXLANID).id(id)
-	switch {
-	case id != 0 && !taken:
-		return id, nil
-	case set != 0:
-		return 0, &TakenError{other.Gateway, strconv.Itoa(v.freeID(a))}
+	if set == 0 {
+		if _, taken := v.before().id(v.Claim.VXLANID); v.Claim.VXLANID != 0 && !taken {
+			return v.Claim.VXLANID, nil
+		}
+		return v.freeID(a), nil
 	}
-	return v.freeID(a), nil
+	other, taken := v.Others.id(set)
+	if !taken {
+		return set, nil
+	}
+	return v.Claim.VXLANID, &TakenError{other.Gateway, strconv.Itoa(set), strconv.Itoa(v.freeID(a)), set == v.Claim.VXLANID}
 }
 
 // OverlayNetwork is the same of the network, as the routing method takes it. It overlaps nothing of n's either, which is the
@@ -91,18 +98,23 @@ func (v GatewayView) OverlayNetwork(a App, set OverlayNetwork, method string, n 
 		return freeOverlay(start, append(n.Direct(), v.Others.networks()...))
 	}
 	if set.prefix.IsValid() {
-		want := set.By(method).prefix
-		if other, taken := v.ahead(want == v.Claim.Network).network(want); taken {
-			return OverlayNetwork{}, &TakenError{other.Gateway, free().String()}
+		other, taken := v.Others.network(set.By(method).prefix)
+		if !taken {
+			return set, nil
 		}
-		return set, nil
+		// By another method what it has is wider, or narrower: it is its own all the same.
+		e := &TakenError{other.Gateway, other.Network.String(), free().String(), v.Claim.Network.IsValid() && set.Wide().prefix.Overlaps(v.Claim.Network)}
+		if e.Kept {
+			return set, e
+		}
+		return narrow(v.Claim.Network), e
 	}
 	if !v.Claim.Network.IsValid() {
 		return free(), nil
 	}
 	kept := narrow(v.Claim.Network)
 	_, overlaps := kept.By(method).Overlaps(n)
-	if _, taken := v.ahead(true).network(kept.By(method).prefix); taken || overlaps {
+	if _, taken := v.before().network(kept.By(method).prefix); taken || overlaps {
 		return free(), nil
 	}
 	return kept, nil
@@ -124,11 +136,8 @@ func begin(a App) (id, network int) {
 	return int(n >> 8), int(n & 0xff)
 }
 
-// ahead are the claims before which this gateway's gives way: of what it has already those of gateways whose names sort before its own.
-func (v GatewayView) ahead(has bool) (out Claims) {
-	if !has {
-		return v.Others
-	}
+// before are the claims of those whose names sort before the gateway's.
+func (v GatewayView) before() (out Claims) {
 	for _, c := range v.Others {
 		if c.Gateway < v.Claim.Gateway {
 			out = append(out, c)

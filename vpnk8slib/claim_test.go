@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -68,7 +69,7 @@ func (g *gateways) look(a App, set option) (c chosen, write func()) {
 	}
 	return c, func() {
 		g.t.Helper()
-		if c.taken != nil { // what was laid stays
+		if slices.ContainsFunc(c.taken, func(e TakenError) bool { return !e.Kept }) { // what was laid stays
 			return
 		}
 		plan, err := GatewayPlans(Gateway{
@@ -86,6 +87,14 @@ func (g *gateways) look(a App, set option) (c chosen, write func()) {
 			}
 		}
 	}
+}
+
+// bits are how wide a network of the method is.
+func (g *gateways) bits() string {
+	if g.method == Overlay {
+		return "/20"
+	}
+	return "/24"
 }
 
 // hook is a whole one.
@@ -142,15 +151,20 @@ func TestGatewaysOfACluster(t *testing.T) {
 		},
 		"the operator's choice is another's": func(t *testing.T, g *gateways) {
 			has := g.hook(movies, option{})
-			refused := []TakenError{{"movies/gluetun", strconv.Itoa(mine(music).id)}, {"movies/gluetun", mine(music).network}}
+			refused := []TakenError{
+				{"movies/gluetun", strconv.Itoa(has.id), strconv.Itoa(mine(music).id), false},
+				{"movies/gluetun", has.network + ".0" + g.bits(), mine(music).network, false},
+			}
 			for range 2 {
-				assert.Equal(t, chosen{taken: refused}, g.hook(music, option{has.id, has.network}))
+				assert.Equal(t, refused, g.hook(music, option{has.id, has.network}).taken)
 				assert.Equal(t, has, g.hook(movies, option{}), "who came first stays, and nobody is told there")
 			}
 			set := option{mine(music).id, mine(music).network}
 			assert.Equal(t, mine(music), g.hook(music, set), "what nobody has is taken")
-			assert.Equal(t, chosen{taken: refused}, g.hook(music, option{has.id, has.network}))
-			assert.Equal(t, mine(music), g.hook(music, set), "and was kept meanwhile")
+			now := g.hook(music, option{has.id, has.network})
+			assert.Equal(t, refused, now.taken)
+			assert.Equal(t, set, option{now.id, now.network}, "what was laid is what counts meanwhile")
+			assert.Equal(t, mine(music), g.hook(music, set), "and was kept")
 		},
 		"the operator's choice is that of one that sorts behind": func(t *testing.T, g *gateways) {
 			has := g.hook(music, option{})
@@ -168,9 +182,27 @@ func TestGatewaysOfACluster(t *testing.T) {
 			_, writeOther := g.look(music, set)
 			write()
 			writeOther()
-			assert.Equal(t, []TakenError{{"movies/gluetun", strconv.Itoa(mine(music).id)}, {"movies/gluetun", mine(music).network}}, g.hook(music, set).taken)
-			assert.Equal(t, chosen{id: 7, network: "192.168.77"}, g.hook(movies, set), "one of them goes on")
-			assert.Equal(t, mine(music), g.hook(music, option{}), "which helps the other as well")
+			for _, a := range []App{movies, music} {
+				c := g.hook(a, set)
+				assert.Len(t, c.taken, 2, "either may mend it")
+				assert.True(t, c.taken[0].Kept && c.taken[1].Kept, "and neither is taken down")
+				assert.Equal(t, set, option{c.id, c.network})
+			}
+			assert.Equal(t, mine(music), g.hook(music, option{}))
+			assert.Empty(t, g.hook(movies, set).taken)
+		},
+		"two operators' networks become one by another method": func(t *testing.T, g *gateways) {
+			if g.method == Overlay { // the way back makes two of one
+				return
+			}
+			one, other := option{0, "192.168.76"}, option{0, "192.168.77"}
+			assert.Empty(t, g.hook(movies, one).taken)
+			assert.Empty(t, g.hook(music, other).taken)
+			g.method = Overlay
+			for _, c := range []chosen{g.hook(movies, one), g.hook(music, other)} {
+				require.Len(t, c.taken, 1)
+				assert.True(t, c.taken[0].Kept, "what they have had stays theirs, and neither is taken down")
+			}
 		},
 		"what was chosen is kept": func(t *testing.T, g *gateways) {
 			g.hook(movies, option{42, "172.16.0"}) // by the operator, or as the default of an earlier version
@@ -183,10 +215,11 @@ func TestGatewaysOfACluster(t *testing.T) {
 		},
 		"who may not look at others": func(t *testing.T, g *gateways) {
 			has := g.hook(twin, option{})
-			for _, failure := range []error{forbidden, apierrors.NewServiceUnavailable("later")} {
-				g.deaf = failure
-				assert.Equal(t, has, g.hook(second, option{}), "begins where it would alone")
-			}
+			g.deaf = forbidden
+			assert.Equal(t, has, g.hook(second, option{}), "begins where it would alone")
+			g.deaf = apierrors.NewServiceUnavailable("later")
+			_, err := ObserveGateway(t.Context(), g, twin, Overrides{ResolvConf: clusterResolver})
+			require.ErrorIs(t, err, g.deaf, "who was not answered does not begin: the next hook knows")
 			g.deaf = nil
 			assert.Equal(t, next(has), g.hook(second, option{}))
 		},

@@ -133,7 +133,7 @@ func why(err error) string {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
 		kind := wrong.Type.Kind().String()
-		if strings.HasPrefix(kind, "int") {
+		if wrong.Type.Kind() == reflect.Int {
 			kind = "number"
 		}
 		return fmt.Sprintf("set a %s, not a %s", kind, wrong.Value)

@@ -19,7 +19,7 @@ const VPNEndpoint = "vpn-gateway"
 // VPNOptions are the options that every consumer of a VPN has: a charm embeds them in its Config.
 type VPNOptions struct {
 	UnsafeMode      bool            `json:"unsafe-mode"`
-	ClusterCIDRs    vpnk8slib.CIDRs `json:"cluster-cidrs" example:"10.1.0.0/16,10.152.183.0/24"` // empty: discovered
+	ClusterCIDRs    vpnk8slib.CIDRs `json:"cluster-cidrs" example:"<pod and service networks of the cluster, such as 10.1.0.0/16,10.152.183.0/24>"` // empty: discovered
 	PodGatewayImage string          `json:"pod-gateway-image" validate:"required,image" example:"ghcr.io/angelnu/pod-gateway:v1.13.0"`
 	AgentImage      string          `json:"vpn-agent-image" validate:"required,image" example:"ghcr.io/charmarr/vpn-agent:v0.1.0"`
 }

@@ -52,7 +52,7 @@ func flows(ctx context.Context, w world.World) ([]Flow, error) {
 }
 
 // walk takes the four flows: all well, then with the route broken, then with the tunnel down; each time what is outside
-// and what is inside, and afterwards that it comes back by itself.
+// and what is inside, and afterwards that it comes back.
 func (t *tour) walk() error {
 	if err := t.well("external", "internal"); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (t *tour) broken(name string, c client) error {
 	return t.insideRows(name, c)
 }
 
-// recovers adds a row when outside traffic leaves through the VPN again, with nobody's help.
+// recovers adds a row when outside traffic leaves through the VPN again, as soon as what we did is undone.
 func (t *tour) recovers(name string) error {
 	for _, c := range clients {
 		start := time.Now()
@@ -145,7 +145,7 @@ func (t *tour) recovers(name string) error {
 		if failed != nil {
 			return failed
 		}
-		row.To += fmt.Sprintf(", back by itself after %.0f s", after)
+		row.To += fmt.Sprintf(", back %.0f s after that was undone", after)
 		row.PacketsOnUplink += leaked
 		row.OK = row.OK && err == nil && leaked == 0
 		t.rows = append(t.rows, row)
