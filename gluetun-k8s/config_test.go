@@ -16,7 +16,7 @@ import (
 // configured reads options as a hook does: through config-get, which prints those that are set.
 func configured(t *testing.T, options map[string]any) (Config, error) {
 	t.Helper()
-	all := map[string]any{"vpn-type": "wireguard", "openvpn-protocol": "udp", "probe-targets": "1.1.1.1:443", "vxlan-id": 42, "vxlan-port": 4790, "vxlan-ip-network": "172.16.0", "pod-gateway-image": "example.org/pod-gateway:1", "vpn-agent-image": "example.org/vpn-agent:1", "routing-method": "pod-gateway", "dns-resolvers": "9.9.9.9", "tun-device": "privileged"}
+	all := map[string]any{"vpn-type": "wireguard", "openvpn-protocol": "udp", "probe-targets": "1.1.1.1:443", "vxlan-id": 42, "vxlan-port": 4790, "vxlan-ip-network": "172.16.0", "pod-gateway-image": "example.org/pod-gateway:1", "vpn-agent-image": "example.org/vpn-agent:1", "routing-method": "overlay", "dns-resolvers": "9.9.9.9", "tun-device": "privileged"}
 	maps.Copy(all, options)
 	printed, err := json.Marshal(all)
 	require.NoError(t, err)

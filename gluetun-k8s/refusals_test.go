@@ -18,6 +18,7 @@ import (
 
 	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
+	"github.com/charmarr/charmarr-go/vpnk8slib"
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
@@ -103,32 +104,37 @@ func chosenProvider(t *testing.T, input []string) (name string) {
 	return name
 }
 
-// Whatever cannot work is told in the status, with what mends it, and repeats no credential; what is good beside it is not.
+// test shows that the good one is good, and of each bad one what is said.
+func (f family) test(t *testing.T) {
+	assert.Equal(t, hook.Active("connected"), seen(t, f.good...), "the good one")
+	for _, r := range f.bad {
+		t.Run(r.summary, func(t *testing.T) {
+			input := slices.Concat(f.good, r.change)
+			status := seen(t, input...)
+			assert.Equal(t, hook.Blocked(r.says), status)
+			for _, one := range input {
+				if _, value, _ := strings.Cut(one, "="); strings.HasPrefix(one, "secret:") && value != "" {
+					assert.NotContains(t, status.Message, value)
+				}
+			}
+			assert.NotContains(t, status.Message, privateKey[:43])
+			assert.Contains(t, status.Message, "juju ")
+			assert.NotContains(t, status.Message, "=...")
+			if !providersOwn.MatchString(r.says) {
+				assert.Contains(t, status.Message, chosenProvider(t, input))
+			}
+		})
+	}
+}
+
+// By either routing method whatever cannot work is told in the status, with what mends it, and repeats no credential; what is good beside it is not.
 func TestRefusals(t *testing.T) {
 	n := 0
 	for _, f := range refusals {
-		summary := strings.Join(f.good[:2], " ")
-		t.Run(summary, func(t *testing.T) {
-			assert.Equal(t, hook.Active("connected"), seen(t, f.good...), "the good one")
-		})
-		for _, r := range f.bad {
-			n++
-			t.Run(summary+": "+r.summary, func(t *testing.T) {
-				input := slices.Concat(f.good, r.change)
-				status := seen(t, input...)
-				assert.Equal(t, hook.Blocked(r.says), status)
-				for _, one := range input {
-					if _, value, _ := strings.Cut(one, "="); strings.HasPrefix(one, "secret:") && value != "" {
-						assert.NotContains(t, status.Message, value)
-					}
-				}
-				assert.NotContains(t, status.Message, privateKey[:43])
-				assert.Contains(t, status.Message, "juju ")
-				assert.NotContains(t, status.Message, "=...")
-				if !providersOwn.MatchString(r.says) {
-					assert.Contains(t, status.Message, chosenProvider(t, input))
-				}
-			})
+		n += len(f.bad)
+		for _, method := range vpnk8slib.RoutingMethods() {
+			by := family{append([]string{"routing-method=" + method}, f.good...), f.bad}
+			t.Run(strings.Join(by.good[:3], " "), by.test)
 		}
 	}
 	assert.GreaterOrEqual(t, n, 60)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -220,5 +221,32 @@ func TestWhatIsLookedAtIsTold(t *testing.T) {
 		for _, name := range all {
 			assert.Contains(t, told, name, "%s looks at it", what)
 		}
+	}
+}
+
+// Each number by which others watch a VPN gateway is told, under a name of ours that the README gives beside theirs, with their labels.
+func TestWhatOthersWatchIsTold(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	source, err := os.ReadFile("../vpnk8slib/agent/metrics/metrics.go")
+	require.NoError(t, err)
+	for theirs, labels := range map[string][]string{
+		"vpn_up": nil, "vpn_handshake_age_seconds": nil, "vpn_rx_bytes_total": nil, "vpn_tx_bytes_total": nil, "mtu_bytes": nil,
+		"vpn_reconnects_total": {"reason"}, "vpn_server_info": {"server", "country"}, "forwarded_port": nil, "forwarded_port_lease_seconds": nil,
+		"client_routed": {"app", "unit"}, "client_protected": {"app", "unit"}, "policy_enforced": {"app", "unit"},
+		"killswitch_dropped_packets_total": {"family", "proto"}, "dns_queries_total": {"path"},
+	} {
+		t.Run(theirs, func(t *testing.T) {
+			row := regexp.MustCompile("(?m)^\\| ([^|]*`" + theirs + "`[^|]*) \\| ([^|]*) \\|").FindSubmatch(readme)
+			require.NotNil(t, row, "it has a row")
+			their, ours := strings.Split(string(row[1]), ", "), strings.Split(string(row[2]), ", ")
+			require.Len(t, ours, len(their), "each beside its own")
+			name := strings.Trim(ours[slices.Index(their, "`"+theirs+"`")], "`")
+			desc := regexp.MustCompile(`desc\("` + strings.TrimPrefix(name, "charmarr_vpn_") + `".*`).Find(source)
+			require.NotNil(t, desc, "%s is told", name)
+			for _, label := range labels {
+				assert.Contains(t, string(desc), `"`+label+`"`)
+			}
+		})
 	}
 }
