@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -244,7 +245,8 @@ func offered(c Config, all []vpnServer, unit string) error {
 			}
 			near := alike(w, have)
 			if len(near) == 0 {
-				return fmt.Errorf("%s has %s, and %s has no such server over %s; see: juju run %s list-servers", o.option, shown(w), c.Provider, c.Type, unit)
+				return fmt.Errorf("%s has %s, and %s has no such server over %s%s; see: juju run %s list-servers",
+					o.option, shown(w), c.Provider, c.Type, o.suchAs(slices.Collect(maps.Keys(have)), app), unit)
 			}
 			right := slices.Clone(o.wanted)
 			right[i] = near[0]
@@ -260,7 +262,7 @@ func offered(c Config, all []vpnServer, unit string) error {
 	}
 	left := chosen(all, c.chooses())
 	if len(left) == 0 {
-		return fmt.Errorf("no server of %s over %s has all of %s; see: juju run %s list-servers", c.Provider, c.Type, strings.Join(used, ", "), unit)
+		return fmt.Errorf("no server of %s over %s has all of %s%s; see: juju run %s list-servers", c.Provider, c.Type, strings.Join(used, ", "), c.fitting(all, app), unit)
 	}
 	if left = slices.DeleteFunc(left, func(s vpnServer) bool { return !c.passes(s) }); len(left) == 0 {
 		return c.filteredOut(used, unit)
@@ -280,6 +282,25 @@ func offered(c Config, all []vpnServer, unit string) error {
 			c.leftBy(append(used, c.filtered()...)), app, asks, unit)
 	}
 	return nil
+}
+
+// fitting is the command that makes the last of the choices go with those before it; empty, where those alone leave nothing.
+func (c Config) fitting(all []vpnServer, app string) string {
+	by := slices.DeleteFunc(c.chooses(), func(o choice) bool { return len(o.wanted) == 0 })
+	last := len(by) - 1
+	var values []string
+	for _, s := range chosen(all, by[:last]) {
+		values = append(values, by[last].of(s))
+	}
+	return by[last].suchAs(values, app)
+}
+
+// suchAs is the command with one of the values; empty, where there is none.
+func (c choice) suchAs(values []string, app string) string {
+	if values = slices.DeleteFunc(values, func(v string) bool { return v == "" }); len(values) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": juju config %s %s='<such as %s>'", app, c.option, slices.Min(values))
 }
 
 // none says that the server whose address the operator named is none of these. Over WireGuard gluetun takes its key from the list, and without it

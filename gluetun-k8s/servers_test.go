@@ -65,16 +65,16 @@ func TestOffered(t *testing.T) {
 		{"a server", []string{"hostnames=se-sto-wg-001"}, ""},
 		{"a city that is misspelt", []string{"cities=Zurick"}, "server-cities has Zurick, and mullvad has no such server over wireguard, but Zurich: juju config gluetun server-cities='Zurich'"},
 		{"beside one that is right", []string{"cities=Stockholm,Malmo"}, "server-cities has Malmo, and mullvad has no such server over wireguard, but Malmö: juju config gluetun server-cities='Stockholm,Malmö'"},
-		{"half of a server's name", []string{"hostnames=se"}, "server-hostnames has se, and mullvad has no such server over wireguard; see: juju run gluetun/1 list-servers"},
+		{"half of a server's name", []string{"hostnames=se"}, "server-hostnames has se, and mullvad has no such server over wireguard: juju config gluetun server-hostnames='<such as ch-zrh-wg-001>'; see: juju run gluetun/1 list-servers"},
 		{"a server without its number", []string{"hostnames=se-sto-wg"}, "server-hostnames has se-sto-wg, and mullvad has no such server over wireguard, but se-sto-wg-001: juju config gluetun server-hostnames='se-sto-wg-001'"},
-		{"a country where there is none", []string{"countries=Atlantis"}, "server-countries has Atlantis, and mullvad has no such server over wireguard; see: juju run gluetun/1 list-servers"},
-		{"a country that it has over the other protocol only", []string{"countries=Norway"}, "server-countries has Norway, and mullvad has no such server over wireguard; see: juju run gluetun/1 list-servers"},
+		{"a country where there is none", []string{"countries=Atlantis"}, "server-countries has Atlantis, and mullvad has no such server over wireguard: juju config gluetun server-countries='<such as Sweden>'; see: juju run gluetun/1 list-servers"},
+		{"a country that it has over the other protocol only", []string{"countries=Norway"}, "server-countries has Norway, and mullvad has no such server over wireguard: juju config gluetun server-countries='<such as Sweden>'; see: juju run gluetun/1 list-servers"},
 		{"a server's address", []string{"ip=192.0.2.11"}, ""},
 		{"an address that no server of theirs has", []string{"ip=198.51.100.7"}, "vpn-endpoint-ip=198.51.100.7 is none of the servers of mullvad over wireguard: juju config gluetun vpn-endpoint-ip=<one of theirs, such as 192.0.2.10>; see: juju run gluetun/1 list-servers"},
 		{"that of a server over the other protocol", []string{"ip=192.0.2.13"}, "vpn-endpoint-ip=192.0.2.13 is none of the servers of mullvad over wireguard: juju config gluetun vpn-endpoint-ip=<one of theirs, such as 192.0.2.10>; see: juju run gluetun/1 list-servers"},
 		{"that of one which the overrides leave out", []string{"ip=192.0.2.11", "overrides=OWNED_ONLY=on"}, "vpn-endpoint-ip=192.0.2.11 is none of the servers of mullvad that OWNED_ONLY leave over wireguard: juju config gluetun vpn-endpoint-ip=<one of theirs, such as 192.0.2.10>; see: juju run gluetun/1 list-servers"},
 		{"an address over OpenVPN, which needs no more", []string{"type=openvpn", "ip=198.51.100.7"}, ""},
-		{"a country's city in another country", []string{"countries=Switzerland", "cities=Malmö"}, "no server of mullvad over wireguard has all of server-countries, server-cities; see: juju run gluetun/1 list-servers"},
+		{"a country's city in another country", []string{"countries=Switzerland", "cities=Malmö"}, "no server of mullvad over wireguard has all of server-countries, server-cities: juju config gluetun server-cities='<such as Zurich>'; see: juju run gluetun/1 list-servers"},
 	} {
 		t.Run(c.summary, func(t *testing.T) {
 			config, errs := options(t, append([]string{"provider=mullvad"}, c.options...)...)
@@ -98,8 +98,8 @@ func TestOffered(t *testing.T) {
 		"regions=Europe cities=Stokholm":           "server-cities has Stokholm, and surfshark has no such server over wireguard, but Stockholm: juju config gluetun server-cities='Stockholm'",
 		"regions=Sweden cities=Stokholm":           "server-cities has Stokholm, and surfshark has no such server over wireguard, but Stockholm: juju config gluetun server-cities='Stockholm'",
 		"regions=Sweden hostnames=se-sto":          "server-hostnames has se-sto, and surfshark has no such server over wireguard, but se-sto.example: juju config gluetun server-hostnames='se-sto.example'",
-		"regions=Europe,Sweden countries=Atlantis": "server-countries has Atlantis, and surfshark has no such server over wireguard; see: juju run gluetun/1 list-servers",
-		"regions=Europe cities=Toronto":            "no server of surfshark over wireguard has all of server-regions, server-cities; see: juju run gluetun/1 list-servers",
+		"regions=Europe,Sweden countries=Atlantis": "server-countries has Atlantis, and surfshark has no such server over wireguard: juju config gluetun server-countries='<such as Canada>'; see: juju run gluetun/1 list-servers",
+		"regions=Europe cities=Toronto":            "no server of surfshark over wireguard has all of server-regions, server-cities: juju config gluetun server-cities='<such as Stockholm>'; see: juju run gluetun/1 list-servers",
 	} {
 		config, errs := options(t, append([]string{"provider=surfshark"}, strings.Fields(chosen)...)...)
 		require.Empty(t, errs)

@@ -194,7 +194,7 @@ func (d Deploy) OpenVPN(ctx context.Context, model, provider, password string) e
 	if err != nil {
 		return err
 	}
-	name, words := "vpn-account", []string{"user=" + info.VPN.User, "password=" + password}
+	name, words := provider+"-account", []string{"user=" + info.VPN.User, "password=" + password}
 	if provider == "custom" {
 		name, words = file, append(words, "config#file="+info.VPN.File)
 	}

@@ -27,6 +27,7 @@ type values struct {
 	InetIP, InetIP6, Resolver, World, World6, Probes, VPNEndpoint string
 	VPNExit, VPNOtherExit, VPNExit6, VPNEndpoint6                 string
 	VPNPort, VPNOtherPort, OpenVPNUDP, OpenVPNTCP                 int
+	OpenVPNOtherUDP                                               int
 }
 
 func valuesOf(lab where.Lab) values {
@@ -35,7 +36,7 @@ func valuesOf(lab where.Lab) values {
 		where.NodePods, where.NodePods6, where.PodGateway, where.PodGateway6,
 		where.Services, where.Services6, where.ClusterDNS, where.UplinkIP, where.UplinkIP6,
 		where.InetIP, where.InetIP6, where.Resolver, where.World, where.World6, where.Probes, where.VPNEndpoint, where.VPNExit, where.VPNOtherExit, where.VPNExit6, where.VPNEndpoint6,
-		where.VPNPort, where.VPNOtherPort, where.OpenVPNUDP, where.OpenVPNTCP}
+		where.VPNPort, where.VPNOtherPort, where.OpenVPNUDP, where.OpenVPNTCP, where.OpenVPNOtherUDP}
 }
 
 // fill returns one of the files with its values.

@@ -37,8 +37,9 @@ const (
 	// The VPN provider.
 	VPNEndpoint, VPNEndpoint6 = "198.51.100.200", "2001:db8:51::200"
 	VPNPort, VPNOtherPort     = 51820, 1637 // the same server at both
-	// By OpenVPN: the ports that gluetun takes with Private Internet Access, and the one account.
+	// By OpenVPN: the ports that gluetun takes with Private Internet Access, by UDP the one with ProtonVPN as well, and the one account.
 	OpenVPNUDP, OpenVPNTCP       = 1197, 501
+	OpenVPNOtherUDP              = 1194
 	OpenVPNUser, OpenVPNPassword = "p1234567", "hunter2hunter2"
 	VPNServer, VPNServer6        = "10.2.0.1", "fd10:2::1"
 	// The provider's end of an OpenVPN tunnel, which its routes name.

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	provider "github.com/charmarr/charmarr-go/tests/lab/internal/openvpn"
+	"github.com/charmarr/charmarr-go/tests/lab/internal/where"
 )
 
 const (
@@ -140,6 +141,9 @@ func (s settings) openvpnLines() (lines []string, server server, err error) {
 		default:
 			lines = append(lines, line)
 		}
+	}
+	if s.provider == "protonvpn" && server.proto == "udp" {
+		server.port = where.OpenVPNOtherUDP
 	}
 	if s.endpoint.IsValid() {
 		server.addr = s.endpoint

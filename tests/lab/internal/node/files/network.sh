@@ -57,7 +57,7 @@ ip netns exec vpn nft -f - <<NFT
 table inet provider {
   chain down { type filter hook input priority 0; policy accept; }
   map granted { type inet_proto . inet_service : ipv4_addr . inet_service; flags timeout; }
-  chain other { type nat hook prerouting priority dstnat; udp dport {{.VPNOtherPort}} redirect to :{{.VPNPort}}; }
+  chain other { type nat hook prerouting priority dstnat; udp dport {{.VPNOtherPort}} redirect to :{{.VPNPort}}; udp dport {{.OpenVPNOtherUDP}} redirect to :{{.OpenVPNUDP}}; }
   chain granted { type nat hook prerouting priority dstnat; ip daddr {{.VPNExit}} dnat ip to meta l4proto . th dport map @granted; }
   chain server { }
   chain exit { type nat hook postrouting priority srcnat; jump server; oifname eth0 ip saddr 10.2.0.0/24 snat ip to {{.VPNExit}}; oifname eth0 ip6 saddr fd10:2::/64 snat ip6 to {{.VPNExit6}}; }
@@ -94,7 +94,7 @@ table inet uplink {
   set from6 { type ipv6_addr . ipv6_addr; flags dynamic; size 1048576; counter; }
   chain from {
     type filter hook postrouting priority 90;
-    oifname uplink0 ip daddr {{.VPNEndpoint}} udp dport { {{.VPNPort}}, {{.VPNOtherPort}}, {{.OpenVPNUDP}} } return
+    oifname uplink0 ip daddr {{.VPNEndpoint}} udp dport { {{.VPNPort}}, {{.VPNOtherPort}}, {{.OpenVPNUDP}}, {{.OpenVPNOtherUDP}} } return
     oifname uplink0 ip daddr {{.VPNEndpoint}} tcp dport {{.OpenVPNTCP}} return
     oifname uplink0 ip saddr != { {{.UplinkIP}}, {{.NodeIP}} } add @from4 { ip saddr . ip daddr }
     oifname uplink0 ip6 saddr != { ::, fe80::/10, {{.UplinkIP6}}, {{.NodeIP6}} } ip6 daddr != ff00::/8 add @from6 { ip6 saddr . ip6 daddr }
