@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/charmarr/charmarr-go/charms/hook"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
 )
 
@@ -115,12 +116,12 @@ type givenOption struct {
 	filter string   // gluetun's name of what it chooses servers by
 }
 
-// choice says by what a provider's servers are chosen, in the words of options.
+// choice says by what a provider's servers are chosen, in the words of options, each with a value that it could have.
 func (p provider) choice() string {
 	var out []string
 	for _, o := range (Config{}).given() {
 		if slices.Contains(p.chosenBy(), o.filter) {
-			out = append(out, o.name)
+			out = append(out, o.name+such(o.name))
 		}
 	}
 	var own []string
@@ -133,9 +134,15 @@ func (p provider) choice() string {
 		out = append(out, "custom-overrides with "+strings.Join(own, ", "))
 	}
 	if out == nil {
-		return "vpn-endpoint-ip, or the secret's config"
+		return "vpn-endpoint-ip" + such("vpn-endpoint-ip") + ", or the secret's config"
 	}
 	return strings.Join(out, ", ")
+}
+
+// such is an example of an option's value, as people read it.
+func such(option string) string {
+	_, value, _ := strings.Cut(strings.TrimSuffix(hook.Example[Config](option), ">"), "such as ")
+	return fmt.Sprintf(" (such as %s)", value)
 }
 
 // give says how the secret is given.

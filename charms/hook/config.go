@@ -114,6 +114,16 @@ func decode[T any](kind, app string, v values) (out T, _ error) {
 	return out, errors.Join(errs...)
 }
 
+// Example is a value that an option of T could have, as its tag tells it; empty where it tells none.
+func Example[T any](option string) string {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[T]()) {
+		if optionName(f) == option {
+			return f.Tag.Get("example")
+		}
+	}
+	return ""
+}
+
 // optionName is the option that a field holds; empty for none.
 func optionName(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
