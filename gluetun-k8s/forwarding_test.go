@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -222,4 +224,26 @@ func TestAPortOfGluetunIsPublished(t *testing.T) {
 	data, err := vpnk8slib.DecodeProviderData("gluetun", Reconcile(o).Publish[consumer])
 	require.NoError(t, err)
 	assert.Equal(t, 51413, data.Port.Number)
+}
+
+// The unit that has the tunnel and not the lead asks for itself what consumers want; of any other provider it asks nobody.
+func TestWhoHasTheTunnelHearsTheWish(t *testing.T) {
+	for wants, method := range map[bool]string{true: vpnk8slib.Overlay, false: "pod-gateway"} {
+		_, _ = inPod(t, "nameserver 10.43.0.10\n", nil)
+		tools := t.TempDir()
+		for name, body := range map[string]string{
+			"relation-ids": `touch ` + tools + `/asked; echo '["vpn-gateway:8"]'`, "relation-list": `case "$*" in *--app*) echo '"client"' ;; *) echo '["client/0"]' ;; esac`,
+			"relation-get": `echo '{"config":"{\"instance_name\":\"client\",\"want_port\":true}"}'`,
+		} {
+			require.NoError(t, os.WriteFile(filepath.Join(tools, name), fmt.Appendf(nil, "#!/bin/sh\n%s\n", body), 0o700))
+		}
+		t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+		var o Observed
+		o.Config, o.Secret = pia(t, "method="+method)
+		require.NoError(t, o.want(nil))
+		assert.Equal(t, wants, o.Config.forwards())
+		_, err := os.Stat(filepath.Join(tools, "asked"))
+		assert.Equal(t, wants, err == nil)
+		assert.Empty(t, o.Consumers, "it is not the one that tells them anything")
+	}
 }
