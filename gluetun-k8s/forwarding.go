@@ -69,8 +69,8 @@ func (c Config) asIsWanted() bool {
 	return c.provider().told && c.Overrides[forwarding] == "" && c.RoutingMethod == vpnk8slib.Overlay && !c.PortServer.known()
 }
 
-// want hears whether a consumer wants a port, where that has gluetun start otherwise. What it was started with stays until the pod is another
-// one: who comes and goes, or says now this and now that, ends nobody's connections more than once.
+// want hears whether a consumer wants a port, where that has gluetun start otherwise. What it was started with stays until the container is
+// another one: who comes and goes, or says now this and now that, ends nobody's connections more than once.
 func (o *Observed) want(planned map[string]string) error {
 	if !o.Config.asIsWanted() {
 		return nil

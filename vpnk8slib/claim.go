@@ -98,12 +98,13 @@ func (v GatewayView) OverlayNetwork(a App, set OverlayNetwork, method string, n 
 		return freeOverlay(start, append(n.Direct(), v.Others.networks()...))
 	}
 	if set.prefix.IsValid() {
-		other, taken := v.Others.network(set.By(method).prefix)
+		want := set.By(method).prefix
+		other, taken := v.Others.network(want)
 		if !taken {
 			return set, nil
 		}
 		// By another method what it has is wider, or narrower: it is its own all the same.
-		e := &TakenError{other.Gateway, other.Network.String(), free().String(), v.Claim.Network.IsValid() && set.Wide().prefix.Overlaps(v.Claim.Network)}
+		e := &TakenError{other.Gateway, other.Network.String(), free().String(), want.Overlaps(v.Claim.Network)}
 		if e.Kept {
 			return set, e
 		}

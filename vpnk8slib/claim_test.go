@@ -198,6 +198,7 @@ func TestGatewaysOfACluster(t *testing.T) {
 			one, other := option{0, "192.168.76"}, option{0, "192.168.77"}
 			assert.Empty(t, g.hook(movies, one).taken)
 			assert.Empty(t, g.hook(music, other).taken)
+			assert.False(t, g.hook(movies, other).taken[0].Kept, "what is beside what it has is not its own")
 			g.method = Overlay
 			for _, c := range []chosen{g.hook(movies, one), g.hook(music, other)} {
 				require.Len(t, c.taken, 1)
