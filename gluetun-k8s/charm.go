@@ -264,7 +264,7 @@ func published(o Observed) vpnk8slib.ProviderData {
 		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VPNConnected: o.Tunnel.Up,
 		InstanceName: o.App, Namespace: o.Model, Application: o.App, DNSResolvers: o.Config.Resolvers,
 	}
-	if !refused(o, "cluster-cidrs") && apart(o.Config, o.View.Network, o.App) == nil {
+	if !refused(o, "cluster-cidrs") && !refused(o, "vxlan-id") && !refused(o, "vxlan-ip-network") && apart(o.Config, o.View.Network, o.App) == nil {
 		data.VXLANIPNetwork, data.ClusterCIDRs = o.Config.Overlay, o.View.Network.Cluster()
 	}
 	if o.Tunnel.Up {

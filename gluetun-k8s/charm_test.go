@@ -313,6 +313,22 @@ func TestPublishTheTunnelAgain(t *testing.T) {
 	}
 }
 
+// While an option of the overlay is refused a first consumer is told nothing: what is laid and what the options say are two things.
+func TestAFirstConsumerWaitsForTheOptions(t *testing.T) {
+	o := ready(t)
+	require.NotEmpty(t, Reconcile(o).Publish)
+	o.Config.VXLANID = 7
+	o.View.Claim = vpnk8slib.Claim{Gateway: "downloads/gluetun", VXLANID: 42, Network: netip.MustParsePrefix("172.16.0.0/24")}
+	o.View.Others = vpnk8slib.Claims{{Gateway: "vpn/gluetun", VXLANID: 7}}
+	o.Said = map[string]map[string]string{consumer: Reconcile(o).Publish[consumer]}
+	o.choose(vpnk8slib.App{Name: "gluetun", Namespace: "downloads"})
+	assert.True(t, refused(o, "vxlan-id"))
+	assert.Equal(t, 42, o.Config.VXLANID, "what was laid")
+	assert.NotEmpty(t, Reconcile(o).Publish[consumer], "who was told hears how the tunnel is")
+	o.Said = nil
+	assert.Empty(t, Reconcile(o).Publish)
+}
+
 // The firewall names the server's port: without it no pod is changed.
 func TestPlansNeedTheServer(t *testing.T) {
 	o := ready(t)

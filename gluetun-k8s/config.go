@@ -32,7 +32,7 @@ type Config struct {
 	ClusterCIDRs    vpnk8slib.CIDRs          `json:"cluster-cidrs" example:"<pod and service networks of the cluster, such as 10.1.0.0/16,10.152.183.0/24>"` // empty: discovered
 	VXLANID         int                      `json:"vxlan-id" validate:"min=0,max=16777215" example:"42"`                                                    // 0: chosen
 	VXLANPort       int                      `json:"vxlan-port" validate:"min=1,max=65535" example:"4790"`
-	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network" example:"172.16.0"` // empty: chosen
+	Overlay         vpnk8slib.OverlayNetwork `json:"vxlan-ip-network" example:"<such as 172.16.0>"` // empty: chosen
 	TUN             vpnk8slib.TUN            `json:"tun-device" example:"<privileged, or a resource such as squat.ai/tun>"`
 	RoutingMethod   string                   `json:"routing-method" validate:"oneof=overlay pod-gateway"`
 	PodGatewayImage string                   `json:"pod-gateway-image" validate:"required,image" example:"ghcr.io/angelnu/pod-gateway:v1.13.0"`

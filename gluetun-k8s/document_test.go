@@ -200,7 +200,7 @@ func granted(p provider, w protocol) string {
 	case w.server:
 		return "by NAT-PMP of `nat-pmp-server`, if it has one"
 	case p.told:
-		return p.forwards + ", asked for by gluetun"
+		return p.forwards + ", by gluetun"
 	case p.forwards != "":
 		return p.forwards + ", not led to consumers yet"
 	}

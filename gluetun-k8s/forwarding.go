@@ -97,8 +97,8 @@ func (o *Observed) fitServers(ctx context.Context, env hook.Env, planned map[str
 	switch {
 	case err != nil:
 		return err
-	case wish && !judged && o.Config.forwardingOnly() && off(planned[forwarding]):
-		without.portless = errors.New("there is no list yet of the servers that lead any")
+	case wish && !judged && o.Config.forwardingOnly() && off(planned[forwarding]) && !o.elsewhere(): // else another unit's gluetun runs, and it knows
+		without.portless = fmt.Errorf("the list of %s's servers, which says where there is any, cannot be read now; without it: juju config %s custom-overrides=<with %s=on>", o.Config.Provider, o.App, forwarding)
 		o.Config = without
 	case wish && wrong != nil:
 		if o.ConfigErr, _, err = unknownServers(ctx, env, without, o.Name); o.ConfigErr == nil && err == nil {

@@ -19,7 +19,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/charmarr/charmarr-go/charms/hook"
+	"github.com/charmarr/charmarr-go/charms/hook/hooktest"
 	"github.com/charmarr/charmarr-go/vpnk8slib"
+	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
 )
 
 // fileServer stands in for a Pebble whose container has one file, and counts how often it is read.
@@ -180,9 +182,10 @@ func TestAWishLeavesTheTunnel(t *testing.T) {
 	file := serving(t, serversFile, list)
 	env := hook.Env{Pebble: hook.ContainerPebble}
 	planned := map[string]string{}
+	var agent *overlay.Report
 	fit := func(options ...string) Observed {
 		var o Observed
-		o.Name = "gluetun/0"
+		o.Unit, o.Pod.Agent = hooktest.Leader("gluetun"), agent
 		o.Config, o.Secret = pia(t, options...)
 		o.Config.wanted = true
 		require.NoError(t, o.fitServers(t.Context(), env, planned))
@@ -206,10 +209,13 @@ func TestAWishLeavesTheTunnel(t *testing.T) {
 	o = fit("regions=US Seattle")
 	assert.NoError(t, o.ConfigErr)
 	assert.False(t, o.Config.forwards())
-	assert.ErrorContains(t, o.Config.portless, "there is no list yet")
+	assert.ErrorContains(t, o.Config.portless, "cannot be read now")
 	planned[forwarding] = "on"
 	assert.True(t, fit("regions=US Seattle").Config.forwards())
 	planned[forwarding] = ""
+	agent = &overlay.Report{Gateway: &overlay.GatewayState{Standby: &overlay.StandbyState{Known: true, Holder: "gluetun-1"}}}
+	assert.True(t, fit("regions=US Seattle").Config.forwards(), "another unit's gluetun runs, and its port is not taken away")
+	agent = nil
 	file.text, file.modified = list, file.modified.Add(time.Hour)
 	assert.True(t, fit("regions=CA Toronto").Config.forwards(), "and it is asked for as soon as that is known")
 }

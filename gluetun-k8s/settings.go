@@ -78,7 +78,7 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 		}
 	}
 	if a := c.PortServer.at; a.IsValid() && (!a.Is4() || !a.IsGlobalUnicast() || inside.Contains(a)) {
-		return fmt.Errorf("nat-pmp-server=%s, for vpn-provider=%s, must be an IPv4 address that is reached through the tunnel: juju config %s nat-pmp-server=10.2.0.1", a, c.Provider, app)
+		return fmt.Errorf("nat-pmp-server=%s, for vpn-provider=%s, must be an IPv4 address that is reached through the tunnel: juju config %s nat-pmp-server=<such as 10.2.0.1>", a, c.Provider, app)
 	}
 	return apart(c, n, app)
 }

@@ -350,7 +350,7 @@ func TestVersions(t *testing.T) {
 		"ghcr.io/qdm12/gluetun:v3.41.1": "v3.41", "ghcr.io/qdm12/gluetun:v3.41": "v3.41", "qmcgaw/gluetun:v3.40.0": "v3.40", "qmcgaw/gluetun:v3.39.1": "v3.40",
 		"qmcgaw/gluetun:latest": "latest", "qmcgaw/gluetun:pr-3123": "latest", "qmcgaw/gluetun:v3.42.0": "latest", "qmcgaw/gluetun:v3": "v3.41",
 		"qmcgaw/gluetun:v4.0.0": "latest", "qmcgaw/gluetun:v4": "latest", "qmcgaw/gluetun:v10.1": "latest", "qmcgaw/gluetun:v3.41.9": "v3.41", "qmcgaw/gluetun:v2.0": "v3.40", "qmcgaw/gluetun:dev": "v3.41",
-		"qmcgaw/gluetun:3.40.4": "v3.40", "qmcgaw/gluetun:3f2c": "v3.41", "qmcgaw/gluetun:v3.40.4-mirrored": "v3.40", "localhost:32000/gluetun": "latest", "qmcgaw/gluetun": "latest", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "qmcgaw/gluetun@sha256:" + digest: "v3.41", "": "v3.41",
+		"qmcgaw/gluetun:3.40.4": "v3.40", "qmcgaw/gluetun:3f2c": "v3.41", "qmcgaw/gluetun:20261129": "v3.41", "qmcgaw/gluetun:2026-11-29": "v3.41", "qmcgaw/gluetun:117": "v3.41", "qmcgaw/gluetun:42": "v3.41", "qmcgaw/gluetun:v3.40.4-mirrored": "v3.40", "localhost:32000/gluetun": "latest", "qmcgaw/gluetun": "latest", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "qmcgaw/gluetun@sha256:" + digest: "v3.41", "": "v3.41",
 	} {
 		assert.Equal(t, version, releaseIn(image).name, image)
 		assert.Equal(t, versions[version], releaseIn(image).version, image)

@@ -69,11 +69,13 @@ func told(o Observed, data vpnk8slib.ProviderData, stays bool, c vpnk8slib.Consu
 		return gateway(o, data).Offer(c, o.Secrets[c.Relation])
 	}
 	said, err := vpnk8slib.DecodeProviderData(o.App, o.saidTo(c))
-	if err != nil && o.ViewErr == nil { // nothing was said yet, and the options that are refused may be others
-		return gateway(o, data).Offer(c, "")
-	}
-	if err != nil {
-		return vpnk8slib.ProviderData{}, err
+	switch {
+	case err != nil && o.ViewErr == nil: // nothing was said yet, and the options that are refused may be others
+		if said, err = gateway(o, data).Offer(c, ""); err != nil {
+			return said, err
+		}
+	case err != nil:
+		return said, err
 	}
 	if o.blind() {
 		return said, nil

@@ -44,8 +44,8 @@ func (r release) takesServer() bool { return r.patch >= r.version.takesServer }
 // gluetun is the one that the configuration is for.
 func (c Config) gluetun() release { return releaseIn(c.image) }
 
-// numbered is a tag of a release, as people write it: v3.41.1, 3.41, v3, v3.41.1-mirrored.
-var numbered = regexp.MustCompile(`^v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?(?:[-+_].*)?$`)
+// numbered is a tag of a release, as people write it: v3.41.1, v3, 3.41, v3.41.1-mirrored. A build's number or a date is none.
+var numbered = regexp.MustCompile(`^(v?)([0-9]{1,2})(?:\.([0-9]{1,3}))?(?:\.([0-9]{1,3}))?(?:[-+_].*)?$`)
 
 // releaseIn is the gluetun of an image. Of a tag that names fewer numbers than three the newest is meant. One that is newer than the table is
 // taken for what has not been released yet; one whose name tells nothing for this charm's own, and for the newest of it.
@@ -53,9 +53,12 @@ func releaseIn(image string) release {
 	name, digest, _ := strings.Cut(image, "@")
 	_, tag, _ := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
 	n, match := []int{0, 41, 99}, numbered.FindStringSubmatch(tag)
+	if match != nil && match[1] == "" && match[3] == "" {
+		match = nil
+	}
 	for i := range n {
-		if match != nil && match[i+1] != "" {
-			n[i], _ = strconv.Atoi(match[i+1]) // digits
+		if match != nil && match[i+2] != "" {
+			n[i], _ = strconv.Atoi(match[i+2]) // digits
 		}
 	}
 	of := func(name string, told bool) release { return release{versions[name], name, n[2], told} }

@@ -95,10 +95,10 @@ func (i Info) GatewayOptions() map[string]string {
 	}
 }
 
-// anyOptions are those of them that are not about a subscription, as arguments.
+// anyOptions are those of them that are about neither a subscription nor the device, as arguments.
 func (i Info) anyOptions() (args []string) {
 	options := i.GatewayOptions()
-	for _, name := range []string{"probe-targets", "dns-resolvers", "tun-device", "custom-overrides"} {
+	for _, name := range []string{"probe-targets", "dns-resolvers", "custom-overrides"} {
 		args = append(args, name+"="+options[name])
 	}
 	return args
@@ -160,7 +160,7 @@ func (d Deploy) File(ctx context.Context, model, app string) error {
 	if _, err := d.Juju(ctx, "grant-secret", "-m", model, file, app); err != nil {
 		return err
 	}
-	args := []string{"config", "-m", model, app, "vpn-provider=custom", "wireguard-private-key-secret=" + strings.TrimSpace(uri)}
+	args := []string{"config", "-m", model, app, "vpn-provider=custom", "tun-device=privileged", "wireguard-private-key-secret=" + strings.TrimSpace(uri)}
 	_, err = d.Juju(ctx, append(args, info.anyOptions()...)...)
 	return err
 }
