@@ -162,15 +162,22 @@ func overridden(c Config, app string) error {
 		switch {
 		case (kind == "wireguard" || kind == "openvpn") && kind != c.Type:
 			return wrong(name, fmt.Sprintf("vpn-provider=%s vpn-type=%s", c.Provider, c.Type))
+		case name == "SERVER_NAMES" && c.namesServer():
 		case mayOverride[name].filter && !off(c.Overrides[name]) && !slices.Contains(p.chosenBy(), name):
 			return wrong(name, fmt.Sprintf("vpn-provider=%s, whose servers are chosen by %s", c.Provider, p.choice()))
 		case name == forwarding && forwardingWith(c) != "":
 			return wrong(name, forwardingWith(c))
+		case name == wayOf && wayWith(c) != "":
+			return wrong(name, wayWith(c))
 		case name == encryption && c.protocol().normal[0] == 0:
 			return wrong(name, fmt.Sprintf("vpn-provider=%s, which has no presets", c.Provider))
 		case name == "FREE_ONLY" && !off(c.Overrides[name]) && !off(c.Overrides["PORT_FORWARD_ONLY"]):
 			return wrong(name, fmt.Sprintf("vpn-provider=%s and PORT_FORWARD_ONLY", c.Provider))
 		}
+	}
+	if n := len(hook.Words(c.Overrides["SERVER_NAMES"])); c.namesServer() && n != 1 {
+		return fmt.Errorf("custom-overrides has %s=%s, which for vpn-provider=%s needs the one name that is in its server's certificate: juju config %s custom-overrides=<with SERVER_NAMES=<such as toronto401>>",
+			wayOf, c.way(), c.Provider, app)
 	}
 	return nil
 }

@@ -198,7 +198,7 @@ func granted(p provider, w protocol) string {
 		}
 		return fmt.Sprintf("by NAT-PMP of %s", w.grants)
 	case w.server:
-		return "by NAT-PMP of `nat-pmp-server`, if it has one"
+		return "by NAT-PMP of `nat-pmp-server`, if it has one, or by gluetun: see below"
 	case p.told:
 		return p.forwards + ", by gluetun"
 	case p.forwards != "":

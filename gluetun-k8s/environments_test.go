@@ -112,12 +112,16 @@ func starts(t *testing.T, version string) (all []start) {
 	t.Helper()
 	image := versions[version].image
 	for _, name := range slices.Sorted(maps.Keys(providers)) {
-		for _, by := range [][]string{{"wireguard", "udp"}, {"openvpn", "udp"}, {"openvpn", "tcp"}, {"openvpn", "udp", forwarding + "=on"}, {"openvpn", "udp", encryption + "=normal"}} {
-			w := providers[name].over(by[0]).of(version)
+		for _, by := range [][]string{{"wireguard", "udp"}, {"openvpn", "udp"}, {"openvpn", "tcp"}, {"openvpn", "udp", forwarding + "=on"}, {"openvpn", "udp", encryption + "=normal"},
+			{"wireguard", "udp", forwarding + "=on", wayOf + "=private internet access", "SERVER_NAMES=toronto401"}, {"openvpn", "udp", forwarding + "=on", wayOf + "=perfect privacy"}} {
+			chosen := Config{Provider: name, Type: by[0], image: image}
+			require.NoError(t, chosen.Overrides.UnmarshalText([]byte(strings.Join(by[2:], "\n"))))
+			w := chosen.protocol()
 			if by[1] == "udp" && w.udp == nil || by[1] == "tcp" && w.tcp == nil {
 				continue
 			}
-			if forwards := len(by) > 2 && strings.HasPrefix(by[2], forwarding); len(by) > 2 && (forwards && !providers[name].told || !forwards && w.normal[0] == 0) {
+			_, lent := chosen.Overrides[wayOf]
+			if forwards := len(by) > 2 && strings.HasPrefix(by[2], forwarding); len(by) > 2 && (forwards && (!chosen.knowsWay() || lent != providers[name].borrows) || !forwards && w.normal[0] == 0) {
 				continue
 			}
 			needs, _ := w.held()

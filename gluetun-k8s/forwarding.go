@@ -56,17 +56,31 @@ func (g granter) String() string {
 // forwarding is gluetun's name of that setting.
 const forwarding = "VPN_PORT_FORWARDING"
 
+// wayOf is its name of the provider whose way it takes, where the one that is chosen has none: custom.
+const wayOf = "VPN_PORT_FORWARDING_PROVIDER"
+
+// way is the provider by whose way gluetun has ports granted; empty: nobody's.
+func (c Config) way() providerName {
+	if c.provider().borrows {
+		return providerName(c.Overrides[wayOf])
+	}
+	return c.Provider
+}
+
+// knowsWay says whether gluetun knows how.
+func (c Config) knowsWay() bool { return providers[c.way()].told }
+
 // forwards says whether gluetun has ports granted by itself.
 func (c Config) forwards() bool {
 	if c.asIsWanted() {
 		return c.wanted
 	}
-	return c.provider().told && !off(c.Overrides[forwarding])
+	return c.knowsWay() && !off(c.Overrides[forwarding])
 }
 
 // asIsWanted says whether that is left to consumers.
 func (c Config) asIsWanted() bool {
-	return c.provider().told && c.Overrides[forwarding] == "" && c.RoutingMethod == vpnk8slib.Overlay && !c.PortServer.known()
+	return c.knowsWay() && c.Overrides[forwarding] == "" && c.RoutingMethod == vpnk8slib.Overlay && !c.PortServer.known()
 }
 
 // want hears whether a consumer wants a port, where that has gluetun start otherwise. What it was started with stays until the container is
@@ -154,11 +168,11 @@ func (c Config) portServer() granter {
 func forwardingWith(c Config) string {
 	switch {
 	case off(c.Overrides[forwarding]):
-	case !c.provider().told && c.protocol().grants.known():
+	case !c.knowsWay() && c.protocol().grants.known():
 		return fmt.Sprintf("vpn-provider=%s, which grants ports without it", c.Provider)
-	case c.Provider == "custom":
-		return fmt.Sprintf("vpn-provider=%s over %s; where NAT-PMP is spoken, nat-pmp-server says by whom", c.Provider, c.Type)
-	case !c.provider().told:
+	case c.provider().borrows && !c.knowsWay():
+		return fmt.Sprintf("vpn-provider=%s over %s; where NAT-PMP is spoken, nat-pmp-server says by whom, and else %s whose way is taken", c.Provider, c.Type, wayOf)
+	case !c.knowsWay():
 		return fmt.Sprintf("vpn-provider=%s, which gluetun asks for none", c.Provider)
 	case c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Sprintf("vpn-provider=%s by routing-method=%s, which leads none to anybody", c.Provider, c.RoutingMethod)
@@ -166,6 +180,24 @@ func forwardingWith(c Config) string {
 		return fmt.Sprintf("vpn-provider=%s and nat-pmp-server", c.Provider)
 	}
 	return ""
+}
+
+// wayWith says what does not go together with another provider's way.
+func wayWith(c Config) string {
+	switch {
+	case !c.provider().borrows:
+		return fmt.Sprintf("vpn-provider=%s, of which gluetun knows what there is to know", c.Provider)
+	case c.RoutingMethod != vpnk8slib.Overlay:
+		return fmt.Sprintf("vpn-provider=%s by routing-method=%s, which leads none to anybody", c.Provider, c.RoutingMethod)
+	case c.PortServer.known():
+		return fmt.Sprintf("vpn-provider=%s and nat-pmp-server", c.Provider)
+	}
+	return ""
+}
+
+// namesServer says whether SERVER_NAMES is the name in the certificate of the server that the operator has named, by which its API is known.
+func (c Config) namesServer() bool {
+	return c.provider().borrows && c.way() == "private internet access"
 }
 
 // portNote is what the operator should know of the port of a consumer that wants one.
@@ -179,8 +211,8 @@ func portNote(o Observed, c vpnk8slib.Consumer) string {
 		return wants("which routing-method=overlay can have: juju config %s routing-method=overlay", o.App)
 	case o.Config.portless != nil:
 		return wants("and %v", o.Config.portless)
-	case o.Config.provider().told && !o.Config.forwards() && !o.Config.PortServer.known():
-		return wants("which gluetun could have granted by %s: juju config %s custom-overrides=<without %s=off>", o.Config.Provider, o.App, forwarding)
+	case o.Config.knowsWay() && !o.Config.forwards() && !o.Config.PortServer.known():
+		return wants("which gluetun could have granted by %s: juju config %s custom-overrides=<without %s=off>", o.Config.way(), o.App, forwarding)
 	case !o.Config.forwards() && !o.Config.portServer().known():
 		return wants("and nobody is known to grant one: juju config %s nat-pmp-server=<address in the tunnel>", o.App)
 	case missing != "":

@@ -85,6 +85,36 @@ func TestAConsumersWishIsEnough(t *testing.T) {
 	}
 }
 
+// A server that the operator names leads ports by another provider's way: with an account, which is in files like every credential.
+func TestAnotherProvidersWay(t *testing.T) {
+	const way = "overrides=VPN_PORT_FORWARDING_PROVIDER=private internet access\nSERVER_NAMES=toronto401"
+	c, s, errs := judged(t, map[string]string{"config": wg0, "user": given["user"], "password": given["password"]}, "provider=custom", "method=overlay", way)
+	require.Empty(t, errs)
+	assert.False(t, c.forwards(), "nobody wants one")
+	c.wanted = true
+	assert.True(t, c.forwards())
+	assert.Equal(t, "http://127.0.0.1:8000/v1/portforward", c.portsTold())
+	env := environment(c, s, hooktest.Network(t))
+	assert.Equal(t, map[string]string{
+		"VPN_PORT_FORWARDING": "on", "VPN_PORT_FORWARDING_PROVIDER": "private internet access", "SERVER_NAMES": "toronto401",
+		"VPN_PORT_FORWARDING_USERNAME_SECRETFILE": "/run/vpn-secrets/user", "VPN_PORT_FORWARDING_PASSWORD_SECRETFILE": "/run/vpn-secrets/password",
+		"WIREGUARD_PRIVATE_KEY_SECRETFILE": "/run/vpn-secrets/private-key",
+	}, map[string]string{
+		"VPN_PORT_FORWARDING": env["VPN_PORT_FORWARDING"], "VPN_PORT_FORWARDING_PROVIDER": env["VPN_PORT_FORWARDING_PROVIDER"], "SERVER_NAMES": env["SERVER_NAMES"],
+		"VPN_PORT_FORWARDING_USERNAME_SECRETFILE": env["VPN_PORT_FORWARDING_USERNAME_SECRETFILE"], "VPN_PORT_FORWARDING_PASSWORD_SECRETFILE": env["VPN_PORT_FORWARDING_PASSWORD_SECRETFILE"],
+		"WIREGUARD_PRIVATE_KEY_SECRETFILE": env["WIREGUARD_PRIVATE_KEY_SECRETFILE"],
+	})
+	assert.Empty(t, env["OPENVPN_USER_SECRETFILE"])
+	assert.Equal(t, given["password"]+"\n", contentOf(t, c, s, "/run/vpn-secrets/password"))
+	for name, value := range env {
+		assert.NotContains(t, value, given["password"], name)
+	}
+	c, _, errs = judged(t, map[string]string{"config": wg0}, "provider=custom", "method=overlay")
+	require.Empty(t, errs)
+	c.wanted = true
+	assert.False(t, c.forwards(), "nobody's way is named")
+}
+
 func contentOf(t *testing.T, c Config, s Secret, path string) string {
 	t.Helper()
 	for _, f := range files(c, s, hooktest.Network(t)) {

@@ -89,6 +89,7 @@ var mayOverride = map[string]override{
 	"TZ":                       {like(`[A-Za-z][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,31}){0,2}`), "a time zone such as Europe/Berlin", false},
 	"UPDATER_PERIOD":           {lasting(time.Minute, 365*24*time.Hour), "a time from 1m, such as 24h, or 0", false},
 	forwarding:                 onOrOff,
+	wayOf:                      {like(`private internet access|perfect privacy|privatevpn`), "private internet access, perfect privacy or privatevpn", false},
 	"WIREGUARD_IMPLEMENTATION": {like(`auto|userspace|kernelspace`), "auto, userspace or kernelspace", false},
 	// The least of IPv4's, which the overlay asks of its gateway as well; gluetun reads two bytes.
 	"WIREGUARD_MTU": {number(576, 65535), "a number from 576 to 65535, such as 1400", false},
@@ -110,7 +111,9 @@ var insteadOf = map[string]string{
 	"OPENVPN_USER":            inSecret("openvpn-secret", "user"), "OPENVPN_PASSWORD": inSecret("openvpn-secret", "password"),
 	"OPENVPN_CERT": inSecret("openvpn-secret", "certificate"), "OPENVPN_KEY": inSecret("openvpn-secret", "key"),
 	"OPENVPN_ENCRYPTED_KEY": inSecret("openvpn-secret", "encrypted-key"), "OPENVPN_KEY_PASSPHRASE": inSecret("openvpn-secret", "passphrase"),
-	"OPENVPN_CUSTOM_CONFIG": inSecret("openvpn-secret", "config"),
+	"OPENVPN_CUSTOM_CONFIG":        inSecret("openvpn-secret", "config"),
+	"VPN_PORT_FORWARDING_USERNAME": inSecret("wireguard-private-key-secret", "user"),
+	"VPN_PORT_FORWARDING_PASSWORD": inSecret("wireguard-private-key-secret", "password"),
 }
 
 // inSecret says how a credential is given.

@@ -18,6 +18,7 @@ type provider struct {
 	wireguard, openvpn protocol
 	forwards           string // how it leads ports to its clients, where that is not by NAT-PMP
 	told               bool   // gluetun has them granted by itself (settings/portforward.go), and tells which
+	borrows            bool   // or the way of another provider, whom the operator names
 }
 
 // protocol is what it takes to use a provider in one of the two ways; without UDP it cannot be used so.
@@ -58,7 +59,7 @@ var providers = map[providerName]provider{
 		wireguard: protocol{needs: "private-key preshared-key addresses", udp: ports(1637, 1637, 47107)},
 		openvpn: protocol{needs: "certificate key", takes: account,
 			udp: ports(1194, 53, 80, 443, 1194, 2018, 41185), tcp: ports(443, 53, 80, 443, 1194, 2018, 41185)}},
-	"custom": {
+	"custom": {borrows: true,
 		wireguard: protocol{needs: keys, takes: "preshared-key", server: true, udp: anyPort(0)},
 		openvpn:   protocol{needs: "config", takes: account, server: true, udp: anyPort(0), tcp: anyPort(0)}},
 	"cyberghost": {filters: "countries hostnames",

@@ -42,6 +42,9 @@ var credentials = map[string]credential{
 	"config":        {"OPENVPN_CUSTOM_CONFIG", "config#file=client.ovpn", "the name of a file, not what is in it", func(s string) bool { return strings.Contains(s, "\n") }},
 }
 
+// forPorts are gluetun's names of an account's files that is for ports alone: WireGuard needs none.
+var forPorts = map[string]string{"user": "VPN_PORT_FORWARDING_USERNAME_SECRETFILE", "password": "VPN_PORT_FORWARDING_PASSWORD_SECRETFILE"}
+
 const (
 	noKey  = "no WireGuard key (44 characters that end with =)"
 	noLine = "more than one line"
@@ -92,21 +95,28 @@ func readSecret(c Config, app string, content map[string]string) (Secret, error)
 	_, id := c.secretOption()
 	w := c.protocol()
 	whole, how := c.Type == "wireguard" && content["config"] != "", w.words()
+	needs, all := w.held()
+	account := slices.DeleteFunc(slices.Clone(needs), func(word string) bool { return forPorts[word] == "" })
 	if whole {
-		how = "config#file=wg0.conf"
+		how = strings.TrimSpace("config#file=wg0.conf " + protocol{needs: strings.Join(account, " ")}.words())
 	}
 	wrong := func(format string, args ...any) (Secret, error) {
 		return nil, fmt.Errorf("%s, for vpn-provider=%s: juju update-secret %s %s", fmt.Sprintf(format, args...), c.Provider, id, how)
 	}
-	needs, all := w.held()
 	s := Secret{}
 	if whole {
-		if len(content) > 1 {
-			return wrong("the secret has config, which is all of it, and more")
-		}
 		file, err := readWireGuard(content["config"])
 		if err != nil {
 			return wrong("the secret's config cannot be used: %v", err)
+		}
+		for word, value := range content {
+			switch {
+			case word == "config":
+			case !slices.Contains(account, word):
+				return wrong("the secret has config, which is all of it, and more")
+			default:
+				file[word] = value
+			}
 		}
 		content, all = file, slices.Concat(all, []string{"preshared-key", "addresses", "public-key", "endpoint"})
 	}

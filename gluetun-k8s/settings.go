@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -31,7 +32,13 @@ const tunnelMark = 0xca6c
 func (c Config) provider() provider { return providers[c.Provider] }
 
 // protocol is what it takes to use it as is chosen.
-func (c Config) protocol() protocol { return c.provider().over(c.Type).of(c.gluetun().name) }
+func (c Config) protocol() protocol {
+	w := c.provider().over(c.Type).of(c.gluetun().name)
+	if c.namesServer() { // and its API wants to know who asks
+		w.needs, w.takes = w.needs+" "+account, strings.TrimSpace(strings.ReplaceAll(w.takes, account, ""))
+	}
+	return w
+}
 
 // in is the configuration for the gluetun of an image.
 func (c Config) in(image string) Config {
@@ -226,7 +233,11 @@ func environment(c Config, s Secret, n vpnk8slib.Network) map[string]string {
 		set[strings.ToUpper(c.Type)+"_ENDPOINT_IP"] = c.EndpointIP.String()
 	}
 	for word := range s {
-		if env := credentials[word].env; env != "" {
+		env := credentials[word].env
+		if c.Type == "wireguard" {
+			env = cmp.Or(forPorts[word], env)
+		}
+		if env != "" {
 			set[env] = secretDir + word
 		}
 	}

@@ -48,8 +48,8 @@ func (w *teller) words() map[string]word {
 		"refile": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Refile(ctx, a[0])) },
 		// account MODEL PROVIDER PASSWORD: has gluetun come by OpenVPN, with the lab's account at a provider
 		"account": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.OpenVPN(ctx, a[0], a[1], a[2])) },
-		// rekey MODEL: puts the subscription's key into its secret again
-		"rekey": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Rekey(ctx, a[0])) },
+		// rekey MODEL [WORD=VALUE...]: puts the subscription's key into its secret again
+		"rekey": func(ts *testscript.TestScript, _ bool, a []string) { ts.Check(deploy.Rekey(ctx, a[0], a[1:]...)) },
 		// pack FOLDER: zips a folder of the story as FOLDER.charm
 		"pack": func(ts *testscript.TestScript, _ bool, a []string) {
 			ts.Check(pack(ts.MkAbs(a[0]), ts.MkAbs(a[0]+".charm")))

@@ -105,15 +105,15 @@ func (i Info) anyOptions() (args []string) {
 }
 
 // Rekey makes what the first subscription has its secret's newest revision.
-func (d Deploy) Rekey(ctx context.Context, model string) error {
-	_, err := d.putKey(ctx, model, "update-secret", 0)
+func (d Deploy) Rekey(ctx context.Context, model string, more ...string) error {
+	_, err := d.putKey(ctx, model, "update-secret", 0, more...)
 	return err
 }
 
 // secret is the name of the Juju secret with a subscription's key and addresses.
 func secret(subscription int) string { return [...]string{"vpn-key", "second-key"}[subscription] }
 
-func (d Deploy) putKey(ctx context.Context, model, command string, subscription int) (string, error) {
+func (d Deploy) putKey(ctx context.Context, model, command string, subscription int, more ...string) (string, error) {
 	info, err := d.Info(ctx)
 	if err != nil {
 		return "", err
@@ -122,8 +122,8 @@ func (d Deploy) putKey(ctx context.Context, model, command string, subscription 
 	if err != nil {
 		return "", fmt.Errorf("cannot read the subscription's key: %w", err)
 	}
-	return d.Juju(ctx, command, "-m", model, secret(subscription), "private-key="+strings.TrimSpace(string(key)),
-		"addresses="+info.VPN.Subscriptions[subscription].Address)
+	return d.Juju(ctx, append([]string{command, "-m", model, secret(subscription), "private-key=" + strings.TrimSpace(string(key)),
+		"addresses=" + info.VPN.Subscriptions[subscription].Address}, more...)...)
 }
 
 // Subscribe gives a gateway one of the lab's subscriptions: its key as a secret, the grant, and options.

@@ -97,6 +97,9 @@ func (r *reader) pem(key string) string {
 // chosen says what is wrong with the filters that choose a server.
 func (s settings) chosen() error {
 	for name, values := range s.filters {
+		if s.provider == "custom" && name == "NAMES" && len(values) == 1 { // the server's, for ports by another provider's way
+			continue
+		}
 		if len(values) > 0 && !slices.Contains(strings.Fields(filters[s.provider]), name) {
 			return fmt.Errorf("VPN provider settings: server selection: for VPN service provider %s: the %s specified is not valid: no choice", s.provider, strings.ToLower(name))
 		}

@@ -91,6 +91,9 @@ var secretFiles = map[string]string{
 	"OPENVPN_USER":            "/run/secrets/openvpn_user",
 	"OPENVPN_PASSWORD":        "/run/secrets/openvpn_password",
 	"OPENVPN_KEY_PASSPHRASE":  "/run/secrets/openvpn_key_passphrase",
+	// Every other key has one as well; these two are used.
+	"VPN_PORT_FORWARDING_USERNAME": "/run/secrets/vpn_port_forwarding_username",
+	"VPN_PORT_FORWARDING_PASSWORD": "/run/secrets/vpn_port_forwarding_password",
 }
 
 type reader struct {
