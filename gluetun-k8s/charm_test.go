@@ -240,7 +240,7 @@ func TestPorts(t *testing.T) {
 	status(connected)
 
 	o.Consumers[0].Data.WantPort = true
-	status(connected + "; qbittorrent wants a port, and nobody is known to grant one: juju config gluetun nat-pmp-server=<address in the tunnel>")
+	status(connected + "; qbittorrent wants a port, and nobody is known to grant one: juju config gluetun nat-pmp-server=<address in the tunnel>, or custom-overrides=<with VPN_PORT_FORWARDING_PROVIDER=<whose way it is>>")
 	assert.Nil(t, told())
 	o.Config.PortServer = by("10.2.0.1")
 	status(connected)

@@ -213,6 +213,8 @@ func portNote(o Observed, c vpnk8slib.Consumer) string {
 		return wants("and %v", o.Config.portless)
 	case o.Config.knowsWay() && !o.Config.forwards() && !o.Config.PortServer.known():
 		return wants("which gluetun could have granted by %s: juju config %s custom-overrides=<without %s=off>", o.Config.way(), o.App, forwarding)
+	case !o.Config.forwards() && !o.Config.portServer().known() && o.Config.provider().borrows:
+		return wants("and nobody is known to grant one: juju config %s nat-pmp-server=<address in the tunnel>, or custom-overrides=<with %s=<whose way it is>>", o.App, wayOf)
 	case !o.Config.forwards() && !o.Config.portServer().known():
 		return wants("and nobody is known to grant one: juju config %s nat-pmp-server=<address in the tunnel>", o.App)
 	case missing != "":

@@ -109,10 +109,13 @@ func TestAnotherProvidersWay(t *testing.T) {
 	for name, value := range env {
 		assert.NotContains(t, value, given["password"], name)
 	}
-	c, _, errs = judged(t, map[string]string{"config": wg0}, "provider=custom", "method=overlay")
+	key := apiKey(s)
+	c, s, errs = judged(t, map[string]string{"config": wg0, "user": given["user"], "password": given["password"]}, "provider=custom", "method=overlay")
 	require.Empty(t, errs)
 	c.wanted = true
 	assert.False(t, c.forwards(), "nobody's way is named")
+	assert.Empty(t, s["user"]+s["password"], "and nobody asks for the account")
+	assert.Equal(t, key, apiKey(s), "gluetun answers its charm as before")
 }
 
 func contentOf(t *testing.T, c Config, s Secret, path string) string {

@@ -112,9 +112,12 @@ var insteadOf = map[string]string{
 	"OPENVPN_CERT": inSecret("openvpn-secret", "certificate"), "OPENVPN_KEY": inSecret("openvpn-secret", "key"),
 	"OPENVPN_ENCRYPTED_KEY": inSecret("openvpn-secret", "encrypted-key"), "OPENVPN_KEY_PASSPHRASE": inSecret("openvpn-secret", "passphrase"),
 	"OPENVPN_CUSTOM_CONFIG":        inSecret("openvpn-secret", "config"),
-	"VPN_PORT_FORWARDING_USERNAME": inSecret("wireguard-private-key-secret", "user"),
-	"VPN_PORT_FORWARDING_PASSWORD": inSecret("wireguard-private-key-secret", "password"),
+	"VPN_PORT_FORWARDING_USERNAME": besideTunnels,
+	"VPN_PORT_FORWARDING_PASSWORD": besideTunnels,
 }
+
+// besideTunnels is where the account goes that ports are granted to.
+const besideTunnels = "put user and password into the secret of the tunnel's credentials, beside them (juju update-secret <id> ... user=<user> password=<password>)"
 
 // inSecret says how a credential is given.
 func inSecret(option, word string) string {

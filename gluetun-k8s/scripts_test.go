@@ -114,7 +114,7 @@ func TestProbeScript(t *testing.T) {
 	assert.Contains(t, probeScript(targets{netip.MustParseAddrPort("1.1.1.1:443"), netip.MustParseAddrPort("[2620:fe::fe]:53")}), "in '1.1.1.1 443' '2620:fe::fe 53'; do")
 }
 
-var startPaths = []string{"/charm-probe.sh", "/gluetun-entrypoint", "/charm/bin/pebble", "/gluetun/piaportforward.json", "/tmp/gluetun", "/tmp/charm-printed"}
+var startPaths = []string{"/charm-probe.sh", "/gluetun-entrypoint", "/charm/bin/pebble", "/gluetun/piaportforward.json", "/tmp/gluetun", "/tmp/charm-printed", "/run/vpn-secrets"}
 
 // started are the programs of a pod in which gluetun was killed once: its rules are still there.
 func started() map[string]string {
@@ -330,7 +330,12 @@ INFO Settings summary:
 |       ├── Allowed IPs:
 |       |   ├── 0.0.0.0/0
 |       |   └── ::/0
+├── Automatic port forwarding settings:
+|   └── Credentials:
+|       ├── Username: p1234567
+|       └── Password: hu...r2
 EOF
+echo 'ERROR Get "https://10.0.0.1:19999/bindPort?payload=eyJ0b2tlbiI6&signature=c2ln": not JSON'
 echo 'ERROR of another kind' >&2
 echo 'AUTH: Received control message: AUTH_FAILED'
 echo 'AUTH: Received control message: AUTH_FAILED'
@@ -351,6 +356,11 @@ kill -TERM 0
 |       ├── Allowed IPs:
 |       |   ├── 0.0.0.0/0
 |       |   └── ::/0
+├── Automatic port forwarding settings:
+|   └── Credentials:
+|       ├── Username: (hidden)
+|       └── Password: hu...r2
+ERROR Get "https://10.0.0.1:19999/bindPort?(hidden)&(hidden)": not JSON
 ERROR of another kind
 AUTH: Received control message: AUTH_FAILED
 AUTH: Received control message: AUTH_FAILED
@@ -368,4 +378,20 @@ func TestStartNeedsIptables(t *testing.T) {
 	_, err := s.run(startScript, startPaths...)
 	require.Error(t, err)
 	assert.Empty(t, s.read("done"))
+}
+
+// A credential that nobody is told of any more goes with the next start; every one that is named stays.
+func TestStartTakesFormerCredentialsAway(t *testing.T) {
+	programs := started()
+	programs["env"] = `echo "OPENVPN_CLIENTKEY_SECRETFILE=$PWD/vpn-secrets/key"`
+	s := newScripts(t, programs)
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "vpn-secrets"), 0o700))
+	for _, word := range []string{"key", "keys", "password"} {
+		s.write("vpn-secrets/"+word, word)
+	}
+	_, err := s.run(startScript, startPaths...)
+	require.NoError(t, err)
+	left, err := filepath.Glob(filepath.Join(s.dir, "vpn-secrets", "*"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{filepath.Join(s.dir, "vpn-secrets", "key")}, left)
 }

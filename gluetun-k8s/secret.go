@@ -97,6 +97,9 @@ func readSecret(c Config, app string, content map[string]string) (Secret, error)
 	whole, how := c.Type == "wireguard" && content["config"] != "", w.words()
 	needs, all := w.held()
 	account := slices.DeleteFunc(slices.Clone(needs), func(word string) bool { return forPorts[word] == "" })
+	if c.provider().borrows { // it may be there before somebody's way is named, and after: both cannot change at once
+		all = append(all, slices.Collect(maps.Keys(forPorts))...)
+	}
 	if whole {
 		how = strings.TrimSpace("config#file=wg0.conf " + protocol{needs: strings.Join(account, " ")}.words())
 	}
@@ -112,7 +115,7 @@ func readSecret(c Config, app string, content map[string]string) (Secret, error)
 		for word, value := range content {
 			switch {
 			case word == "config":
-			case !slices.Contains(account, word):
+			case forPorts[word] == "" || !slices.Contains(all, word):
 				return wrong("the secret has config, which is all of it, and more")
 			default:
 				file[word] = value
@@ -168,6 +171,9 @@ func readSecret(c Config, app string, content map[string]string) (Secret, error)
 			return wrong("the secret's config asks for a user and a password")
 		}
 	}
+	if c.Type == "wireguard" && len(account) == 0 { // then it is nobody's business
+		maps.DeleteFunc(s, func(word, _ string) bool { return forPorts[word] != "" })
+	}
 	return s, nil
 }
 
@@ -212,7 +218,9 @@ func secretFiles(c Config, s Secret, own addresses) (out []hook.File) {
 func apiKey(s Secret) string {
 	var all string
 	for _, word := range slices.Sorted(maps.Keys(s)) {
-		all += s[word]
+		if s["private-key"] == "" || forPorts[word] == "" { // an account for ports alone comes and goes
+			all += s[word]
+		}
 	}
 	mac := hmac.New(sha256.New, []byte(all))
 	mac.Write([]byte("gluetun control API"))

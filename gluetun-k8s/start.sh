@@ -69,14 +69,20 @@ ask() {
     done
   ) &
 )
-# It prints what it was told, shortened as far as keys go, and the addresses that the subscription has in full. What is printed goes to whoever
-# collects logs. That a server refuses the account it says there alone, whenever that is: the charm is brought a hook in which it reads why.
+# Of what an earlier start was told, what nobody is told any more.
+told=$(env)
+for file in /run/vpn-secrets/*; do
+  [ "$told" ] && ! echo "$told" | grep -q "=$file\$" && rm -f "$file"
+done
+# It prints what it was told, shortened as far as keys go; the addresses that the subscription has, and the account that ports are granted to, in
+# full. A provider's API may say no with the token that it was asked with. What is printed goes to whoever collects logs. That a server refuses the account it says there alone, whenever that is: the charm is brought a hook in which it reads why.
 # Who reads along lives as long as it: Pebble ends both at once, and what is printed to nobody is fatal.
 rm -f /tmp/charm-printed
 mkfifo -m 600 /tmp/charm-printed || exit 1
 (
   trap '' TERM INT
   exec awk '
+    { sub(/Username: .+/, "Username: (hidden)"); gsub(/(payload|signature|token)=[^& "]+/, "(hidden)") }
     hide && match($0, /[0-9a-fA-F.:]+\/[0-9]+$/) { print substr($0, 1, RSTART - 1) "(hidden)"; fflush(); next }
     { hide = /Interface addresses:/; print; fflush() }
     /AUTH_FAILED/ { system("/charm/bin/pebble notify" again " vpn.charmarr.io/login >/dev/null 2>&1"); again = " --repeat-after=5m" }'
