@@ -70,9 +70,9 @@ ask() {
   ) &
 )
 # Of what an earlier start was told, what nobody is told any more.
-told=$(env)
+given=$(env)
 for file in /run/vpn-secrets/*; do
-  [ "$told" ] && ! echo "$told" | grep -q "=$file\$" && rm -f "$file"
+  [ "$given" ] && ! echo "$given" | grep -q "=$file\$" && rm -f "$file"
 done
 # It prints what it was told, shortened as far as keys go; the addresses that the subscription has, and the account that ports are granted to, in
 # full. A provider's API may say no with the token that it was asked with. What is printed goes to whoever collects logs. That a server refuses the account it says there alone, whenever that is: the charm is brought a hook in which it reads why.
