@@ -75,7 +75,8 @@ for file in /run/vpn-secrets/*; do
   [ "$given" ] && ! echo "$given" | grep -q "=$file\$" && rm -f "$file"
 done
 # It prints what it was told, shortened as far as keys go; the addresses that the subscription has, and the account that ports are granted to, in
-# full. A provider's API may say no with the token that it was asked with. What is printed goes to whoever collects logs. That a server refuses the account it says there alone, whenever that is: the charm is brought a hook in which it reads why.
+# full. A provider's API may say no with the token that it was asked with. What is printed goes to whoever collects logs. That a server refuses
+# the account it says there alone, whenever that is: the charm is brought a hook in which it reads why.
 # Who reads along lives as long as it: Pebble ends both at once, and what is printed to nobody is fatal.
 rm -f /tmp/charm-printed
 mkfifo -m 600 /tmp/charm-printed || exit 1
