@@ -168,25 +168,28 @@ func (c Config) portServer() granter {
 func forwardingWith(c Config) string {
 	switch {
 	case off(c.Overrides[forwarding]):
+		return ""
 	case !c.knowsWay() && c.protocol().grants.known():
 		return fmt.Sprintf("vpn-provider=%s, which grants ports without it", c.Provider)
 	case c.provider().borrows && !c.knowsWay():
 		return fmt.Sprintf("vpn-provider=%s over %s; where NAT-PMP is spoken, nat-pmp-server says by whom, and else %s whose way is taken", c.Provider, c.Type, wayOf)
 	case !c.knowsWay():
 		return fmt.Sprintf("vpn-provider=%s, which gluetun asks for none", c.Provider)
-	case c.RoutingMethod != vpnk8slib.Overlay:
-		return fmt.Sprintf("vpn-provider=%s by routing-method=%s, which leads none to anybody", c.Provider, c.RoutingMethod)
-	case c.PortServer.known():
-		return fmt.Sprintf("vpn-provider=%s and nat-pmp-server", c.Provider)
 	}
-	return ""
+	return askedWith(c)
 }
 
 // wayWith says what does not go together with another provider's way.
 func wayWith(c Config) string {
-	switch {
-	case !c.provider().borrows:
+	if !c.provider().borrows {
 		return fmt.Sprintf("vpn-provider=%s, of which gluetun knows what there is to know", c.Provider)
+	}
+	return askedWith(c)
+}
+
+// askedWith says what does not go together with either.
+func askedWith(c Config) string {
+	switch {
 	case c.RoutingMethod != vpnk8slib.Overlay:
 		return fmt.Sprintf("vpn-provider=%s by routing-method=%s, which leads none to anybody", c.Provider, c.RoutingMethod)
 	case c.PortServer.known():
