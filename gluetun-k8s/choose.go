@@ -36,5 +36,5 @@ func (o *Observed) shared(option, value string, err error) {
 		o.Shared = append(o.Shared, fmt.Sprintf("%s=%s: %s as well: juju config %s %[1]s=%[5]s", option, value, whose, o.App, taken.Free))
 		return
 	}
-	o.ConfigErr = errors.Join(o.ConfigErr, o.Config.wrong(&hook.OptionError{Kind: "option", Name: option, Value: value, Fix: whose, Example: taken.Free, App: o.App}))
+	o.ConfigErr = errors.Join(o.ConfigErr, &hook.OptionError{Kind: "option", Name: option, Value: value, Fix: whose, Example: taken.Free, App: o.App, With: o.Config.beside()})
 }

@@ -49,17 +49,17 @@ func readConfig() (Config, error) {
 	c, err := hook.Config[Config]()
 	hide(err)
 	for _, e := range hook.Refusals(err) {
-		_ = c.wrong(e)
+		e.With = c.beside()
 	}
 	return c, err
 }
 
-// wrong says of a refused option beside which provider it stands.
-func (c Config) wrong(e *hook.OptionError) error {
-	if c.Provider != "" {
-		e.With = "vpn-provider=" + string(c.Provider)
+// beside is what every option has to go with: the provider, once there is one.
+func (c Config) beside() string {
+	if c.Provider == "" {
+		return ""
 	}
-	return e
+	return "vpn-provider=" + string(c.Provider)
 }
 
 // addresses are those of this end of the tunnel, as the provider's WireGuard file calls them Address.

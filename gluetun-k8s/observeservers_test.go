@@ -178,7 +178,7 @@ func TestAWishLeavesTheTunnel(t *testing.T) {
 	const list = `{"private internet access": {"servers": [
 		{"vpn": "openvpn", "udp": true, "region": "CA Toronto", "server_name": "toronto1", "hostname": "ca.example", "port_forward": true},
 		{"vpn": "openvpn", "udp": true, "region": "US Seattle", "server_name": "seattle1", "hostname": "us.example"}]}}`
-	_, _ = inPod(t, "nameserver 10.43.0.10\n", nil)
+	inPod(t, "nameserver 10.43.0.10\n", nil)
 	file := serving(t, serversFile, list)
 	env := hook.Env{Pebble: hook.ContainerPebble}
 	planned := map[string]string{}

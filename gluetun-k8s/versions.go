@@ -53,12 +53,10 @@ func releaseIn(image string) release {
 	name, digest, _ := strings.Cut(image, "@")
 	_, tag, _ := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
 	n, match := []int{0, 41, 99}, numbered.FindStringSubmatch(tag)
-	if match != nil && match[1] == "" && match[3] == "" {
-		match = nil
-	}
-	for i := range n {
-		if match != nil && match[i+2] != "" {
-			n[i], _ = strconv.Atoi(match[i+2]) // digits
+	known := match != nil && match[1]+match[3] != ""
+	for i := 0; known && i < len(n); i++ {
+		if number, err := strconv.Atoi(match[i+2]); err == nil { // else it is not named
+			n[i] = number
 		}
 	}
 	of := func(name string, told bool) release { return release{versions[name], name, n[2], told} }
@@ -67,7 +65,7 @@ func releaseIn(image string) release {
 		return of("latest", true)
 	case tag == "" && digest == "" && image != "": // Kubernetes means latest by none, and a registry of one's own may mean what it was given
 		return of("latest", false)
-	case match == nil:
+	case !known:
 		// Charmhub hands the image out that was published with this charm, by digest alone, from its own registry.
 		return of(shipped, image == "" || strings.HasPrefix(image, "registry.jujucharms.com/"))
 	case slices.Compare(n, []int{3, 42}) >= 0:

@@ -58,8 +58,8 @@ func Refusals(err error) (out []*OptionError) {
 }
 
 // Config reads the application's options into T, whose `json` tags are the options' names and whose `validate` tags say
-// what is allowed; `example` tells a value for whatever no rule tells one of. An *OptionError is the operator's to mend: Blocked, with T as far as it could be read, every refused
-// option at its zero value. Any other error is Juju's.
+// what is allowed; `example` tells a value for whatever no rule tells one of. An *OptionError is the operator's to mend: Blocked,
+// with T as far as it could be read, every refused option at its zero value. Any other error is Juju's.
 func Config[T any]() (T, error) {
 	v, err := rawConfig()
 	if err != nil {
@@ -77,17 +77,16 @@ func ReadParams[T any](p Params) (T, error) { return decode[T]("parameter", "", 
 
 func decode[T any](kind, app string, v values) (out T, _ error) {
 	var errs []error
-	refused, examples := map[string]bool{}, map[string]string{}
+	refused := map[string]bool{}
 	refuse := func(name, fix, example string) {
 		if !refused[name] { // what could not be read breaks a rule as well: one sentence is enough
 			refused[name] = true
-			errs = append(errs, &OptionError{Kind: kind, Name: name, Value: plain(v[name]), Fix: fix, Example: cmp.Or(example, examples[name]), App: app})
+			errs = append(errs, &OptionError{Kind: kind, Name: name, Value: plain(v[name]), Fix: fix, Example: cmp.Or(example, Example[T](name)), App: app})
 		}
 	}
 	target := reflect.ValueOf(&out).Elem()
 	for _, f := range reflect.VisibleFields(target.Type()) {
 		name := optionName(f)
-		examples[name] = f.Tag.Get("example")
 		raw, ok := v[name]
 		if name == "" || !ok || bytes.Equal(raw, []byte("null")) {
 			continue
