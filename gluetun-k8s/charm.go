@@ -264,7 +264,7 @@ func published(o Observed) vpnk8slib.ProviderData {
 		VXLANID:        o.Config.VXLANID, VXLANPort: o.Config.VXLANPort, VPNConnected: o.Tunnel.Up,
 		InstanceName: o.App, Namespace: o.Model, Application: o.App, DNSResolvers: o.Config.Resolvers,
 	}
-	if !refused(o, "cluster-cidrs") && !refused(o, "vxlan-id") && !refused(o, "vxlan-ip-network") && apart(o.Config, o.View.Network, o.App) == nil {
+	if !refused(o, "cluster-cidrs") && !refused(o, "vxlan-id") && !refused(o, "vxlan-ip-network") && apart(o.Config, o.View.Network, o.View.Others, o.App) == nil {
 		data.VXLANIPNetwork, data.ClusterCIDRs = o.Config.Overlay, o.View.Network.Cluster()
 	}
 	if o.Tunnel.Up {
@@ -289,7 +289,7 @@ func suits(o Observed) error {
 	if o.NoWireGuard {
 		return giveDevice(o.Config, " on this node, whose kernel has no WireGuard of its own", o.App)
 	}
-	return fits(o.Config, o.View.Network, o.App)
+	return fits(o.Config, o.View.Network, o.View.Others, o.App)
 }
 
 // unsettled is why nothing new can be laid now, if so: the pod stays as it is, and so does what consumers are told of it.

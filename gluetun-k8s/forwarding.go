@@ -78,15 +78,23 @@ func (c Config) forwards() bool {
 	return c.knowsWay() && !off(c.Overrides[forwarding])
 }
 
+// declines says whether the operator wants no ports.
+func (c Config) declines() bool { return c.Overrides[forwarding] != "" && off(c.Overrides[forwarding]) }
+
 // asIsWanted says whether that is left to consumers.
 func (c Config) asIsWanted() bool {
 	return c.knowsWay() && c.Overrides[forwarding] == "" && c.RoutingMethod == vpnk8slib.Overlay && !c.PortServer.known()
 }
 
 // want hears whether a consumer wants a port, where that has gluetun start otherwise. What it was started with stays until the container is
-// another one: who comes and goes, or says now this and now that, ends nobody's connections more than once.
+// another one: who comes and goes, or says now this and now that, ends nobody's connections more than once. A gluetun of another version than
+// it is taken for would not start with what it is told for it: no consumer's wish is worth that.
 func (o *Observed) want(planned map[string]string) error {
 	if !o.Config.asIsWanted() {
+		return nil
+	}
+	if g := o.Config.gluetun(); !g.told {
+		o.Config.portless = fmt.Errorf("gluetun's image tells no version; where it is %s: juju config %s custom-overrides=<with %s=on>", g.name, o.App, forwarding)
 		return nil
 	}
 	consumers := o.Consumers
@@ -200,7 +208,7 @@ func askedWith(c Config) string {
 
 // namesServer says whether SERVER_NAMES is the name in the certificate of the server that the operator has named, by which its API is known.
 func (c Config) namesServer() bool {
-	return c.provider().borrows && c.way() == "private internet access"
+	return c.provider().borrows && c.way() == "private internet access" && !c.declines()
 }
 
 // portNote is what the operator should know of the port of a consumer that wants one.

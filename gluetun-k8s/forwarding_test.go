@@ -83,6 +83,20 @@ func TestAConsumersWishIsEnough(t *testing.T) {
 			assert.Equal(t, test.forwards, o.Config.portsTold() != "")
 		})
 	}
+
+	// One that may be of another version does not start with a setting that it does not know: the operator's word it takes.
+	o := ready(t)
+	for _, options := range [][]string{nil, {"overrides=VPN_PORT_FORWARDING=on"}} {
+		o.Config, o.Secret = pia(t, options...)
+		o.Config = o.Config.in("example.org/gluetun@sha256:" + digest)
+		require.NoError(t, o.want(nil))
+		assert.Equal(t, options != nil, o.Config.forwards())
+	}
+	o.Config, o.Secret = pia(t)
+	o.Config = o.Config.in("example.org/gluetun@sha256:" + digest)
+	require.NoError(t, o.want(nil))
+	assert.Equal(t, "qbittorrent wants a port, and gluetun's image tells no version; where it is v3.41: juju config gluetun custom-overrides=<with VPN_PORT_FORWARDING=on>",
+		portNote(o, vpnk8slib.Consumer{Data: vpnk8slib.RequirerData{InstanceName: "qbittorrent", WantPort: true}}))
 }
 
 // A server that the operator names leads ports by another provider's way: with an account, which is in files like every credential.
@@ -237,9 +251,12 @@ func TestServersThatLeadPorts(t *testing.T) {
 	assert.NoError(t, says("regions=CA Toronto", on))
 	assert.NoError(t, says("regions=US Seattle,CA Toronto", on))
 	assert.NoError(t, says("regions=US Seattle", on+"\nPORT_FORWARD_ONLY=off"), "the operator knows better")
-	const none = "no server of private internet access that server-regions leave leads ports, and gluetun takes no other: juju config gluetun custom-overrides=<without %s>, or choose another; see: juju run gluetun/0 list-servers"
-	assert.EqualError(t, says("regions=US Seattle", on), fmt.Sprintf(none, "VPN_PORT_FORWARDING"))
-	assert.EqualError(t, says("regions=US Seattle", "overrides=PORT_FORWARD_ONLY=on"), fmt.Sprintf(none, "PORT_FORWARD_ONLY"))
+	const none = "no server of private internet access that server-regions leave leads ports, and gluetun takes no other: juju config gluetun custom-overrides=<without %s>, or choose another%s; see: juju run gluetun/0 list-servers"
+	const toronto = ": juju config gluetun server-regions='<such as CA Toronto>'"
+	assert.EqualError(t, says("regions=US Seattle", on), fmt.Sprintf(none, "VPN_PORT_FORWARDING", toronto))
+	assert.EqualError(t, says("regions=US Seattle", "overrides=PORT_FORWARD_ONLY=on"), fmt.Sprintf(none, "PORT_FORWARD_ONLY", toronto))
+	assert.EqualError(t, says("regions=US Seattle", "overrides=SERVER_NAMES=seattle1\nPORT_FORWARD_ONLY=on"), fmt.Sprintf(strings.Replace(none, "server-regions leave", "server-regions, SERVER_NAMES leave", 1), "PORT_FORWARD_ONLY", ""), "none of these would do")
+	assert.EqualError(t, says("overrides=SERVER_NAMES=seattle1\nPORT_FORWARD_ONLY=on"), fmt.Sprintf(strings.Replace(none, "server-regions leave", "SERVER_NAMES leave", 1), "PORT_FORWARD_ONLY", ""), "there is no option to name one of")
 	assert.Contains(t, serverTable(all), "ports")
 }
 

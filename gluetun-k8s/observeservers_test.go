@@ -195,7 +195,7 @@ func TestAWishLeavesTheTunnel(t *testing.T) {
 		o := fit("regions=US Seattle")
 		assert.NoError(t, o.ConfigErr)
 		assert.False(t, o.Config.forwards())
-		assert.EqualError(t, o.Config.portless, "no server of private internet access that server-regions leave leads ports: choose others; see: juju run gluetun/0 list-servers")
+		assert.EqualError(t, o.Config.portless, "no server of private internet access that server-regions leave leads ports: juju config gluetun server-regions='<such as CA Toronto>'; see: juju run gluetun/0 list-servers")
 	}
 	assert.Equal(t, 2, file.reads, "with and without, and not in every hook")
 	o := fit("regions=CA Toronto")
@@ -203,6 +203,13 @@ func TestAWishLeavesTheTunnel(t *testing.T) {
 	assert.True(t, o.Config.forwards())
 	assert.ErrorContains(t, fit("regions=Sweden").ConfigErr, "has no such server", "what is wrong without a wish is refused all the same")
 	assert.ErrorContains(t, fit("regions=US Seattle", "overrides=VPN_PORT_FORWARDING=on").ConfigErr, "gluetun takes no other", "an operator who asks for ports is told")
+	// What he is told to leave out is what stands there now, not what stood there when the list was read.
+	const only = "overrides=PORT_FORWARD_ONLY=on"
+	for _, test := range []struct{ overrides, without string }{
+		{only, "PORT_FORWARD_ONLY"}, {only + "\nVPN_PORT_FORWARDING=on", "PORT_FORWARD_ONLY"}, {"overrides=VPN_PORT_FORWARDING=on", "VPN_PORT_FORWARDING"},
+	} {
+		assert.ErrorContains(t, fit("regions=US Seattle", test.overrides).ConfigErr, "=<without "+test.without+">", test.overrides)
+	}
 
 	// Nobody knows whether there is one: what runs goes on.
 	file.text, file.modified = list[:60], file.modified.Add(time.Hour)

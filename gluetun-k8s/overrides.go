@@ -89,7 +89,7 @@ var mayOverride = map[string]override{
 	"TZ":                       {like(`[A-Za-z][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,31}){0,2}`), "a time zone such as Europe/Berlin", false},
 	"UPDATER_PERIOD":           {lasting(time.Minute, 365*24*time.Hour), "a time from 1m, such as 24h, or 0", false},
 	forwarding:                 onOrOff,
-	wayOf:                      {like(`private internet access|perfect privacy|privatevpn`), "private internet access, perfect privacy or privatevpn", false},
+	wayOf:                      {like(`private internet access|perfect privacy|privatevpn`), "private internet access, perfect privacy or privatevpn; protonvpn grants ports by the option nat-pmp-server=10.2.0.1", false},
 	"WIREGUARD_IMPLEMENTATION": {like(`auto|userspace|kernelspace`), "auto, userspace or kernelspace", false},
 	// The least of IPv4's, which the overlay asks of its gateway as well; gluetun reads two bytes.
 	"WIREGUARD_MTU": {number(576, 65535), "a number from 576 to 65535, such as 1400", false},

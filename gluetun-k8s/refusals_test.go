@@ -160,7 +160,7 @@ func TestRefusalsOfTheTable(t *testing.T) {
 				t.Helper()
 				c, s, errs := judged(t, secret, slices.Concat(start, values)...)
 				if len(errs) == 0 {
-					if err := cmp.Or(withSecret(c, s, "gluetun"), fits(c, v4, "gluetun")); err != nil {
+					if err := cmp.Or(withSecret(c, s, "gluetun"), fits(c, v4, nil, "gluetun")); err != nil {
 						errs = append(errs, err)
 					}
 				}

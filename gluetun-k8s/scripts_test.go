@@ -336,6 +336,8 @@ INFO Settings summary:
 |       └── Password: hu...r2
 EOF
 echo 'ERROR Get "https://10.0.0.1:19999/bindPort?payload=eyJ0b2tlbiI6&signature=c2ln": not JSON'
+echo 'ERROR unmarshaling payload: parsing time: for payload: eyJ0b2tlbiI6'
+echo 'ERROR unmarshaling payload: invalid character: for data: {"token":"eyJ0", "port":1}'
 echo 'ERROR of another kind' >&2
 echo 'AUTH: Received control message: AUTH_FAILED'
 echo 'AUTH: Received control message: AUTH_FAILED'
@@ -361,6 +363,8 @@ kill -TERM 0
 |       ├── Username: (hidden)
 |       └── Password: hu...r2
 ERROR Get "https://10.0.0.1:19999/bindPort?(hidden)&(hidden)": not JSON
+ERROR unmarshaling payload: parsing time: (hidden)
+ERROR unmarshaling payload: invalid character: (hidden)
 ERROR of another kind
 AUTH: Received control message: AUTH_FAILED
 AUTH: Received control message: AUTH_FAILED

@@ -194,7 +194,7 @@ func unknownServers(ctx context.Context, env hook.Env, c Config, unit string) (w
 	for _, o := range by {
 		key += fmt.Sprintf("%q", o.wanted)
 	}
-	key += fmt.Sprint(c.forwardingOnly(), c.Protocol, c.EndpointIP)
+	key += fmt.Sprint(c.forwardingOnly(), c.asksForPorts(), c.Protocol, c.EndpointIP)
 	for _, name := range c.filtered() {
 		key += fmt.Sprintf("%s=%q", name, c.Overrides[name])
 	}
@@ -271,23 +271,34 @@ func offered(c Config, all []vpnServer, unit string) error {
 		return err
 	}
 	if c.forwardingOnly() && !slices.ContainsFunc(left, func(s vpnServer) bool { return s.Forwards }) {
-		if c.asIsWanted() && c.Overrides["PORT_FORWARD_ONLY"] == "" {
-			return fmt.Errorf("no server of %s leads ports: choose others; see: juju run %s list-servers", c.leftBy(append(used, c.filtered()...)), unit)
+		without := ""
+		if asks := c.asksForPorts(); asks != "" {
+			without = fmt.Sprintf(", and gluetun takes no other: juju config %s custom-overrides=<without %s>, or choose another", app, asks)
 		}
-		asks := forwarding
-		if c.Overrides["PORT_FORWARD_ONLY"] != "" {
-			asks = "PORT_FORWARD_ONLY"
-		}
-		return fmt.Errorf("no server of %s leads ports, and gluetun takes no other: juju config %s custom-overrides=<without %s>, or choose another; see: juju run %s list-servers",
-			c.leftBy(append(used, c.filtered()...)), app, asks, unit)
+		leading := slices.DeleteFunc(slices.Clone(all), func(s vpnServer) bool { return !s.Forwards || !c.passes(s) })
+		return fmt.Errorf("no server of %s leads ports%s%s; see: juju run %s list-servers", c.leftBy(append(used, c.filtered()...)), without, c.fitting(leading, app), unit)
 	}
 	return nil
 }
 
-// fitting is the command that makes the last of the choices go with those before it; empty, where those alone leave nothing.
+// asksForPorts is the setting by which the operator takes servers that lead ports alone; empty: a consumer's wish does.
+func (c Config) asksForPorts() string {
+	switch {
+	case c.Overrides["PORT_FORWARD_ONLY"] != "":
+		return "PORT_FORWARD_ONLY"
+	case c.asIsWanted():
+		return ""
+	}
+	return forwarding
+}
+
+// fitting is the command that makes the last of the choices go with those before it; empty, where those alone leave nothing, or nothing is chosen.
 func (c Config) fitting(all []vpnServer, app string) string {
 	by := slices.DeleteFunc(c.chooses(), func(o choice) bool { return len(o.wanted) == 0 })
 	last := len(by) - 1
+	if last < 0 {
+		return ""
+	}
 	var values []string
 	for _, s := range chosen(all, by[:last]) {
 		values = append(values, by[last].of(s))

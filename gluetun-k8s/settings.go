@@ -58,8 +58,8 @@ func (c Config) listening() *listening {
 	return l
 }
 
-// fits says what does not go with this cluster's network.
-func fits(c Config, n vpnk8slib.Network, app string) error {
+// fits says what does not go with this cluster's network. What it proposes is not other gateways' either.
+func fits(c Config, n vpnk8slib.Network, others vpnk8slib.Claims, app string) error {
 	if len(c.own) > 0 && len(usable(c.own, n)) == 0 {
 		return fmt.Errorf("the secret has IPv6 addresses only, for vpn-provider=%s, and this cluster has no IPv6: juju update-secret %s addresses=<with the IPv4 address of your provider's file, such as 10.64.0.2/32>, with the rest of it", c.Provider, c.KeySecret)
 	}
@@ -87,16 +87,16 @@ func fits(c Config, n vpnk8slib.Network, app string) error {
 	if a := c.PortServer.at; a.IsValid() && (!a.Is4() || !a.IsGlobalUnicast() || inside.Contains(a)) {
 		return fmt.Errorf("nat-pmp-server=%s, for vpn-provider=%s, must be an IPv4 address that is reached through the tunnel: juju config %s nat-pmp-server=<such as 10.2.0.1>", a, c.Provider, app)
 	}
-	return apart(c, n, app)
+	return apart(c, n, others, app)
 }
 
 // apart says where the overlay, the cluster and the other side of the tunnel would take each other's addresses. Networks that
 // were discovered are the cluster's own and stay what they are: kubeadm's Services lie within Mullvad's network. What the
 // operator typed can be mended, and 10.0.0.0/8 is quickly typed.
-func apart(c Config, n vpnk8slib.Network, app string) error {
+func apart(c Config, n vpnk8slib.Network, others vpnk8slib.Claims, app string) error {
 	beside := taken(c, n)
 	if p, overlaps := c.overlay().Overlaps(beside); overlaps {
-		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel of vpn-provider=%s has: juju config %s vxlan-ip-network=%s", c.Overlay, c.told(p), c.Provider, app, vpnk8slib.FreeOverlay(beside))
+		return fmt.Errorf("vxlan-ip-network %s overlaps %s, which the cluster or the tunnel of vpn-provider=%s has: juju config %s vxlan-ip-network=%s", c.Overlay, c.told(p), c.Provider, app, vpnk8slib.FreeOverlay(beside, others))
 	}
 	for _, p := range c.ClusterCIDRs {
 		for _, a := range c.tunnel() {

@@ -350,7 +350,7 @@ func TestVersions(t *testing.T) {
 		"ghcr.io/qdm12/gluetun:v3.41.1": "v3.41", "ghcr.io/qdm12/gluetun:v3.41": "v3.41", "qmcgaw/gluetun:v3.40.0": "v3.40", "qmcgaw/gluetun:v3.39.1": "v3.40",
 		"qmcgaw/gluetun:latest": "latest", "qmcgaw/gluetun:pr-3123": "latest", "qmcgaw/gluetun:v3.42.0": "latest", "qmcgaw/gluetun:v3": "v3.41",
 		"qmcgaw/gluetun:v4.0.0": "latest", "qmcgaw/gluetun:v4": "latest", "qmcgaw/gluetun:v10.1": "latest", "qmcgaw/gluetun:v3.41.9": "v3.41", "qmcgaw/gluetun:v2.0": "v3.40", "qmcgaw/gluetun:dev": "v3.41",
-		"qmcgaw/gluetun:3.40.4": "v3.40", "qmcgaw/gluetun:3f2c": "v3.41", "qmcgaw/gluetun:20261129": "v3.41", "qmcgaw/gluetun:2026-11-29": "v3.41", "qmcgaw/gluetun:117": "v3.41", "qmcgaw/gluetun:42": "v3.41", "qmcgaw/gluetun:v3.40.4-mirrored": "v3.40", "localhost:32000/gluetun": "latest", "qmcgaw/gluetun": "latest", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "qmcgaw/gluetun@sha256:" + digest: "v3.41", "": "v3.41",
+		"qmcgaw/gluetun:3.40.4": "v3.40", "qmcgaw/gluetun:3f2c": "v3.41", "qmcgaw/gluetun:20261129": "v3.41", "qmcgaw/gluetun:2026-11-29": "v3.41", "qmcgaw/gluetun:117": "v3.41", "qmcgaw/gluetun:42": "v3.41", "example.org/gluetun:24.04": "v3.41", "example.org/gluetun:26.11.29": "v3.41", "example.org/gluetun:1.4": "v3.41", "qmcgaw/gluetun:v3.40.4-mirrored": "v3.40", "localhost:32000/gluetun": "latest", "qmcgaw/gluetun": "latest", "localhost:32000/gluetun:v3.40.4@sha256:" + digest: "v3.40", "qmcgaw/gluetun@sha256:" + digest: "v3.41", "": "v3.41",
 	} {
 		assert.Equal(t, version, releaseIn(image).name, image)
 		assert.Equal(t, versions[version], releaseIn(image).version, image)
@@ -360,7 +360,7 @@ func TestVersions(t *testing.T) {
 		assert.Equal(t, takes, releaseIn(image).takesServer(), image)
 	}
 	note := "gluetun's image tells no version and is taken for v3.41: juju attach-resource gluetun gluetun-image=<with its tag, such as ghcr.io/qdm12/gluetun:v3.41.1@sha256:...>"
-	for image, want := range map[string]string{"qmcgaw/gluetun@sha256:" + digest: note, "example.org/gluetun:dev": note, "qmcgaw/gluetun:v3.40.4@sha256:" + digest: "",
+	for image, want := range map[string]string{"qmcgaw/gluetun@sha256:" + digest: note, "example.org/gluetun:dev": note, "example.org/gluetun:24.04": note, "qmcgaw/gluetun:v3.40.4@sha256:" + digest: "",
 		"qmcgaw/gluetun:latest": "", "localhost:32000/gluetun": strings.Replace(note, "for v3.41", "for latest", 1), "registry.jujucharms.com/charm/abc/gluetun-image@sha256:" + digest: "", "": ""} {
 		o := ready(t)
 		o.Config = o.Config.in(image)
@@ -405,7 +405,7 @@ func TestFits(t *testing.T) {
 		t.Run(test.summary, func(t *testing.T) {
 			c, errs := options(t, "provider=nordvpn", test.option)
 			require.Empty(t, errs)
-			err := fits(c, test.network, "gluetun")
+			err := fits(c, test.network, nil, "gluetun")
 			o := ready(t)
 			o.Config.Provider, o.Config.own, o.Config.ProbeTargets, o.View.Network = c.Provider, c.own, c.ProbeTargets, test.network
 			if test.wrong != "" {
@@ -425,12 +425,12 @@ func TestAnMTUForIPv6(t *testing.T) {
 	dual := hooktest.Network(t)
 	c, errs := options(t, "provider=nordvpn", "addresses=10.64.0.2/32,fc00:bbbb::2/128", "overrides=WIREGUARD_MTU=1279")
 	require.Empty(t, errs)
-	require.EqualError(t, fits(c, dual, "gluetun"), "custom-overrides has WIREGUARD_MTU=1279, and IPv6 of the addresses of vpn-provider=nordvpn needs 1280: juju config gluetun custom-overrides=<with WIREGUARD_MTU=1280>")
+	require.EqualError(t, fits(c, dual, nil, "gluetun"), "custom-overrides has WIREGUARD_MTU=1279, and IPv6 of the addresses of vpn-provider=nordvpn needs 1280: juju config gluetun custom-overrides=<with WIREGUARD_MTU=1280>")
 	c.Overrides["WIREGUARD_MTU"] = "1280"
-	require.NoError(t, fits(c, dual, "gluetun"))
+	require.NoError(t, fits(c, dual, nil, "gluetun"))
 	c.Overrides["WIREGUARD_MTU"] = "576"
 	c.own = c.own[:1]
-	require.NoError(t, fits(c, dual, "gluetun"))
+	require.NoError(t, fits(c, dual, nil, "gluetun"))
 }
 
 // The overlay, the cluster and the other side of the tunnel each keep their own addresses. What does not go together is
@@ -487,6 +487,14 @@ func TestApart(t *testing.T) {
 			assert.Empty(t, d.Publish)
 		})
 	}
+	t.Run("what is proposed instead is no other gateway's", func(t *testing.T) {
+		c, errs := options(t, "provider=custom", "overlay=10.42.9")
+		require.Empty(t, errs)
+		o := ready(t)
+		o.Config.Overlay = c.Overlay
+		o.View.Others = vpnk8slib.Claims{{Gateway: "vpn/gluetun", VXLANID: 7, Network: netip.MustParsePrefix("172.16.0.0/20")}}
+		assert.Contains(t, Reconcile(o).Status.Message, "vxlan-ip-network=172.16.16")
+	})
 	t.Run("discovered networks are the cluster's own", func(t *testing.T) {
 		o := ready(t)
 		o.Config.Provider, o.Config.own = "mullvad", addresses{netip.MustParsePrefix("10.99.1.2/32")}

@@ -83,7 +83,7 @@ mkfifo -m 600 /tmp/charm-printed || exit 1
 (
   trap '' TERM INT
   exec awk '
-    { sub(/Username: .+/, "Username: (hidden)"); gsub(/(payload|signature|token)=[^& "]+/, "(hidden)") }
+    { sub(/Username: .+/, "Username: (hidden)"); gsub(/(payload|signature|token)=[^& "]+/, "(hidden)"); sub(/for (payload|data): .+/, "(hidden)") }
     hide && match($0, /[0-9a-fA-F.:]+\/[0-9]+$/) { print substr($0, 1, RSTART - 1) "(hidden)"; fflush(); next }
     { hide = /Interface addresses:/; print; fflush() }
     /AUTH_FAILED/ { system("/charm/bin/pebble notify" again " vpn.charmarr.io/login >/dev/null 2>&1"); again = " --repeat-after=5m" }'

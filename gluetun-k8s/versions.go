@@ -45,7 +45,7 @@ func (r release) takesServer() bool { return r.patch >= r.version.takesServer }
 func (c Config) gluetun() release { return releaseIn(c.image) }
 
 // numbered is a tag of a release, as people write it: v3.41.1, v3, 3.41, v3.41.1-mirrored. A build's number or a date is none.
-var numbered = regexp.MustCompile(`^(v?)([0-9]{1,2})(?:\.([0-9]{1,3}))?(?:\.([0-9]{1,3}))?(?:[-+_].*)?$`)
+var numbered = regexp.MustCompile(`^(v?)([0-9]{1,2})(?:\.([0-9]{1,3}))?(?:\.([0-9]{1,3}))?(?:\.([0-9]{1,3}))?(?:[-+_].*)?$`)
 
 // releaseIn is the gluetun of an image. Of a tag that names fewer numbers than three the newest is meant. One that is newer than the table is
 // taken for what has not been released yet; one whose name tells nothing for this charm's own, and for the newest of it.
@@ -53,7 +53,7 @@ func releaseIn(image string) release {
 	name, digest, _ := strings.Cut(image, "@")
 	_, tag, _ := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
 	n, match := []int{0, 41, 99}, numbered.FindStringSubmatch(tag)
-	known := match != nil && match[1]+match[3] != ""
+	known := match != nil && (match[1] == "v" || match[2] == "3" && match[3] != "") // without a v it is one that there has been
 	for i := 0; known && i < len(n); i++ {
 		if number, err := strconv.Atoi(match[i+2]); err == nil { // else it is not named
 			n[i] = number

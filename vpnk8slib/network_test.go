@@ -181,12 +181,14 @@ func TestDiscoverCannotAsk(t *testing.T) {
 
 func TestFreeOverlay(t *testing.T) {
 	network := func(texts ...string) Network { return Network{Pods: prefixes(texts...)} }
-	assert.Equal(t, DefaultOverlay(), FreeOverlay(network("10.42.0.0/16")))
-	assert.Equal(t, "172.16.16", FreeOverlay(network("172.16.0.0/25")).String())
-	assert.Equal(t, "172.24.0", FreeOverlay(network("172.16.0.0/13")).String())
-	assert.Equal(t, "192.168.0", FreeOverlay(network("172.16.0.0/12")).String())
-	assert.Equal(t, "10.128.0", FreeOverlay(network("172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/9")).String())
-	assert.Equal(t, netip.MustParsePrefix("172.16.0.0/24"), FreeOverlay(network("0.0.0.0/0")).Prefix(), "none is left")
+	assert.Equal(t, DefaultOverlay(), FreeOverlay(network("10.42.0.0/16"), nil))
+	assert.Equal(t, "172.16.16", FreeOverlay(network("172.16.0.0/25"), nil).String())
+	assert.Equal(t, "172.24.0", FreeOverlay(network("172.16.0.0/13"), nil).String())
+	assert.Equal(t, "192.168.0", FreeOverlay(network("172.16.0.0/12"), nil).String())
+	assert.Equal(t, "10.128.0", FreeOverlay(network("172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/9"), nil).String())
+	others := Claims{{Network: netip.MustParsePrefix("172.16.16.0/20")}}
+	assert.Equal(t, "172.16.32", FreeOverlay(network("172.16.0.0/25"), others).String(), "nor has another gateway")
+	assert.Equal(t, netip.MustParsePrefix("172.16.0.0/24"), FreeOverlay(network("0.0.0.0/0"), nil).Prefix(), "none is left")
 }
 
 // One node that would wait for a sidecar's end is enough to have none.

@@ -54,12 +54,14 @@ func apart(overlay netip.Prefix, n Network, gateway string) error {
 	if n.Told {
 		whose = "of the option cluster-cidrs"
 	}
-	return fmt.Errorf("the overlay's network %s overlaps %s %s: choose another: juju config %s vxlan-ip-network=%s", overlay, p, whose, gateway, FreeOverlay(n))
+	return fmt.Errorf("the overlay's network %s overlaps %s %s: choose another: juju config %s vxlan-ip-network=%s", overlay, p, whose, gateway, FreeOverlay(n, nil))
 }
 
-// FreeOverlay is the first overlay network that overlaps nothing of the cluster's, as wide as the method overlay has it; the
-// default where none is left.
-func FreeOverlay(n Network) OverlayNetwork { return freeOverlay(0, n.Direct()) }
+// FreeOverlay is the first overlay network that overlaps nothing of the cluster's, and nothing that other gateways have, as wide as the method
+// overlay has it; the default where none is left.
+func FreeOverlay(n Network, others Claims) OverlayNetwork {
+	return freeOverlay(0, append(n.Direct(), others.networks()...))
+}
 
 // freeOverlay begins with the start-th network of those that there are, and goes around.
 func freeOverlay(start int, taken CIDRs) OverlayNetwork {

@@ -380,7 +380,7 @@ func TestWhatTheOperatorChangesRolls(t *testing.T) {
 		"another port":         func(g *vpnk8slib.Gateway) { g.Endpoint.Ports = []uint16{1637} },
 		"a server by its mark": func(g *vpnk8slib.Gateway) { g.Endpoint.Addr, g.Endpoint.Mark = netip.Addr{}, 0xca6c },
 		"another overlay": func(g *vpnk8slib.Gateway) {
-			g.Data.VXLANIPNetwork = vpnk8slib.FreeOverlay(vpnk8slib.Network{Pods: vpnk8slib.CIDRs{g.Data.VXLANIPNetwork.Prefix()}})
+			g.Data.VXLANIPNetwork = vpnk8slib.FreeOverlay(vpnk8slib.Network{Pods: vpnk8slib.CIDRs{g.Data.VXLANIPNetwork.Prefix()}}, nil)
 		},
 	} {
 		g := gateway(t)
