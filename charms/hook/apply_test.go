@@ -45,10 +45,13 @@ func (r *recorder) Delete(_ context.Context, ref vpnk8slib.Ref) error {
 func (r *recorder) PlanBytes(*client.PlanOptions) ([]byte, error) { return nil, r.did("plan") }
 func (r *recorder) AddLayer(*client.AddLayerOptions) error        { return r.did("layer") }
 func (r *recorder) Replan(*client.ServiceOptions) (string, error) { return "started", r.did("replan") }
-func (r *recorder) Notify(*client.NotifyOptions) (string, error)  { return "1", r.did("notify") }
-func (r *recorder) Push(o *client.PushOptions) error              { return r.did("push-" + o.Path) }
-func (r *recorder) MakeDir(o *client.MakeDirOptions) error        { return r.did("mkdir-" + o.Path) }
-func (r *recorder) Stop(*client.ServiceOptions) (string, error)   { return "stopped", r.did("stop") }
+func (r *recorder) Changes(*client.ChangesOptions) ([]*client.Change, error) {
+	return nil, r.did("changes")
+}
+func (r *recorder) Notify(*client.NotifyOptions) (string, error) { return "1", r.did("notify") }
+func (r *recorder) Push(o *client.PushOptions) error             { return r.did("push-" + o.Path) }
+func (r *recorder) MakeDir(o *client.MakeDirOptions) error       { return r.did("mkdir-" + o.Path) }
+func (r *recorder) Stop(*client.ServiceOptions) (string, error)  { return "stopped", r.did("stop") }
 
 // ListFiles finds one file, with a content that nobody wants.
 func (r *recorder) ListFiles(o *client.ListFilesOptions) ([]*client.FileInfo, error) {
@@ -135,11 +138,11 @@ func world() model {
 // The order of a hook, with what is read in between. Waiting for the end of a stop is a step: what follows relies on it.
 var (
 	protecting = []string{"apply-policy", "apply-state"}
-	stopping   = []string{"pebble-old", "services", "stop", "stopped", "plan", "layer"}
+	stopping   = []string{"pebble-old", "changes", "services", "stop", "stopped", "plan", "layer"}
 	starting   = []string{
 		"pebble-new", "look-/config", "mkdir-/config",
-		"look-/config/new", "look-/config/there", "pull-/config/there", "services", "stop", "stopped", "push-/config/new", "push-/config/there",
-		"plan", "layer", "services", "replan", "started",
+		"look-/config/new", "look-/config/there", "pull-/config/there", "changes", "services", "stop", "stopped", "push-/config/new", "push-/config/there", "changes", "services",
+		"plan", "layer", "changes", "services", "replan", "started",
 	}
 	releasing = []string{"delete-old-policy"}
 	telling   = []string{
@@ -223,7 +226,7 @@ func TestApplyStopsAllThatIsToStop(t *testing.T) {
 	d.Workloads = []Workload{{Container: "old", Mode: Stopped}, {Container: "new", Mode: Stopped}}
 	r := busy(map[int]error{number("stop"): errBroken})
 	assert.ErrorContains(t, Apply(t.Context(), r.env(), Unit{App: "qbittorrent", Leader: true}, d), "cannot set up container old: broken on purpose")
-	assert.Equal(t, slices.Concat(protecting, []string{"pebble-old", "services", "stop", "pebble-new", "services", "stop", "stopped"}), done())
+	assert.Equal(t, slices.Concat(protecting, []string{"pebble-old", "changes", "services", "stop", "pebble-new", "changes", "services", "stop", "stopped"}), done())
 	assert.Empty(t, after().Status)
 }
 
@@ -323,7 +326,7 @@ func TestApplyOfAUnitThatLeaves(t *testing.T) {
 		t.Run(event, func(t *testing.T) {
 			after := juju(t, world(), event)
 			require.NoError(t, Apply(t.Context(), busy(nil).env(), Unit{App: "qbittorrent", Event: event, Leader: true}, everything()))
-			assert.Equal(t, []string{"pebble-new", "services", "stop", "stopped", "pebble-old", "services", "stop", "stopped", "status-set"}, done(), "nothing is built up, nothing is taken away")
+			assert.Equal(t, []string{"pebble-new", "changes", "services", "stop", "stopped", "pebble-old", "changes", "services", "stop", "stopped", "status-set"}, done(), "nothing is built up, nothing is taken away")
 			assert.Equal(t, []string{"maintenance", "stopping"}, after().Status)
 		})
 	}

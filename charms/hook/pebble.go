@@ -27,6 +27,7 @@ type Pebble interface {
 	Restart(*client.ServiceOptions) (string, error)
 	Stop(*client.ServiceOptions) (string, error)
 	WaitChange(string, *client.WaitChangeOptions) (*client.Change, error)
+	Changes(*client.ChangesOptions) ([]*client.Change, error)
 	Services(*client.ServicesOptions) ([]*client.ServiceInfo, error)
 	Checks(*client.ChecksOptions) ([]*client.CheckInfo, error)
 	Logs(*client.LogsOptions) error

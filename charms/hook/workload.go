@@ -61,6 +61,9 @@ func run(p Pebble, w Workload) error {
 	if err != nil {
 		return err
 	}
+	if err := atRest(p); err != nil {
+		return err
+	}
 	running, err := runningServices(p)
 	if err != nil {
 		return err
@@ -75,8 +78,21 @@ func run(p Pebble, w Workload) error {
 		return nil
 	}
 	logInfo("container %s: replanned (new plan: %t, not running before: %v)", w.Container, !planned, missing)
-	return wait(p, func() (string, error) { return p.Replan(&client.ServiceOptions{}) })
+	return replan(p)
 }
+
+// replan starts what the plan has and does not run. One that Pebble is just ending, because its check has failed, counts as inactive and
+// cannot be started; a moment later Pebble starts it itself.
+func replan(p Pebble) error {
+	for until := time.Now().Add(settle); ; time.Sleep(pause) {
+		err := wait(p, func() (string, error) { return p.Replan(&client.ServiceOptions{}) })
+		if err == nil || time.Now().After(until) || !strings.Contains(err.Error(), "cannot start service while ") {
+			return err
+		}
+	}
+}
+
+const pause = 200 * time.Millisecond
 
 // ensureLayer adds the layer when the plan differs from it, and says whether it was there. Checks begin at once; services
 // wait for a replan.
@@ -105,7 +121,7 @@ func ensureLayer(p Pebble, label string, want Layer) (planned bool, err error) {
 }
 
 // writeFiles writes what differs, and stops the services first. If this hook ends half way, the next one finds them
-// stopped and starts them on the whole set.
+// stopped and starts them on the whole set. What Pebble was just ending by itself may have come up on half of it: it is stopped as well.
 func writeFiles(p Pebble, w Workload) error {
 	var differing []File
 	for _, f := range w.Files {
@@ -130,7 +146,7 @@ func writeFiles(p Pebble, w Workload) error {
 		}
 		logInfo("container %s: wrote %s", w.Container, f.Path)
 	}
-	return nil
+	return stopAll(p, w.Container)
 }
 
 // sameFile compares by content: these files are small, and Pebble lists no hashes. Mode and owner count too.
@@ -231,12 +247,32 @@ func withDefaults(c Check) Check {
 }
 
 func stopAll(p Pebble, container string) error {
+	if err := atRest(p); err != nil {
+		return err
+	}
 	running, err := runningServices(p)
 	if err != nil || len(running) == 0 {
 		return err
 	}
 	logInfo("container %s: stopping %s", container, strings.Join(running, ", "))
 	return wait(p, func() (string, error) { return p.Stop(&client.ServiceOptions{Names: running}) })
+}
+
+// atRest waits for what others have begun with the services: one that they are stopping counts as inactive while it still runs.
+func atRest(p Pebble) error {
+	changes, err := p.Changes(&client.ChangesOptions{Selector: client.ChangesInProgress})
+	if err != nil {
+		return fmt.Errorf("cannot list what Pebble does: %w", err)
+	}
+	for _, c := range changes {
+		if !slices.Contains([]string{"start", "stop", "restart", "replan"}, c.Kind) { // checks and commands go on and on
+			continue
+		}
+		if _, err := p.WaitChange(c.ID, &client.WaitChangeOptions{Timeout: settle}); err != nil {
+			return fmt.Errorf("cannot wait for change %s: %w", c.ID, err)
+		}
+	}
+	return nil
 }
 
 // runningServices counts one that Pebble is about to start again as running: it may be up in the next moment.

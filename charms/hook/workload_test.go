@@ -268,3 +268,58 @@ func TestExec(t *testing.T) {
 	assert.Equal(t, 3, failed.Status)
 	assert.ErrorContains(t, err, "why")
 }
+
+// Pebble counts a service as inactive from the moment at which it is told to end, and it may run for seconds more. Whoever lays what lets
+// packets out behind a stop waits for its end, whoever began it; and who wants it to run has it run, and no failed hook.
+func TestOnItsWayDown(t *testing.T) {
+	juju(t, model{}, "config-changed")
+	env := startPebble(t, "web")
+	home := t.TempDir()
+	inHome := func(name string) string { return filepath.Join(home, name) }
+	there := func(name string) bool { _, err := os.Stat(inHome(name)); return err == nil }
+	slow := inHome("slow")
+	require.NoError(t, os.WriteFile(slow, []byte(`#!/bin/sh
+cd "${0%/*}" && touch running && echo >> started || exit
+trap 'touch ending; sleep 1; rm running; exit' TERM
+while :; do sleep 0.05; done
+`), 0o700))
+	w := Workload{Container: "web", Mode: Running, Layer: Layer{
+		Services: map[string]Service{"web": {Override: "replace", Command: slow, Startup: "enabled", KillDelay: "5s", OnCheckFailure: map[string]string{"alive": "restart"}}},
+		Checks:   map[string]Check{"alive": {Override: "replace", Period: "100ms", Timeout: "100ms", Threshold: 1, Exec: &ExecCheck{Command: "test ! -e " + inHome("dead")}}},
+	}}
+	down := w
+	down.Mode = Stopped
+	require.NoError(t, applyWorkload(env, w))
+	p, err := env.Pebble("web")
+	require.NoError(t, err)
+	ending := func() {
+		t.Helper()
+		require.Eventually(t, func() bool { return there("ending") }, 5*time.Second, 10*time.Millisecond)
+		require.NoError(t, os.Remove(inHome("ending")))
+		names, err := runningServices(p)
+		require.NoError(t, err)
+		require.True(t, there("running"))
+		require.Empty(t, names, "as Pebble has it")
+	}
+
+	_, err = p.Stop(&client.ServiceOptions{Names: []string{"web"}})
+	require.NoError(t, err)
+	ending()
+	require.NoError(t, applyWorkload(env, down))
+	assert.False(t, there("running"))
+
+	require.NoError(t, applyWorkload(env, w))
+	require.True(t, there("running"))
+	_, err = p.Stop(&client.ServiceOptions{Names: []string{"web"}})
+	require.NoError(t, err)
+	ending()
+	require.NoError(t, applyWorkload(env, w))
+	assert.True(t, there("running"))
+
+	// By its check it is none of Pebble's changes, and can be neither stopped nor started until it has ended.
+	require.NoError(t, os.WriteFile(inHome("dead"), nil, 0o600))
+	ending()
+	require.NoError(t, os.Remove(inHome("dead")))
+	require.NoError(t, applyWorkload(env, w))
+	require.Eventually(t, func() bool { return there("running") }, 5*time.Second, 10*time.Millisecond)
+}
