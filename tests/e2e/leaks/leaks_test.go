@@ -89,8 +89,13 @@ var scenarios = []scenario{
 	{name: "bad databag",
 		play: func(s *stage) {
 			for _, config := range []string{"{", `{"routing_method":"tomorrow"}`} {
-				s.say(config)
-				require.NoError(s, s.WaitStatus(s.Context(), time.Minute, s.model, app+"/0", "blocked", ""))
+				require.NoError(s, world.Until(s.Context(), time.Minute, func() string { // a hook of the gateway's says at any moment what it has to say
+					s.say(config)
+					if err := s.WaitStatus(s.Context(), 10*time.Second, s.model, app+"/0", "blocked", ""); err != nil {
+						return err.Error()
+					}
+					return ""
+				}))
 				s.pass(5 * time.Second)
 			}
 			s.say("")
