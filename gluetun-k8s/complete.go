@@ -176,7 +176,7 @@ func overridden(c Config, app string) error {
 		}
 	}
 	// A comma alone is a second name to gluetun, over which it ends.
-	if name := c.Overrides["SERVER_NAMES"]; c.namesServer() && (name == "" || strings.Contains(name, ",")) {
+	if name := c.Overrides["SERVER_NAMES"]; c.asksThere() && name == "" || c.namesServer() && strings.Contains(name, ",") {
 		return fmt.Errorf("custom-overrides has %s=%s, which for vpn-provider=%s needs the one name that is in its server's certificate: juju config %s custom-overrides=<with SERVER_NAMES=<such as toronto401>>",
 			wayOf, c.way(), c.Provider, app)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -160,8 +161,17 @@ func starts(t *testing.T, version string) (all []start) {
 }
 
 // What is in a secret goes into files that root alone reads, and nowhere else: no environment, command, status, relation or
-// object of Kubernetes, whoever the provider is.
+// object of Kubernetes, whoever the provider is and by whatever way its clients come.
 func TestCredentialsAreInFilesOnly(t *testing.T) {
+	overlaid := several(t)
+	overlaid.Leases.Blocks[0].Addresses = netip.MustParsePrefix("192.168.77.16/28")
+	for _, o := range []Observed{ready(t), overlaid} {
+		credentialsAreInFilesOnly(t, o)
+	}
+}
+
+func credentialsAreInFilesOnly(t *testing.T, o Observed) {
+	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(providers)) {
 		for _, kind := range []string{"wireguard", "openvpn"} {
 			w := providers[name].over(kind)
@@ -179,13 +189,13 @@ func TestCredentialsAreInFilesOnly(t *testing.T) {
 			}
 			c, s, errs := judged(t, secret, values...)
 			require.Empty(t, errs, "%s %s", name, kind)
-			o := ready(t)
 			c.VXLANID, c.VXLANPort, c.PodGatewayImage, c.AgentImage, c.RoutingMethod, c.Resolvers =
 				o.Config.VXLANID, o.Config.VXLANPort, o.Config.PodGatewayImage, o.Config.AgentImage, o.Config.RoutingMethod, o.Config.Resolvers
 			o.Config, o.Secret = c, s
 			d := Reconcile(o)
 			require.Equal(t, "active", d.Status.Kind, "%s %s: %s", name, kind, d.Status.Message)
 			require.NotEmpty(t, d.Protect)
+			require.NotEmpty(t, d.Publish)
 			found := map[string]int{}
 			for i, f := range d.Workloads[0].Files {
 				for _, word := range all {

@@ -208,8 +208,11 @@ func askedWith(c Config) string {
 
 // namesServer says whether SERVER_NAMES is the name in the certificate of the server that the operator has named, by which its API is known.
 func (c Config) namesServer() bool {
-	return c.provider().borrows && c.way() == "private internet access" && !c.declines()
+	return c.provider().borrows && c.way() == "private internet access"
 }
+
+// asksThere says whether gluetun asks that API, which wants to know who asks.
+func (c Config) asksThere() bool { return c.namesServer() && !c.declines() }
 
 // portNote is what the operator should know of the port of a consumer that wants one.
 func portNote(o Observed, c vpnk8slib.Consumer) string {

@@ -123,6 +123,9 @@ func TestAnotherProvidersWay(t *testing.T) {
 	for name, value := range env {
 		assert.NotContains(t, value, given["password"], name)
 	}
+	c, _, errs = judged(t, map[string]string{"config": wg0}, "provider=custom", "method=overlay", way+"\nVPN_PORT_FORWARDING=off")
+	assert.Empty(t, errs, "nobody asks there, so nobody needs the account")
+	assert.False(t, c.forwards())
 	key := apiKey(s)
 	c, s, errs = judged(t, map[string]string{"config": wg0, "user": given["user"], "password": given["password"]}, "provider=custom", "method=overlay")
 	require.Empty(t, errs)
@@ -251,12 +254,12 @@ func TestServersThatLeadPorts(t *testing.T) {
 	assert.NoError(t, says("regions=CA Toronto", on))
 	assert.NoError(t, says("regions=US Seattle,CA Toronto", on))
 	assert.NoError(t, says("regions=US Seattle", on+"\nPORT_FORWARD_ONLY=off"), "the operator knows better")
-	const none = "no server of private internet access that server-regions leave leads ports, and gluetun takes no other: juju config gluetun custom-overrides=<without %s>, or choose another%s; see: juju run gluetun/0 list-servers"
+	const none = "no server of private internet access that server-regions leave leads ports, and gluetun takes no other: juju config gluetun custom-overrides=<with PORT_FORWARD_ONLY=off>, or choose another%s; see: juju run gluetun/0 list-servers"
 	const toronto = ": juju config gluetun server-regions='<such as CA Toronto>'"
-	assert.EqualError(t, says("regions=US Seattle", on), fmt.Sprintf(none, "VPN_PORT_FORWARDING", toronto))
-	assert.EqualError(t, says("regions=US Seattle", "overrides=PORT_FORWARD_ONLY=on"), fmt.Sprintf(none, "PORT_FORWARD_ONLY", toronto))
-	assert.EqualError(t, says("regions=US Seattle", "overrides=SERVER_NAMES=seattle1\nPORT_FORWARD_ONLY=on"), fmt.Sprintf(strings.Replace(none, "server-regions leave", "server-regions, SERVER_NAMES leave", 1), "PORT_FORWARD_ONLY", ""), "none of these would do")
-	assert.EqualError(t, says("overrides=SERVER_NAMES=seattle1\nPORT_FORWARD_ONLY=on"), fmt.Sprintf(strings.Replace(none, "server-regions leave", "SERVER_NAMES leave", 1), "PORT_FORWARD_ONLY", ""), "there is no option to name one of")
+	assert.EqualError(t, says("regions=US Seattle", on), fmt.Sprintf(none, toronto))
+	assert.EqualError(t, says("regions=US Seattle", "overrides=PORT_FORWARD_ONLY=on"), fmt.Sprintf(none, toronto))
+	assert.EqualError(t, says("regions=US Seattle", "overrides=SERVER_NAMES=seattle1\nPORT_FORWARD_ONLY=on"), fmt.Sprintf(strings.Replace(none, "server-regions leave", "server-regions, SERVER_NAMES leave", 1), ""), "none of these would do")
+	assert.EqualError(t, says("overrides=SERVER_NAMES=seattle1\nPORT_FORWARD_ONLY=on"), fmt.Sprintf(strings.Replace(none, "server-regions leave", "SERVER_NAMES leave", 1), ""), "there is no option to name one of")
 	assert.Contains(t, serverTable(all), "ports")
 }
 

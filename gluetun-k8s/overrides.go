@@ -72,7 +72,7 @@ func off(value string) bool {
 // tunnel is, depend on. A list of what is allowed: what a later version adds is refused until somebody has looked at it. What
 // each takes is from gluetun (internal/configuration/settings, internal/publicip/api), from v3.40 to master.
 var mayOverride = map[string]override{
-	"FREE_ONLY": onlySome, "MULTIHOP_ONLY": onlySome, "OWNED_ONLY": onlySome, "PORT_FORWARD_ONLY": onlySome,
+	"FREE_ONLY": onlySome, "MULTIHOP_ONLY": onlySome, "OWNED_ONLY": onlySome, "PORT_FORWARD_ONLY": onlySome, "PREMIUM_ONLY": onlySome,
 	"SECURE_CORE_ONLY": onlySome, "STREAM_ONLY": onlySome, "TOR_ONLY": onlySome,
 	"ISP": someNames, "SERVER_CATEGORIES": someNames, "SERVER_NAMES": someNames,
 	"SERVER_NUMBER":     {each(number(0, 65535)), "numbers up to 65535, such as 12,345", true},
@@ -119,6 +119,10 @@ var insteadOf = map[string]string{
 // besideTunnels is where the account goes that ports are granted to.
 const besideTunnels = "put user and password into the secret of the tunnel's credentials, beside them (juju update-secret <id> ... user=<user> password=<password>)"
 
+// inEither says how one is given of which nobody knows what it is.
+var inEither = fmt.Sprintf("put it into the secret of wireguard-private-key-secret (juju add-secret vpn-key %s), or over OpenVPN of openvpn-secret (juju add-secret vpn-key %s %s)",
+	credentials["private-key"].example, credentials["user"].example, credentials["password"].example)
+
 // inSecret says how a credential is given.
 func inSecret(option, word string) string {
 	return fmt.Sprintf("put it into the secret of %s (juju add-secret vpn-key %s)", option, credentials[word].example)
@@ -142,10 +146,9 @@ func (o *overrides) UnmarshalText(text []byte) error {
 		case !ok || !can:
 			return fmt.Errorf("each line is NAME=VALUE, with a NAME among %s", strings.Join(slices.Sorted(maps.Keys(mayOverride)), ", "))
 		case strings.Contains(value, "-----BEGIN") || keyLike.MatchString(value):
-			return fmt.Errorf("the value of %s looks like a key: %s", name, inSecret("wireguard-private-key-secret", "private-key"))
+			return fmt.Errorf("the value of %s looks like a key: %s", name, inEither)
 		case passwordLike.MatchString(value):
-			return fmt.Errorf("the value of %s looks as if it had a password or a token in it, which every reader of the options would see: leave that out; what the provider wants of you, %s",
-				name, inSecret("openvpn-secret", "password"))
+			return fmt.Errorf("the value of %s looks as if it had a password or a token in it, which every reader of the options would see: leave that out; what the provider wants of you, %s", name, inEither)
 		case value == "": // as if it were not there, to gluetun too
 			continue
 		case !may.good(value):

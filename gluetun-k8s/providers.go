@@ -114,7 +114,7 @@ var providers = map[providerName]provider{
 		openvpn: protocol{needs: account, udp: anyPort(1912), tcp: anyPort(1912)}},
 	"vpn unlimited": {filters: "countries cities hostnames FREE_ONLY STREAM_ONLY",
 		openvpn: protocol{needs: account + " certificate key", udp: only(1197), tcp: only(1197)}},
-	"vpnsecure": {filters: "countries regions cities hostnames",
+	"vpnsecure": {filters: "countries regions cities hostnames PREMIUM_ONLY",
 		openvpn: protocol{needs: "certificate encrypted-key passphrase", udp: only(1282), tcp: only(110)}},
 	"vyprvpn": {filters: "regions hostnames", forwards: "fixed ones",
 		openvpn: protocol{needs: account, udp: only(443)}},

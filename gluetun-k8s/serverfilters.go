@@ -15,6 +15,7 @@ var filters = map[string]func(s vpnServer, value string) bool{
 	"FREE_ONLY":         onlyThose(func(s vpnServer) bool { return s.Free }),
 	"MULTIHOP_ONLY":     onlyThose(func(s vpnServer) bool { return s.MultiHop }),
 	"OWNED_ONLY":        onlyThose(func(s vpnServer) bool { return s.Owned }),
+	"PREMIUM_ONLY":      onlyThose(func(s vpnServer) bool { return s.Premium }),
 	"SECURE_CORE_ONLY":  onlyThose(func(s vpnServer) bool { return s.SecureCore }),
 	"STREAM_ONLY":       onlyThose(func(s vpnServer) bool { return s.Stream }),
 	"TOR_ONLY":          onlyThose(func(s vpnServer) bool { return s.Tor }),

@@ -110,6 +110,7 @@ type vpnServer struct {
 	Owned      bool     `json:"owned,omitempty"`
 	MultiHop   bool     `json:"multihop,omitempty"`
 	Free       bool     `json:"free,omitempty"`
+	Premium    bool     `json:"premium,omitempty"`
 	Stream     bool     `json:"stream,omitempty"`
 	SecureCore bool     `json:"secure_core,omitempty"`
 	Tor        bool     `json:"tor,omitempty"`
@@ -272,8 +273,8 @@ func offered(c Config, all []vpnServer, unit string) error {
 	}
 	if c.forwardingOnly() && !slices.ContainsFunc(left, func(s vpnServer) bool { return s.Forwards }) {
 		without := ""
-		if asks := c.asksForPorts(); asks != "" {
-			without = fmt.Sprintf(", and gluetun takes no other: juju config %s custom-overrides=<without %s>, or choose another", app, asks)
+		if c.asksForPorts() {
+			without = fmt.Sprintf(", and gluetun takes no other: juju config %s custom-overrides=<with PORT_FORWARD_ONLY=off>, or choose another", app)
 		}
 		leading := slices.DeleteFunc(slices.Clone(all), func(s vpnServer) bool { return !s.Forwards || !c.passes(s) })
 		return fmt.Errorf("no server of %s leads ports%s%s; see: juju run %s list-servers", c.leftBy(append(used, c.filtered()...)), without, c.fitting(leading, app), unit)
@@ -281,16 +282,8 @@ func offered(c Config, all []vpnServer, unit string) error {
 	return nil
 }
 
-// asksForPorts is the setting by which the operator takes servers that lead ports alone; empty: a consumer's wish does.
-func (c Config) asksForPorts() string {
-	switch {
-	case c.Overrides["PORT_FORWARD_ONLY"] != "":
-		return "PORT_FORWARD_ONLY"
-	case c.asIsWanted():
-		return ""
-	}
-	return forwarding
-}
+// asksForPorts says whether it is the operator who takes servers that lead ports alone, and not a consumer's wish.
+func (c Config) asksForPorts() bool { return c.Overrides["PORT_FORWARD_ONLY"] != "" || !c.asIsWanted() }
 
 // fitting is the command that makes the last of the choices go with those before it; empty, where those alone leave nothing, or nothing is chosen.
 func (c Config) fitting(all []vpnServer, app string) string {

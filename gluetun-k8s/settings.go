@@ -34,7 +34,7 @@ func (c Config) provider() provider { return providers[c.Provider] }
 // protocol is what it takes to use it as is chosen.
 func (c Config) protocol() protocol {
 	w := c.provider().over(c.Type).of(c.gluetun().name)
-	if c.namesServer() { // and its API wants to know who asks
+	if c.asksThere() {
 		w.needs, w.takes = w.needs+" "+account, strings.TrimSpace(strings.ReplaceAll(w.takes, account, ""))
 	}
 	return w

@@ -121,8 +121,17 @@ func seenAs(e Egress, told netip.Addr, n Network) Finding {
 	case a.Said != told.String():
 		return Finding{check, Fail, fmt.Sprintf("seen as %s, and the gateway as %s: see again when its tunnel has not just changed", a.Said, told)}
 	default:
-		return Finding{check, Pass, "seen as " + a.Said + ", as the gateway is"}
+		return Finding{check, Pass, "seen as " + a.Said + ", as the gateway is" + e.uncompared(n, told)}
 	}
+}
+
+// uncompared says that nobody knows as whom this cluster is seen without the VPN: its nodes are behind a router, and nobody has told.
+func (e Egress) uncompared(n Network, told netip.Addr) string {
+	public := func(a netip.Addr) bool { return a.Is4() == told.Is4() && a.IsGlobalUnicast() && !a.IsPrivate() }
+	if len(e.Own) > 0 || slices.ContainsFunc(n.Nodes, public) {
+		return ""
+	}
+	return "; not compared with yours, which is not known here: own-addresses=<as whom you are seen without the VPN>"
 }
 
 // beside says whose address was said, where it is one that is seen of what leaves beside the tunnel; empty: it is none that is known.

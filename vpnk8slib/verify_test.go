@@ -48,6 +48,7 @@ func TestVerifyEgress(t *testing.T) {
 		{"seen as at home, as IPv6 writes it", func(s *seen) {
 			s.Own, s.Egress.Address.Said, s.UDP.Said = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, "::ffff:198.51.100.1", "198.51.100.1"
 		}, "address udp", Fail, "seen as ::ffff:198.51.100.1, which is yours without the VPN|come from 198.51.100.1, which is yours without the VPN"},
+		{"a home whose router nobody names", func(s *seen) { s.Client.Network.Nodes = []netip.Addr{netip.MustParseAddr("192.168.1.10")} }, "address", Pass, "as the gateway is; not compared with yours, which is not known here: own-addresses="},
 		{"IPv6 from home", func(s *seen) { s.Own = []netip.Prefix{netip.MustParsePrefix("2001:db8::/56")} }, "ipv6", Fail, "2001:db8::2, which is yours without the VPN"},
 		{"names asked for from home", func(s *seen) { s.Own = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")} }, "dns", Fail, "203.0.113.7, which is yours without the VPN"},
 		{"IPv6 beside the tunnel", func(s *seen) { s.Client.Network.Nodes = []netip.Addr{netip.MustParseAddr("2001:db8::2")} }, "ipv6", Fail, "2001:db8::2, which is a node's own address"},

@@ -138,13 +138,13 @@ func world() model {
 // The order of a hook, with what is read in between. Waiting for the end of a stop is a step: what follows relies on it.
 var (
 	protecting = []string{"apply-policy", "apply-state"}
-	stopping   = []string{"pebble-old", "changes", "services", "stop", "stopped", "plan", "layer"}
+	stopping   = []string{"pebble-old", "services", "stop", "stopped", "plan", "layer"}
 	starting   = []string{
 		"pebble-new", "look-/config", "mkdir-/config",
-		"look-/config/new", "look-/config/there", "pull-/config/there", "changes", "services", "stop", "stopped", "push-/config/new", "push-/config/there", "changes", "services",
-		"plan", "layer", "changes", "services", "replan", "started",
+		"look-/config/new", "look-/config/there", "pull-/config/there", "services", "stop", "stopped", "push-/config/new", "push-/config/there", "services",
+		"plan", "layer", "services", "replan", "started",
 	}
-	releasing = []string{"delete-old-policy"}
+	releasing = []string{"pebble-old", "changes", "delete-old-policy"}
 	telling   = []string{
 		"secret-get", "secret-add", "secret-get", "secret-info-get", "secret-set",
 		"relation-ids", "relation-set", "relation-set",
@@ -226,7 +226,7 @@ func TestApplyStopsAllThatIsToStop(t *testing.T) {
 	d.Workloads = []Workload{{Container: "old", Mode: Stopped}, {Container: "new", Mode: Stopped}}
 	r := busy(map[int]error{number("stop"): errBroken})
 	assert.ErrorContains(t, Apply(t.Context(), r.env(), Unit{App: "qbittorrent", Leader: true}, d), "cannot set up container old: broken on purpose")
-	assert.Equal(t, slices.Concat(protecting, []string{"pebble-old", "changes", "services", "stop", "pebble-new", "changes", "services", "stop", "stopped"}), done())
+	assert.Equal(t, slices.Concat(protecting, []string{"pebble-old", "services", "stop", "pebble-new", "services", "stop", "stopped"}), done())
 	assert.Empty(t, after().Status)
 }
 
@@ -326,7 +326,7 @@ func TestApplyOfAUnitThatLeaves(t *testing.T) {
 		t.Run(event, func(t *testing.T) {
 			after := juju(t, world(), event)
 			require.NoError(t, Apply(t.Context(), busy(nil).env(), Unit{App: "qbittorrent", Event: event, Leader: true}, everything()))
-			assert.Equal(t, []string{"pebble-new", "changes", "services", "stop", "stopped", "pebble-old", "changes", "services", "stop", "stopped", "status-set"}, done(), "nothing is built up, nothing is taken away")
+			assert.Equal(t, []string{"pebble-new", "services", "stop", "stopped", "pebble-old", "services", "stop", "stopped", "status-set"}, done(), "nothing is built up, nothing is taken away")
 			assert.Equal(t, []string{"maintenance", "stopping"}, after().Status)
 		})
 	}

@@ -17,7 +17,9 @@ func Restart(env Env, container string) error {
 		err = fmt.Errorf("nothing runs in container %s", container)
 	}
 	if err == nil {
-		err = wait(p, func() (string, error) { return p.Restart(&client.ServiceOptions{Names: running}) })
+		if err = wait(p, func() (string, error) { return p.Restart(&client.ServiceOptions{Names: running}) }); ending(err) {
+			err = replan(p)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("cannot start the services of container %s again: %w", container, err)

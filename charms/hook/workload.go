@@ -61,9 +61,6 @@ func run(p Pebble, w Workload) error {
 	if err != nil {
 		return err
 	}
-	if err := atRest(p); err != nil {
-		return err
-	}
 	running, err := runningServices(p)
 	if err != nil {
 		return err
@@ -81,18 +78,22 @@ func run(p Pebble, w Workload) error {
 	return replan(p)
 }
 
-// replan starts what the plan has and does not run. One that Pebble is just ending, because its check has failed, counts as inactive and
-// cannot be started; a moment later Pebble starts it itself.
+// replan starts what the plan has and does not run, one that is on its way down when it has ended.
 func replan(p Pebble) error {
+	const pause = 200 * time.Millisecond
 	for until := time.Now().Add(settle); ; time.Sleep(pause) {
 		err := wait(p, func() (string, error) { return p.Replan(&client.ServiceOptions{}) })
-		if err == nil || time.Now().After(until) || !strings.Contains(err.Error(), "cannot start service while ") {
+		if !ending(err) || time.Now().After(until) {
 			return err
 		}
 	}
 }
 
-const pause = 200 * time.Millisecond
+// ending holds for what Pebble says of a service that somebody is stopping, or that it stops by itself because a check has failed: it counts
+// as inactive from the first signal on, and cannot be started before it has ended.
+func ending(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "cannot start service while ")
+}
 
 // ensureLayer adds the layer when the plan differs from it, and says whether it was there. Checks begin at once; services
 // wait for a replan.
@@ -247,9 +248,6 @@ func withDefaults(c Check) Check {
 }
 
 func stopAll(p Pebble, container string) error {
-	if err := atRest(p); err != nil {
-		return err
-	}
 	running, err := runningServices(p)
 	if err != nil || len(running) == 0 {
 		return err
@@ -258,18 +256,25 @@ func stopAll(p Pebble, container string) error {
 	return wait(p, func() (string, error) { return p.Stop(&client.ServiceOptions{Names: running}) })
 }
 
-// atRest waits for what others have begun with the services: one that they are stopping counts as inactive while it still runs.
-func atRest(p Pebble) error {
+// ended waits for the end of a stop that somebody else has begun: a service counts as inactive then while it still runs.
+func ended(env Env, w Workload) error {
+	p, err := env.Pebble(w.Container)
+	if errors.Is(err, errDown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	changes, err := p.Changes(&client.ChangesOptions{Selector: client.ChangesInProgress})
 	if err != nil {
-		return fmt.Errorf("cannot list what Pebble does: %w", err)
+		return fmt.Errorf("container %s: cannot list what Pebble does: %w", w.Container, err)
 	}
 	for _, c := range changes {
-		if !slices.Contains([]string{"start", "stop", "restart", "replan"}, c.Kind) { // checks and commands go on and on
+		if c.Kind != "stop" && c.Kind != "restart" {
 			continue
 		}
-		if _, err := p.WaitChange(c.ID, &client.WaitChangeOptions{Timeout: settle}); err != nil {
-			return fmt.Errorf("cannot wait for change %s: %w", c.ID, err)
+		if err := wait(p, func() (string, error) { return c.ID, nil }); err != nil {
+			return fmt.Errorf("container %s: cannot see the end of a stop: %w", w.Container, err)
 		}
 	}
 	return nil

@@ -306,6 +306,8 @@ while :; do sleep 0.05; done
 	require.NoError(t, err)
 	ending()
 	require.NoError(t, applyWorkload(env, down))
+	assert.True(t, there("running"), "as Pebble has it, it does not")
+	require.NoError(t, ended(env, down))
 	assert.False(t, there("running"))
 
 	require.NoError(t, applyWorkload(env, w))
@@ -322,4 +324,7 @@ while :; do sleep 0.05; done
 	require.NoError(t, os.Remove(inHome("dead")))
 	require.NoError(t, applyWorkload(env, w))
 	require.Eventually(t, func() bool { return there("running") }, 5*time.Second, 10*time.Millisecond)
+	require.NoError(t, applyWorkload(env, down))
+	require.NoError(t, ended(env, down))
+	require.NoError(t, ended(env, Workload{Container: "absent"}))
 }

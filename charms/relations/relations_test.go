@@ -56,6 +56,7 @@ func TestDashboardIsAnnouncedOnce(t *testing.T) {
 		return v.UUID
 	}
 	assert.NotEqual(t, uuid(first), uuid(other))
+	assert.Contains(t, first["dashboards"], `"dashboard_alt_uid":"185336660110ab1d"`, "as grafana_dashboard v0 makes it: shake_256 of charm and key")
 }
 
 func TestLokiURL(t *testing.T) {

@@ -374,22 +374,27 @@ func (s *stage) from(n *ns.NS, limit time.Duration, source string, to string) (a
 // Who asks a declared port over the pod's own interface is answered there, wherever he is; the port for peers is open to the
 // tunnel only.
 func TestWhoMayAsk(t *testing.T) {
-	s := newStage(t)
-	s.listen(8080)
-	s.listen(6881)
-	answer, err := s.from(s.world, patience, "198.18.7.7", "10.42.0.5:6881")
-	require.NoError(t, err)
-	require.Equal(t, "echo", answer, "without the guard")
+	for _, family := range []struct{ pod, before, declared, other string }{
+		{"10.42.0.5", "198.18.7.7", "198.18.7.8", "198.18.7.9"},
+		{"fd42::5", "2001:db8:113::7", "2001:db8:113::8", "2001:db8:113::9"},
+	} {
+		s := newStage(t)
+		s.listen(8080)
+		s.listen(6881)
+		answer, err := s.from(s.world, patience, family.before, net.JoinHostPort(family.pod, "6881"))
+		require.NoError(t, err)
+		require.Equal(t, "echo", answer, "without the guard")
 
-	s.guard(rules)
-	answer, err = s.from(s.world, patience, "198.18.7.8", "10.42.0.5:8080")
-	require.NoError(t, err)
-	assert.Equal(t, "echo", answer)
-	assert.Positive(t, s.counted.Until("198.18.7.8"))
-	_, err = s.from(s.world, moment, "198.18.7.9", "10.42.0.5:6881")
-	assert.Error(t, err)
-	assert.Zero(t, s.counted.Of("198.18.7.9"))
-	assert.Positive(t, s.dropped()[guard.In])
+		s.guard(rules)
+		answer, err = s.from(s.world, patience, family.declared, net.JoinHostPort(family.pod, "8080"))
+		require.NoError(t, err)
+		assert.Equal(t, "echo", answer)
+		assert.Positive(t, s.counted.Until(family.declared))
+		_, err = s.from(s.world, moment, family.other, net.JoinHostPort(family.pod, "6881"))
+		assert.Error(t, err)
+		assert.Zero(t, s.counted.Of(family.other))
+		assert.Positive(t, s.dropped()[guard.In])
+	}
 }
 
 // A peer has come in through the tunnel; then the tunnel's interface goes, and the route leads by the pod's own.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ecdh"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -33,9 +34,15 @@ func (s Subscription) KeyFile(lab where.Lab) string { return lab.Path("vpn", s.n
 // PublicFile is where the server's public key is kept.
 func PublicFile(lab where.Lab) string { return lab.Path("vpn", "server.pub") }
 
-// Serve makes new keys, writes the subscriber's part down, and serves until ctx ends.
+// ServerKey is the same in every lab, so that gluetun's list can have it, as it has those of real servers.
+func ServerKey() (*ecdh.PrivateKey, error) {
+	sum := sha256.Sum256([]byte("the lab's VPN server"))
+	return ecdh.X25519().NewPrivateKey(sum[:])
+}
+
+// Serve makes new keys for subscribers, writes the subscriber's part down, and serves until ctx ends.
 func Serve(ctx context.Context, lab where.Lab) error {
-	server, err := ecdh.X25519().GenerateKey(rand.Reader)
+	server, err := ServerKey()
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type settings struct {
 var providers = map[string]struct {
 	addresses, preshared bool
 	ports                []uint16 // custom endpoint ports allowed; nil: any; empty: none
+	listens              uint16   // where its servers do, of those whose server the list has
 	defaults             string
 }{
 	"airvpn":     {addresses: true, preshared: true, ports: []uint16{1637, 47107}},
@@ -51,7 +52,7 @@ var providers = map[string]struct {
 	"ivpn":       {addresses: true, ports: []uint16{2049, 2050, 53, 30587, 41893, 48574, 58237}},
 	"mullvad":    {addresses: true},
 	"nordvpn":    {defaults: "10.5.0.2/32", ports: []uint16{}},
-	"protonvpn":  {defaults: "10.2.0.2/32", ports: []uint16{}},
+	"protonvpn":  {defaults: "10.2.0.2/32", ports: []uint16{}, listens: 51820},
 	"surfshark":  {addresses: true, ports: []uint16{}},
 	"windscribe": {addresses: true, ports: []uint16{53, 80, 123, 443, 1194, 65142}},
 }

@@ -94,20 +94,20 @@ func (v *vpn) up(ctx context.Context, h *health) error {
 // overWireGuard returns when the tunnel has failed, is unhealthy, or ctx has ended.
 func (v *vpn) overWireGuard(ctx context.Context, h *health) error {
 	s := v.settings
-	endpoint, port, public := s.endpoint, s.port, s.public
-	if s.provider != "custom" {
-		return errors.New("no server found: the stand-in knows no server of " + s.provider + " with WireGuard")
-	}
-	if err := v.allow(server{"udp", endpoint, port}); err != nil {
+	at, public, err := s.picked()
+	if err != nil {
 		return err
 	}
-	log.Printf("INFO [wireguard] Connecting to %s:%d", endpoint, port)
+	if err := v.allow(server{"udp", at.Addr(), at.Port()}); err != nil {
+		return err
+	}
+	log.Printf("INFO [wireguard] Connecting to %s", at)
 	t, err := tun.CreateTUN(s.wireguardInterface, s.mtu)
 	if err != nil {
 		return fmt.Errorf("cannot create tunnel: %w", err)
 	}
 	v.device = device.NewDevice(t, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, "[wireguard] "))
-	if err := v.device.IpcSet(uapi(s, endpoint, port, public)); err != nil {
+	if err := v.device.IpcSet(uapi(s, at, public)); err != nil {
 		return fmt.Errorf("cannot configure WireGuard: %w", err)
 	}
 	if err := v.device.Up(); err != nil {
@@ -177,13 +177,13 @@ func (v *vpn) down() {
 	}
 }
 
-func uapi(s settings, endpoint netip.Addr, port uint16, public string) string {
+func uapi(s settings, at netip.AddrPort, public string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "private_key=%s\nfwmark=%s\npublic_key=%s\n", hexKey(s.key), mark, hexKey(public))
 	if s.preshared != "" {
 		fmt.Fprintf(&b, "preshared_key=%s\n", hexKey(s.preshared))
 	}
-	fmt.Fprintf(&b, "endpoint=%s\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0\n", netip.AddrPortFrom(endpoint, port))
+	fmt.Fprintf(&b, "endpoint=%s\nallowed_ip=0.0.0.0/0\nallowed_ip=::/0\n", at)
 	return b.String()
 }
 
