@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/charmarr/charmarr-go/vpnk8slib/overlay"
@@ -56,7 +57,8 @@ func ObserveLeases(ctx context.Context, r Reader, a App, network OverlayNetwork,
 	return leases, nil
 }
 
-// renew keeps what relations have, and gives the others what is free.
+// renew keeps what relations have, and gives the others what is free: beginning where its relation's number says, which Juju gives once. The
+// kernel goes on with connections of whoever had a block before, and the provider's router with a port: they are not to be the next one's.
 func (l Leases) renew(network netip.Prefix, consumers []Consumer) Leases {
 	out := Leases{Keys: map[string]string{}, Seen: map[netip.Addr]netip.Addr{}}
 	taken := func(p netip.Prefix) bool {
@@ -71,16 +73,17 @@ func (l Leases) renew(network netip.Prefix, consumers []Consumer) Leases {
 			out.Blocks = append(out.Blocks, b)
 		}
 	}
-	free := netip.PrefixFrom(network.Addr(), blockBits) // the gateway's own: never given away
+	const blocks = 1<<(blockBits-overlayBits) - 1 // the first is the gateway's own: never given away
 	for _, name := range names {
 		if _, ok := out.of(name); ok {
 			continue
 		}
-		for free = after(free); network.Contains(free.Addr()) && taken(free); {
-			free = after(free)
-		}
-		if network.Contains(free.Addr()) {
-			out.Blocks = append(out.Blocks, overlay.Block{Name: name, Addresses: free})
+		for i := range blocks {
+			block := ahead(netip.PrefixFrom(network.Addr(), blockBits), 1+(turn(name)+i)%blocks)
+			if !taken(block) {
+				out.Blocks = append(out.Blocks, overlay.Block{Name: name, Addresses: block})
+				break
+			}
 		}
 	}
 	slices.SortFunc(out.Blocks, func(a, b overlay.Block) int { return a.Addresses.Addr().Compare(b.Addresses.Addr()) })
@@ -101,6 +104,12 @@ func (l Leases) renew(network netip.Prefix, consumers []Consumer) Leases {
 		out.Blocks[i].Port, out.Blocks[i].App = c.Data.WantPort, c.Data.InstanceName
 	}
 	return out
+}
+
+// turn is which block a lease begins to look at.
+func turn(name string) int {
+	n, _ := strconv.Atoi(name[strings.LastIndex(name, "-")+1:]) // a name without a number begins with the first
+	return max(n-1, 0)
 }
 
 // of is the lease of a name.

@@ -16,14 +16,14 @@ func consumersOf(ids ...int) (out []Consumer) {
 	return out
 }
 
-// Who has addresses keeps them, whoever comes and goes; what a gone one had is the next one's, under another key.
+// Who has addresses keeps them, whoever comes and goes; what a gone one had is nobody's for as long as there is other room.
 func TestLeases(t *testing.T) {
 	network := DefaultOverlay().Wide().prefix
 	first := Leases{}.renew(network, consumersOf(3, 4, 7))
 	require.Len(t, first.Blocks, 3)
-	assert.Equal(t, "172.16.0.16/28", first.Blocks[0].Addresses.String(), "the first block is the gateway's own")
-	first.Seen[netip.MustParseAddr("172.16.0.33")] = netip.MustParseAddr("10.42.0.9")
-	first.Seen[netip.MustParseAddr("172.16.0.16")] = netip.MustParseAddr("10.42.0.8")
+	assert.Equal(t, "172.16.0.48/28", first.Blocks[0].Addresses.String(), "the first block is the gateway's own")
+	first.Seen[netip.MustParseAddr("172.16.0.65")] = netip.MustParseAddr("10.42.0.9") // of relation 4
+	first.Seen[netip.MustParseAddr("172.16.0.48")] = netip.MustParseAddr("10.42.0.8")
 
 	same := first.renew(network, consumersOf(3, 4, 7))
 	assert.Equal(t, first, same)
@@ -34,14 +34,17 @@ func TestLeases(t *testing.T) {
 	assert.Equal(t, before, kept)
 	next, _ := second.of("vpn-gateway-9")
 	gone, _ := first.of("vpn-gateway-4")
-	assert.Equal(t, gone.Addresses, next.Addresses)
-	assert.NotEqual(t, first.Keys["vpn-gateway-4"], second.Keys["vpn-gateway-9"])
+	assert.NotEqual(t, gone.Addresses, next.Addresses, "what the kernel and the provider know of it leads to nobody")
+	assert.Equal(t, "172.16.0.144/28", next.Addresses.String())
+	round, _ := second.renew(network, consumersOf(3, 7, 9, 255+4)).of("vpn-gateway-259")
+	assert.Equal(t, gone.Addresses, round.Addresses, "after so many others")
+	assert.NotEqual(t, first.Keys["vpn-gateway-4"], second.renew(network, consumersOf(259)).Keys["vpn-gateway-259"])
 	assert.NotContains(t, second.Keys, "vpn-gateway-4")
 	assert.Equal(t, first.Keys["vpn-gateway-3"], second.Keys["vpn-gateway-3"])
-	assert.Equal(t, map[netip.Addr]netip.Addr{netip.MustParseAddr("172.16.0.16"): netip.MustParseAddr("10.42.0.8")}, second.Seen, "nobody has seen the new one")
+	assert.Equal(t, map[netip.Addr]netip.Addr{netip.MustParseAddr("172.16.0.48"): netip.MustParseAddr("10.42.0.8")}, second.Seen, "nobody has seen the new one")
 
 	moved := first.renew(netip.MustParsePrefix("192.168.0.0/20"), consumersOf(3))
-	assert.Equal(t, "192.168.0.16/28", moved.Blocks[0].Addresses.String())
+	assert.Equal(t, "192.168.0.48/28", moved.Blocks[0].Addresses.String())
 	assert.Empty(t, moved.Seen)
 }
 

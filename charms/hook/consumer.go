@@ -64,7 +64,7 @@ func RunConsumer[C interface{ vpn() VPNOptions }](charm, container string, decid
 		}
 		o, err := Observe(ctx, env, see, traced)
 		if err != nil {
-			return err
+			return errors.Join(err, shut(env, container, err))
 		}
 		return Apply(ctx, env, o.Unit, Settle(o.decide(charm, decide)))
 	}

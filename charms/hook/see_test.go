@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,6 +56,23 @@ func TestSeeVPN(t *testing.T) {
 			assert.Empty(t, d.Release)
 			assert.Equal(t, unreachable(test.err) && test.u.Leader && !test.u.Leaving(), d.Soon.Container == "app", "nobody tells of its coming back")
 		})
+	}
+}
+
+// The owner of a pod without protection wants it back, and the API server is ill: nothing can be laid, and Juju tries again minutes later. What
+// runs is stopped meanwhile; not where its owner wants no protection.
+func TestNothingRunsBlind(t *testing.T) {
+	ill := apierrors.NewInternalError(errors.New("etcd"))
+	for unsafe, ran := range map[bool][]string{false: {"pebble-old", "services", "stop", "stopped"}, true: nil} {
+		juju(t, model{}, "config-changed")
+		env := busy(nil).env()
+		env.Reader = answering{ill}
+		_, err := SeeVPN(t.Context(), env, Unit{App: "app", Leader: true}, VPNOptions{UnsafeMode: unsafe})
+		require.ErrorContains(t, err, "cannot look at the cluster: ")
+		before := len(done())
+		require.NoError(t, shut(env, "old", err))
+		assert.Equal(t, ran, slices.Clip(append([]string(nil), done()[before:]...)), "unsafe-mode=%t", unsafe)
+		require.NoError(t, shut(env, "old", errors.New("another")))
 	}
 }
 

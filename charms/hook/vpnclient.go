@@ -64,12 +64,31 @@ func SeeVPN(ctx context.Context, env Env, u Unit, o VPNOptions) (VPN, error) {
 	KeepServices(v.View.Network)
 	var answer apierrors.APIStatus
 	if errors.As(err, &answer) && forbidden(err) == nil {
-		return VPN{}, fmt.Errorf("cannot look at the cluster: %w", err) // the API server's trouble: Juju tries this hook again
+		return VPN{}, &blindError{err, !v.Pod.Holds() && v.State() != vpnk8slib.Unprotected} // the API server's trouble: Juju tries this hook again
 	}
 	v.ViewErr = err
 	v.App.OwnerUID = v.View.Owner
 	v.Key = key(v.Link)
 	return v, nil
+}
+
+// blindError is what the API server answers instead of what was asked. Juju tries the hook again, at longer and longer intervals; a pod that is
+// open meanwhile, in which nothing may run any more, is not left as it was.
+type blindError struct {
+	err  error
+	open bool
+}
+
+func (e *blindError) Error() string { return fmt.Sprintf("cannot look at the cluster: %v", e.err) }
+func (e *blindError) Unwrap() error { return e.err }
+
+// shut stops what runs in a container where a hook ends so. It asks for nothing but Pebble.
+func shut(env Env, container string, err error) error {
+	var blind *blindError
+	if !errors.As(err, &blind) || !blind.open {
+		return nil
+	}
+	return applyWorkload(env, Workload{Container: container, Mode: Stopped})
 }
 
 // key reads the key of the gateway's overlay, which the gateway grants. One that cannot be read now, because it is not granted yet or
