@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -379,6 +380,11 @@ func TestWhoMayAsk(t *testing.T) {
 		{"fd42::5", "2001:db8:113::7", "2001:db8:113::8", "2001:db8:113::9"},
 	} {
 		s := newStage(t)
+		if strings.Contains(family.pod, ":") { // which is bound to an address that is there
+			for _, a := range []string{family.before, family.declared, family.other} {
+				s.world.Addr(t, "pod0", a+"/128")
+			}
+		}
 		s.listen(8080)
 		s.listen(6881)
 		answer, err := s.from(s.world, patience, family.before, net.JoinHostPort(family.pod, "6881"))

@@ -146,7 +146,7 @@ func (s *stage) askAs(uid int) {
 	}))
 }
 
-// without empties a chain of the guard's.
+// without has a chain of the guard's let everything pass.
 func (s *stage) without(of nftables.TableFamily, chain string) {
 	s.Helper()
 	require.NoError(s, s.pod.Do(s.T, func() error {
@@ -154,7 +154,9 @@ func (s *stage) without(of nftables.TableFamily, chain string) {
 		if err != nil {
 			return err
 		}
-		conn.FlushChain(&nftables.Chain{Table: &nftables.Table{Name: guard.Table, Family: of}, Name: chain})
+		at := &nftables.Chain{Table: &nftables.Table{Name: guard.Table, Family: of}, Name: chain}
+		conn.FlushChain(at)
+		conn.AddRule(&nftables.Rule{Table: at.Table, Chain: at, Exprs: nft.Rule(nft.Accept())}) // an empty one drops
 		return conn.Flush()
 	}))
 }
