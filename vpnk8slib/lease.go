@@ -25,7 +25,7 @@ type Leases struct {
 }
 
 // ObserveLeases reads the leases of a gateway, and gives those of its consumers that have none yet a new one, as its network has
-// room. A lease whose relation is gone is not among them; its addresses are the next one's. Seen, if the agent tells, takes the
+// room. A lease whose relation is gone is not among them. Seen, if the agent tells, takes the
 // place of what was kept.
 func ObserveLeases(ctx context.Context, r Reader, a App, network OverlayNetwork, consumers []Consumer, agent *overlay.Report) (Leases, error) {
 	var config, keys seenConfigMap // a Secret is read alike
