@@ -181,12 +181,15 @@ func (o Observed) standbyChecks() map[string]hook.Check {
 	return map[string]hook.Check{activeCheck: ask(overlay.ActivePath, "1s"), elsewhereCheck: ask(overlay.ElsewherePath, "3s")}
 }
 
-// leave lets another unit have the tunnel at once, where this pod is about to end: it may take half a minute until its agent does.
+// leave lets another unit have the tunnel at once, where this pod is about to end: it may take half a minute until its agent does. A pod that
+// ended in the middle of its last hook leaves that hook to the next one, which does not end: its agent is told in the hook after.
 func leave(ctx context.Context, o Observed) {
-	if !o.Leaving() {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, hook.Look)
 	defer cancel()
-	_ = overlay.Leave(ctx, overlay.Socket) // who does not answer has gone, or is not there with this method
+	switch { // who does not answer has gone, or is not there with this method
+	case o.Leaving():
+		_ = overlay.Leave(ctx, overlay.Socket)
+	case o.place() != nil && o.place().Leaving:
+		_ = overlay.Stay(ctx, overlay.Socket)
+	}
 }

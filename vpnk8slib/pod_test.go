@@ -83,13 +83,15 @@ func TestAskAgent(t *testing.T) {
 		time.AfterFunc(200*time.Millisecond, func() {
 			ended <- status.Serve(ctx, socket, func() overlay.Report {
 				return overlay.Report{Namespace: namespace, Guard: overlay.GuardState{Standing: true, Raw: true}}
-			}, nil, func() { left <- true })
+			}, nil, func(leaves bool) { left <- leaves })
 		})
 		report := askAgent(socket, 10*time.Second)
 		assert.Equal(t, trusted, report != nil && report.Guard.Standing)
 		assert.Empty(t, left)
 		require.NoError(t, overlay.Leave(ctx, socket))
 		assert.True(t, <-left, "it is told when its pod is about to end")
+		require.NoError(t, overlay.Stay(ctx, socket))
+		assert.False(t, <-left, "and when it is not")
 		end()
 		require.NoError(t, <-ended)
 	}

@@ -65,7 +65,12 @@ func Leave(ctx context.Context, socket string) error {
 	return call(ctx, socket, http.MethodPost, LeavePath, nil)
 }
 
-// LeavePath is where it is told so.
+// Stay tells it that the pod does not end after all.
+func Stay(ctx context.Context, socket string) error {
+	return call(ctx, socket, http.MethodDelete, LeavePath, nil)
+}
+
+// LeavePath is where it is told so, by POST, and by DELETE that it is not so any more.
 const LeavePath = "/v1/leave"
 
 // Namespace is the inode of this process's network namespace: of a pod, and of no other on its node.

@@ -49,11 +49,12 @@ type Held struct {
 
 // StandbyState is how one of several units stands.
 type StandbyState struct {
-	Known   bool      `json:"known"`            // who has the tunnel; until the API server has answered nobody knows
-	Active  bool      `json:"active"`           // this pod has it
-	Holder  string    `json:"holder,omitempty"` // the pod that has it, or had it last
-	From    string    `json:"from,omitempty"`   // the pod that this one has taken it over from
-	Held    Held      `json:"held"`             // what the one that has it tells, where that is another one
-	Renewed time.Time `json:"renewed,omitzero"` // when that one has told it, by its clock
-	Error   string    `json:"error,omitempty"`  // why the lease could not be asked for, or not be renewed
+	Known   bool      `json:"known"`             // who has the tunnel; until the API server has answered nobody knows
+	Active  bool      `json:"active"`            // this pod has it
+	Holder  string    `json:"holder,omitempty"`  // the pod that has it, or had it last
+	From    string    `json:"from,omitempty"`    // the pod that this one has taken it over from
+	Held    Held      `json:"held"`              // what the one that has it tells, where that is another one
+	Renewed time.Time `json:"renewed,omitzero"`  // when that one has told it, by its clock
+	Error   string    `json:"error,omitempty"`   // why the lease could not be asked for, or not be renewed
+	Leaving bool      `json:"leaving,omitempty"` // it was told a moment ago that its pod is about to end, and takes nothing
 }

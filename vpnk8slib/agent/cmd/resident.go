@@ -40,7 +40,7 @@ type resident struct {
 	unresolved                         failures
 	drill                              status.Drill // nil: this agent has no overlay to take down
 	asked                              names.Asked
-	leave                              func() // when its pod is about to end
+	leave                              func(bool) // when its pod is about to end, or is not
 }
 
 // failures are why something cannot be done, by where.
@@ -86,7 +86,7 @@ func newResident(flags *flag.FlagSet, errs io.Writer, metrics string) *resident 
 		socket:  flags.String("socket", overlay.Socket, "the unix socket on which the charm asks"),
 		metrics: flags.String("metrics", metrics, "the address on which metrics are told; empty: on the socket alone"),
 		guard:   &guard.Keeper{Log: log},
-		leave:   func() {},
+		leave:   func(bool) {},
 		named:   make(chan struct{}),
 	}
 }

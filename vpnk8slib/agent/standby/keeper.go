@@ -124,7 +124,7 @@ func (k *Keeper) State() *overlay.StandbyState {
 	if k.rule == nil {
 		return nil
 	}
-	state := &overlay.StandbyState{Known: k.known || k.overdue(), Active: k.active(), Holder: podOf(k.lease.holder), From: k.from, Error: k.failed}
+	state := &overlay.StandbyState{Known: k.known || k.overdue(), Active: k.active(), Holder: podOf(k.lease.holder), From: k.from, Error: k.failed, Leaving: k.leaves()}
 	if k.lease.holder != k.self {
 		state.Held = k.lease.held
 		state.Renewed, _ = time.Parse(time.RFC3339Nano, k.lease.renewed) // who writes another text says nothing
@@ -167,11 +167,13 @@ func (k *Keeper) wake() {
 }
 
 // Leave gives the lease back, because the pod is about to end. It may take a while until it has, and where it does not at all this one
-// stands by again.
-func (k *Keeper) Leave() {
+// stands by again: after a minute, or when the charm says so.
+func (k *Keeper) Leave(leaves bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.left = time.Now()
+	if k.left = (time.Time{}); leaves {
+		k.left = time.Now()
+	}
 	k.wake()
 }
 
@@ -306,8 +308,10 @@ func (k *Keeper) fail(rule overlay.Standby, err error) time.Duration {
 func (k *Keeper) leaving() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return !k.left.IsZero() && time.Since(k.left) < ends
+	return k.leaves()
 }
+
+func (k *Keeper) leaves() bool { return !k.left.IsZero() && time.Since(k.left) < ends }
 
 // giveBack ends a lease that is ours: here first, and at once, so that whoever asks lets go before another unit has it.
 func (k *Keeper) giveBack() {

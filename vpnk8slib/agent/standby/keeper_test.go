@@ -160,15 +160,24 @@ func TestUnitsOfAGateway(t *testing.T) {
 		second = start(t, s, "gluetun-1", false, nil)
 		time.Sleep(3 * looks)
 		require.True(t, first.Active())
-		first.Leave()
+		first.Leave(true)
 		assert.Less(t, watch(t, time.Minute, second, first), looks+50*time.Millisecond)
+		assert.True(t, first.State().Leaving)
 		time.Sleep(ends / 2)
 		second.way.set(true)
 		time.Sleep(ends/2 - Lasts)
 		assert.False(t, first.Active(), "there is nobody left")
 		watch(t, time.Minute, first, second)
-		first.stop()
+
+		// What was said of the end of the pod before was left to this one: it is taken back, and nobody waits for a minute.
+		second.way.set(false)
+		first.Leave(true)
+		watch(t, time.Minute, second, first)
+		first.Leave(false)
+		assert.False(t, first.State().Leaving)
 		second.stop()
+		assert.Less(t, watch(t, time.Minute, first, second), looks+50*time.Millisecond)
+		first.stop()
 	})
 }
 

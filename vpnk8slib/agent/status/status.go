@@ -20,9 +20,9 @@ import (
 )
 
 // Serve answers with a report, and with its metrics, on a unix socket until ctx ends, and takes the overlay down for whoever asks for a
-// drill; nil: this agent has none. Leave is called when the charm says that the pod is about to end. A socket that an earlier agent left
-// is replaced.
-func Serve(ctx context.Context, socket string, report func() overlay.Report, drill Drill, leave func()) error {
+// drill; nil: this agent has none. Leaves is called when the charm says that the pod is about to end, or that it is not. A socket that an
+// earlier agent left is replaced.
+func Serve(ctx context.Context, socket string, report func() overlay.Report, drill Drill, leaves func(bool)) error {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
 		return fmt.Errorf("cannot answer on %s: %w", socket, err)
 	}
@@ -40,7 +40,8 @@ func Serve(ctx context.Context, socket string, report func() overlay.Report, dri
 	})
 	mux.Handle("GET /metrics", metrics.Handler(report))
 	mux.Handle("POST /v1/drill", drill)
-	mux.HandleFunc("POST "+overlay.LeavePath, func(http.ResponseWriter, *http.Request) { leave() })
+	mux.HandleFunc("POST "+overlay.LeavePath, func(http.ResponseWriter, *http.Request) { leaves(true) })
+	mux.HandleFunc("DELETE "+overlay.LeavePath, func(http.ResponseWriter, *http.Request) { leaves(false) })
 	return serve(ctx, l, mux)
 }
 
