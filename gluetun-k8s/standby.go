@@ -186,7 +186,7 @@ func (o Observed) standbyChecks() map[string]hook.Check {
 func leave(ctx context.Context, o Observed) {
 	ctx, cancel := context.WithTimeout(ctx, hook.Look)
 	defer cancel()
-	switch { // who does not answer has gone, or is not there with this method
+	switch { // who does not answer has gone, or is not there with this method; that it stays the next hook says again
 	case o.Leaving():
 		_ = overlay.Leave(ctx, overlay.Socket)
 	case o.place() != nil && o.place().Leaving:

@@ -95,7 +95,7 @@ func (v GatewayView) VXLANID(a App, set int) (int, error) {
 func (v GatewayView) OverlayNetwork(a App, set OverlayNetwork, method string, n Network) (OverlayNetwork, error) {
 	free := func() OverlayNetwork {
 		_, start := begin(a)
-		return freeOverlay(start, append(n.Direct(), v.Others.networks()...))
+		return freeOverlay(start, n, v.Others)
 	}
 	if set.prefix.IsValid() {
 		want := set.By(method).prefix

@@ -112,7 +112,7 @@ func TestGatewaysOfACluster(t *testing.T) {
 	twin, second := App{Name: "gluetun-146104", Namespace: "vpn"}, App{Name: "gluetun-153107", Namespace: "vpn"}
 	mine := func(a App) chosen {
 		id, start := begin(a)
-		return chosen{id: id, network: freeOverlay(start, nil).String()}
+		return chosen{id: id, network: freeOverlay(start, Network{}, nil).String()}
 	}
 	next := func(c chosen) chosen {
 		o, err := ParseOverlayNetwork(c.network)

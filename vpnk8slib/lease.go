@@ -25,8 +25,7 @@ type Leases struct {
 }
 
 // ObserveLeases reads the leases of a gateway, and gives those of its consumers that have none yet a new one, as its network has
-// room. A lease whose relation is gone is not among them. Seen, if the agent tells, takes the
-// place of what was kept.
+// room. A lease whose relation is gone is not among them. Seen, if the agent tells, takes the place of what was kept.
 func ObserveLeases(ctx context.Context, r Reader, a App, network OverlayNetwork, consumers []Consumer, agent *overlay.Report) (Leases, error) {
 	var config, keys seenConfigMap // a Secret is read alike
 	for ref, into := range map[Ref]*seenConfigMap{
@@ -73,7 +72,6 @@ func (l Leases) renew(network netip.Prefix, consumers []Consumer) Leases {
 			out.Blocks = append(out.Blocks, b)
 		}
 	}
-	const blocks = 1<<(blockBits-overlayBits) - 1 // the first is the gateway's own: never given away
 	for _, name := range names {
 		if _, ok := out.of(name); ok {
 			continue
@@ -106,10 +104,13 @@ func (l Leases) renew(network netip.Prefix, consumers []Consumer) Leases {
 	return out
 }
 
-// turn is which block a lease begins to look at.
+// blocks is how many there are to give: the first is the gateway's own.
+const blocks = 1<<(blockBits-overlayBits) - 1
+
+// turn is which of them a lease begins to look at: another one for each of so many relations in a row, and the first for number 1.
 func turn(name string) int {
-	n, _ := strconv.Atoi(name[strings.LastIndex(name, "-")+1:]) // a name without a number begins with the first
-	return max(n-1, 0)
+	n, _ := strconv.Atoi(name[strings.LastIndex(name, "-")+1:]) // a name without a number is as good as number 0
+	return (n + blocks - 1) % blocks
 }
 
 // of is the lease of a name.

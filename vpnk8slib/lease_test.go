@@ -43,6 +43,11 @@ func TestLeases(t *testing.T) {
 	assert.Equal(t, first.Keys["vpn-gateway-3"], second.Keys["vpn-gateway-3"])
 	assert.Equal(t, map[netip.Addr]netip.Addr{netip.MustParseAddr("172.16.0.48"): netip.MustParseAddr("10.42.0.8")}, second.Seen, "nobody has seen the new one")
 
+	// Juju counts from 0.
+	zeroth, _ := Leases{}.renew(network, consumersOf(0)).of("vpn-gateway-0")
+	one, _ := Leases{}.renew(network, consumersOf(1)).of("vpn-gateway-1")
+	assert.NotEqual(t, zeroth.Addresses, one.Addresses)
+
 	moved := first.renew(netip.MustParsePrefix("192.168.0.0/20"), consumersOf(3))
 	assert.Equal(t, "192.168.0.48/28", moved.Blocks[0].Addresses.String())
 	assert.Empty(t, moved.Seen)

@@ -60,11 +60,12 @@ func apart(overlay netip.Prefix, n Network, gateway string) error {
 // FreeOverlay is the first overlay network that overlaps nothing of the cluster's, and nothing that other gateways have, as wide as the method
 // overlay has it; the default where none is left.
 func FreeOverlay(n Network, others Claims) OverlayNetwork {
-	return freeOverlay(0, append(n.Direct(), others.networks()...))
+	return freeOverlay(0, n, others)
 }
 
 // freeOverlay begins with the start-th network of those that there are, and goes around.
-func freeOverlay(start int, taken CIDRs) OverlayNetwork {
+func freeOverlay(start int, n Network, others Claims) OverlayNetwork {
+	taken := append(n.Direct(), others.networks()...)
 	for _, all := range privates {
 		there := 1 << (overlayBits - all.Bits())
 		for n := range there {

@@ -126,12 +126,8 @@ func apply(ctx context.Context, env Env, d *Desired) (cluster, err error) {
 			return nil, err
 		}
 	}
-	for _, w := range d.Workloads {
-		if len(d.Release) > 0 && w.Mode == Stopped {
-			if err := ended(env, w); err != nil {
-				return nil, err
-			}
-		}
+	if err := allEnded(env, *d); err != nil {
+		return nil, err
 	}
 	if err := reconcile(ctx, env, "release", d.Release); err != nil {
 		return err, nil

@@ -4,7 +4,8 @@
 //	observe (reads everything) ──► Reconcile(Observed) Desired (pure) ──► Apply (writes everything)
 //
 // Every hook runs the same three steps, so no charm has a switch on hook names. A hook tries nothing again in a loop, but for the agent of
-// its own pod, which it waits for, for five seconds at most, and a service that is on its way down: Juju's next hook, a Pebble check or update-status brings the next look.
+// its own pod, which it waits for, for five seconds at most, and a service that is on its way
+// down: Juju's next hook, a Pebble check or update-status brings the next look.
 //
 // It is the only importer of goops and of Pebble's client. Goops keeps its command runner, environment and Pebble in
 // process-wide variables and its defects are worked around in juju.go, so nothing else may call it.

@@ -78,7 +78,8 @@ func run(p Pebble, w Workload) error {
 	return replan(p)
 }
 
-// replan starts what the plan has and does not run, one that is on its way down when it has ended.
+// replan starts what the plan has and does not run, one that is on its way down when it has ended. When that is Pebble does not tell: to
+// its API such a service is inactive, as it is when it has ended. So it is asked to start it, again and again.
 func replan(p Pebble) error {
 	const pause = 200 * time.Millisecond
 	for until := time.Now().Add(settle); ; time.Sleep(pause) {
@@ -254,6 +255,19 @@ func stopAll(p Pebble, container string) error {
 	}
 	logInfo("container %s: stopping %s", container, strings.Join(running, ", "))
 	return wait(p, func() (string, error) { return p.Stop(&client.ServiceOptions{Names: running}) })
+}
+
+// allEnded waits until nothing runs behind whose stop something is released.
+func allEnded(env Env, d Desired) error {
+	for _, w := range d.Workloads {
+		if w.Mode != Stopped || len(d.Release) == 0 {
+			continue
+		}
+		if err := ended(env, w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ended waits for the end of a stop that somebody else has begun: a service counts as inactive then while it still runs.

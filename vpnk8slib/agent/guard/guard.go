@@ -154,7 +154,7 @@ func (t *transaction) judge() {
 	}
 	// The last rule drops, and counts. So does the chain by itself: while the table is laid anew the kernel asks the new one, which is still
 	// empty, before the old one, and a packet may pass the one before the turn and the other after it.
-	judge := func(name string, at *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
+	closed := func(name string, at *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
 		chain, none := hook(name, at, priority), nftables.ChainPolicyDrop
 		chain.Policy = &none
 		return chain
@@ -175,10 +175,10 @@ func (t *transaction) judge() {
 	if t.Router == "" { // a gateway is outside of the mesh, and leads its own by other rules
 		t.lead(hook)
 	}
-	t.Chain(judge("input", nftables.ChainHookInput, 0), t.inward()...)
-	t.Chain(judge("forward", nftables.ChainHookForward, 0), t.through()...)
+	t.Chain(closed("input", nftables.ChainHookInput, 0), t.inward()...)
+	t.Chain(closed("forward", nftables.ChainHookForward, 0), t.through()...)
 	// After everybody's translation (100): what is judged is what leaves.
-	t.Chain(judge("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
+	t.Chain(closed("out", nftables.ChainHookPostrouting, 300), t.outward(table)...)
 }
 
 // hooked makes a chain of the judge's.

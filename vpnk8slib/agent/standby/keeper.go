@@ -171,7 +171,8 @@ func (k *Keeper) wake() {
 func (k *Keeper) Leave(leaves bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.left = (time.Time{}); leaves {
+	k.left = time.Time{}
+	if leaves {
 		k.left = time.Now()
 	}
 	k.wake()
@@ -180,12 +181,12 @@ func (k *Keeper) Leave(leaves bool) {
 // once does what is to be done now, and says when to look again; 0: when somebody says so.
 func (k *Keeper) once(ctx context.Context, now time.Time) time.Duration {
 	k.mu.Lock()
-	rule, first, l, holds := k.rule, k.first, k.lease, !k.renewed.IsZero() && !k.late
+	rule, first, l, holds, leaves := k.rule, k.first, k.lease, !k.renewed.IsZero() && !k.late, k.leaves()
 	k.mu.Unlock()
 	if rule == nil {
 		return 0
 	}
-	if k.leaving() {
+	if leaves {
 		k.giveBack()
 		return looks
 	}
@@ -303,12 +304,6 @@ func (k *Keeper) fail(rule overlay.Standby, err error) time.Duration {
 	}
 	told.Error(k.Log, &k.failed, err)
 	return again
-}
-
-func (k *Keeper) leaving() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.leaves()
 }
 
 func (k *Keeper) leaves() bool { return !k.left.IsZero() && time.Since(k.left) < ends }

@@ -39,9 +39,12 @@ type knownServer struct {
 }
 
 // chosenBy are the settings that choose by the list, and what each asks of a server.
-var chosenBy = map[string]func(knownServer) string{
-	"COUNTRIES": func(s knownServer) string { return s.Country }, "REGIONS": func(s knownServer) string { return s.Region },
-	"CITIES": func(s knownServer) string { return s.City }, "HOSTNAMES": func(s knownServer) string { return s.Hostname },
+var chosenBy = map[string]struct {
+	name string
+	of   func(knownServer) string
+}{
+	"COUNTRIES": {"country", func(s knownServer) string { return s.Country }}, "REGIONS": {"region", func(s knownServer) string { return s.Region }},
+	"CITIES": {"city", func(s knownServer) string { return s.City }}, "HOSTNAMES": {"hostname", func(s knownServer) string { return s.Hostname }},
 }
 
 func isOneOf(values []string, has string) bool {
@@ -49,33 +52,40 @@ func isOneOf(values []string, has string) bool {
 }
 
 // servers are the list's of the provider; none where the list lacks it.
-func (s settings) servers() []knownServer {
+func (s settings) servers() ([]knownServer, error) {
 	var list map[string]json.RawMessage
-	var own struct{ Servers []knownServer }
-	if json.Unmarshal(serversList, &list) == nil {
-		_ = json.Unmarshal(list[s.provider], &own)
+	if err := json.Unmarshal(serversList, &list); err != nil {
+		return nil, err
 	}
-	return own.Servers
+	text, ok := list[s.provider]
+	if !ok {
+		return nil, nil
+	}
+	var own struct{ Servers []knownServer }
+	err := json.Unmarshal(text, &own)
+	return own.Servers, err
 }
 
 // listed says what is chosen by that the list has not: as gluetun does, an error where none of a filter's values is known, and a warning of
 // those that are unknown beside others. Of providers that this list lacks nothing is said.
 func (s settings) listed() error {
-	all := s.servers()
-	if len(all) == 0 {
-		return nil
+	all, err := s.servers()
+	if err != nil || len(all) == 0 {
+		return err
 	}
-	for filter, of := range chosenBy {
+	for filter, by := range chosenBy {
+		var have []string
+		for _, server := range all {
+			have = append(have, by.of(server))
+		}
 		values := s.filters[filter]
-		unknown := slices.DeleteFunc(slices.Clone(values), func(v string) bool {
-			return slices.ContainsFunc(all, func(server knownServer) bool { return strings.EqualFold(of(server), v) })
-		})
+		unknown := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return isOneOf(have, v) })
 		switch {
 		case len(unknown) == 0:
 		case len(unknown) == len(values):
-			return fmt.Errorf("VPN provider settings: server selection: for VPN service provider %s: the %s specified is not valid: none of %s is one of the choices available", s.provider, strings.ToLower(filter), strings.Join(values, ", "))
+			return fmt.Errorf("VPN provider settings: server selection: for VPN service provider %s: the %s specified is not valid: none of %s is one of the choices available", s.provider, by.name, strings.Join(values, ", "))
 		default:
-			log.Printf("WARN values %s are not in the choices of %s", strings.Join(unknown, ", "), strings.ToLower(filter))
+			log.Printf("WARN values %s are not in the choices of %s", strings.Join(unknown, ", "), by.name)
 		}
 	}
 	return nil
@@ -91,10 +101,14 @@ func (s settings) picked() (at netip.AddrPort, public string, err error) {
 	if port == 0 {
 		port = providers[s.provider].listens
 	}
-	for _, server := range s.servers() {
+	all, err := s.servers()
+	if err != nil {
+		return at, "", err
+	}
+	for _, server := range all {
 		left := server.VPN == "wireguard" && server.Key != ""
-		for filter, of := range chosenBy {
-			left = left && (len(s.filters[filter]) == 0 || isOneOf(s.filters[filter], of(server)))
+		for filter, by := range chosenBy {
+			left = left && (len(s.filters[filter]) == 0 || isOneOf(s.filters[filter], by.of(server)))
 		}
 		for _, address := range server.Addresses {
 			if left && (!s.endpoint.IsValid() || s.endpoint == address) {
